@@ -1,0 +1,59 @@
+# Everything runs in .venv, which is made on first use and kept up to date with
+# pyproject.toml and constraints.txt.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/ready
+NEWEST := python3 python3.14 python3.13 python3.12 python3.11
+PYTHON3 ?= $(shell for p in $(NEWEST); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PYTEST_ARGS ?=
+
+DATA := ../shared/data
+ENCODER ?= local-dir:../shared/models/photo-mini
+CAPTIONS ?= $(DATA)/coco/captions.jsonl
+CLASSES ?= $(DATA)/msrc/classes.txt
+PHOTOGRAPHS ?= $(foreach kind,5 7 9,$(firstword $(sort $(wildcard $(DATA)/msrc/images/$(kind)_*.jpg))))
+STORE := out/dictionary
+SEGMENTED := out/segmented
+
+.PHONY: demo photographs test test-slow check bench clean
+
+demo: photographs $(READY)
+	$(VENV)/bin/captionary index $(CAPTIONS) --store $(STORE) --encoder $(ENCODER)
+	$(VENV)/bin/captionary segment $(PHOTOGRAPHS) --classes @$(CLASSES) --store $(STORE) --encoder $(ENCODER) --out $(SEGMENTED)
+	@echo "the segmented photographs:" && ls $(SEGMENTED)/*.overlay.jpg
+
+photographs:
+	@test -e $(CAPTIONS) || { echo "make demo: there are no captioned photographs at $(CAPTIONS); a demo that brings its own pictures comes with a later release; try your own: make demo CAPTIONS=photos.jsonl PHOTOGRAPHS=a.jpg CLASSES=classes.txt ENCODER=ViT-B-16/openai" >&2; exit 1; }
+
+test: $(READY)
+	$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+# pytest ends with 5 when there is nothing to run.
+test-slow: $(READY)
+	$(PYTHON) -m pytest -m slow $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+check: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy --strict
+	$(PYTHON) -m pytest -q tests/test_imports.py
+
+bench: $(READY)
+	$(PYTHON) -m benchmarks.noun_extraction $(DATA)/flickr8k/captions.jsonl
+
+clean:
+	rm -rf $(VENV) $(STORE) $(SEGMENTED) build dist ./*.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON3)" || { echo "captionary needs Python 3.11 or newer; install it, or name it: make PYTHON3=/path/to/python" >&2; exit 1; }
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON3) is older than the Python 3.11 that captionary needs; make PYTHON3=/path/to/python" >&2; exit 1; }
+	$(PYTHON3) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
+	touch $(READY)
