@@ -1,0 +1,1 @@
+"""The contracts: typed data that services, store and clients share. No torch, no Qdrant."""

@@ -1,0 +1,47 @@
+"""The errors a user can meet.
+
+CaptionaryError
++-- WrongInput                the user's mistake: exit code 2
+|   +-- UnreadablePicture     one picture; in a batch it is reported and skipped
+|   +-- FingerprintMismatch   the store was built with other models
+|   +-- StoreInUse            another process holds the folder
++-- MissingExtra              an optional package is not installed
+
+Every message is one line: what is wrong, with which value, and what to do.
+"""
+
+
+class CaptionaryError(Exception):
+    """Anything that Captionary reports in one line instead of a traceback."""
+
+
+class WrongInput(CaptionaryError):
+    """Something the user gave cannot be used."""
+
+
+class UnreadablePicture(WrongInput):
+    """A picture is missing, truncated, too large, or not a picture."""
+
+
+class StoreInUse(WrongInput):
+    """An embedded store is open in another process."""
+
+    def __init__(self, store: str) -> None:
+        super().__init__(
+            f"the store {store} is in use by another process; "
+            "wait for it to end, or give another --store"
+        )
+
+
+class FingerprintMismatch(WrongInput):
+    """The store was built with other models than this process runs."""
+
+    def __init__(self, *, store: str, running: str) -> None:
+        super().__init__(
+            f"the store was built with {store!r} but this process runs {running!r}; "
+            "use the same --encoder, --proposer and --embed, or index into a new --store"
+        )
+
+
+class MissingExtra(CaptionaryError):
+    """An optional package is needed."""

@@ -1,0 +1,32 @@
+"""What a reader yields: pictures with captions."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCaption:
+    """One picture and the sentences that describe it.
+
+    image:    path or fsspec address of the picture.
+    captions: one or more sentences; blank ones are the indexer's to report.
+    id:       the user's own name for the picture; None: derived from its content.
+    source:   the collection it belongs to, for filtering and removal.
+    tags:     free labels, for filtering.
+    where:    where in the SOURCE it stands ("captions.jsonl:17"), for reports.
+    """
+
+    image: str
+    captions: tuple[str, ...]
+    id: str | None = None
+    source: str = ""
+    tags: tuple[str, ...] = ()
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairFailure:
+    """A pair that could not be indexed, and why, in one line."""
+
+    where: str
+    image: str
+    reason: str
