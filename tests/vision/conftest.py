@@ -1,0 +1,44 @@
+"""The small photographic CLIP, loaded once for all tests of this room."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from schemas.arrays import Rgb
+from vision.encoder import ClipEncoder
+from vision.pictures import LoadedPicture
+
+
+@pytest.fixture(scope="session")
+def encoder(photo_mini: str) -> ClipEncoder:
+    """In float32, to be compared with references."""
+    return ClipEncoder(photo_mini, device="cpu", precision="float32", templates="7")
+
+
+@pytest.fixture(scope="session")
+def fast_encoder(photo_mini: str) -> ClipEncoder:
+    """In bfloat16, as most users run it."""
+    return ClipEncoder(photo_mini, device="cpu", precision="bfloat16", templates="plain")
+
+
+@pytest.fixture(scope="session")
+def make_picture() -> Callable[[int, int, int], LoadedPicture]:
+    """Make a picture of smooth blobs from height, width and seed."""
+
+    def make(height: int, width: int, seed: int = 0) -> LoadedPicture:
+        return LoadedPicture(blobs(height, width, seed), f"blobs{seed}", "0" * 64)
+
+    return make
+
+
+def blobs(height: int, width: int, seed: int) -> Rgb:
+    """Rectangles of random colours with a little noise, (H, W, 3) uint8."""
+    random = np.random.default_rng(seed)
+    pixels = np.full((height, width, 3), random.integers(0, 256, 3), dtype=np.int64)
+    for _ in range(6):
+        top, left = random.integers(0, height), random.integers(0, width)
+        bottom, right = top + 1 + height // 3, left + 1 + width // 3
+        pixels[top:bottom, left:right] = random.integers(0, 256, 3)
+    noise = random.integers(-6, 7, pixels.shape)
+    return np.asarray(np.clip(pixels + noise, 0, 255), dtype=np.uint8)

@@ -1,0 +1,156 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from schemas.errors import UnreadablePicture, WrongInput
+from vision.pictures import LoadedPicture
+from vision.proposers import (
+    LabelMaps,
+    Scale,
+    Superpixels,
+    Whole,
+    build_proposer,
+    distinct_labels,
+    enlarged,
+)
+
+MakePicture = Callable[..., LoadedPicture]
+
+
+def picture_of(pixels: np.ndarray, name: str = "it") -> LoadedPicture:
+    return LoadedPicture(pixels.astype(np.uint8), name, "0" * 64)
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 5))
+def test_every_layer_is_a_partition(
+    make_picture: MakePicture, height: int, width: int, seed: int
+) -> None:
+    picture = make_picture(height, width, seed)
+    for labels in Superpixels().label_maps(picture.pixels):
+        full = enlarged(labels, picture.size_hw)
+        covered = np.zeros(picture.size_hw, dtype=int)
+        for number in range(labels.max() + 1):
+            assert (labels == number).any()
+            covered += full == number
+        assert (covered == 1).all()
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 5))
+def test_superpixels_are_distinct_and_the_same_each_time(
+    make_picture: MakePicture, height: int, width: int, seed: int
+) -> None:
+    picture = make_picture(height, width, seed)
+    regions = Superpixels().propose(picture)
+    again = Superpixels().propose(picture)
+    assert [r.mask.tobytes() for r in regions] == [r.mask.tobytes() for r in again]
+    assert regions[0].scale == 0
+    assert regions[0].mask.all()
+    masks = {region.mask.tobytes() for region in regions}
+    assert len(masks) == len(regions)
+    for scale in {region.scale for region in regions}:
+        layer = np.array([region.mask for region in regions if region.scale == scale])
+        assert layer.sum(axis=0).max() == 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 2), (5, 700)])
+@pytest.mark.parametrize("proposer", [Superpixels(), Whole()])
+def test_odd_pictures_have_regions(
+    make_picture: MakePicture, proposer: Superpixels | Whole, size: tuple[int, int]
+) -> None:
+    regions = proposer.propose(make_picture(*size))
+    assert regions
+    assert all(region.mask.shape == size for region in regions)
+
+
+def test_plain_picture_has_one_region() -> None:
+    assert len(Superpixels().propose(picture_of(np.full((60, 80, 3), 7)))) == 1
+
+
+def test_superpixels_find_a_square() -> None:
+    pixels = np.full((120, 160, 3), 40)
+    pixels[30:90, 40:100] = (220, 30, 30)
+    truth = pixels[..., 0] == 220
+    regions = Superpixels().propose(picture_of(pixels))
+    best = max((r.mask & truth).sum() / (r.mask | truth).sum() for r in regions)
+    assert best > 0.9
+
+
+def test_fingerprint_follows_the_parameters() -> None:
+    base = Superpixels().fingerprint
+    assert base == Superpixels().fingerprint
+    assert base.startswith("superpixels-")
+    assert base != Superpixels(scales=(Scale(100, 0.01),)).fingerprint
+    assert base != Superpixels(smoothing=0.5).fingerprint
+    assert Superpixels(scales=(Scale(100, 0.01),)) == Superpixels(scales=(Scale(100.0, 0.01),))
+
+
+def test_distinct_labels_equal_a_plain_loop() -> None:
+    random = np.random.default_rng(3)
+    base = random.integers(0, 4, (20, 20)).astype(np.int32)
+    layers = [np.zeros((20, 20), np.int32), base, base.copy(), np.where(base > 1, 1, base)]
+    kept: list[tuple[int, int]] = []
+    for layer, labels in enumerate(layers):
+        for number in np.unique(labels):
+            mask = labels == number
+            known = [layers[la] == n for la, n in kept if la < layer]
+            if all((mask & other).sum() / (mask | other).sum() <= 0.95 for other in known):
+                kept.append((layer, int(number)))
+    assert distinct_labels([labels.astype(np.int32) for labels in layers]) == kept
+
+
+def indexed(folder: Path, values: np.ndarray, name: str = "it") -> None:
+    image = Image.new("P", values.shape[::-1])
+    image.putpalette(list(range(256)) * 3)
+    image.putdata(values.ravel().tolist())
+    image.save(folder / f"{name}.png")
+
+
+def test_label_maps_give_their_values_as_regions(tmp_path: Path) -> None:
+    values = np.array([[0, 0, 2, 255], [0, 1, 2, 0]])
+    indexed(tmp_path, values)
+    regions = LabelMaps(tmp_path).propose(picture_of(np.zeros((2, 4, 3))))
+    assert [region.mask.tolist() for region in regions] == [
+        (values == value).tolist() for value in (0, 1, 2)
+    ]
+    parts = LabelMaps(tmp_path, components=True).propose(picture_of(np.zeros((2, 4, 3))))
+    assert [int(region.mask.sum()) for region in parts] == [3, 1, 1, 2]
+
+
+def test_map_that_ignores_everything_gives_the_whole(tmp_path: Path) -> None:
+    Image.new("L", (3, 2), 255).save(tmp_path / "it.png")
+    (region,) = LabelMaps(tmp_path).propose(picture_of(np.zeros((2, 3, 3))))
+    assert region.mask.all()
+
+
+def test_label_maps_of_wrong_kinds(tmp_path: Path) -> None:
+    picture = picture_of(np.zeros((2, 3, 3)))
+    proposer = LabelMaps(tmp_path)
+    with pytest.raises(UnreadablePicture, match="does not exist"):
+        proposer.propose(picture)
+    Image.new("L", (4, 2)).save(tmp_path / "it.png")
+    with pytest.raises(WrongInput, match="is 4 x 2 pixels but its picture is 3 x 2"):
+        proposer.propose(picture)
+    Image.new("RGB", (3, 2)).save(tmp_path / "it.png")
+    with pytest.raises(UnreadablePicture, match="has colours"):
+        proposer.propose(picture)
+    (tmp_path / "it.png").write_bytes(b"no picture")
+    with pytest.raises(UnreadablePicture, match="cannot be read"):
+        proposer.propose(picture)
+
+
+def test_build_proposer(tmp_path: Path) -> None:
+    assert build_proposer("superpixels") == Superpixels()
+    assert build_proposer("whole") == Whole()
+    assert build_proposer(f"masks:{tmp_path}") == LabelMaps(tmp_path)
+    for wrong in ("", "masks", "masks:", "sam", "whole:1"):
+        with pytest.raises(WrongInput, match="superpixels, masks:FOLDER, whole"):
+            build_proposer(wrong)
+    with pytest.raises(WrongInput, match="does not exist"):
+        build_proposer(f"masks:{tmp_path}/none")

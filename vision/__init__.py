@@ -1,0 +1,1 @@
+"""Picture -> regions -> embeddings, and text -> embeddings (CLIP)."""

@@ -1,0 +1,179 @@
+"""Finding and loading CLIP models: MODEL/TAG of open_clip, or a folder as `local-dir:FOLDER`.
+
+Everything that a user can get wrong is found before open_clip is asked, because its own complaints
+come as log lines, several retries and long tracebacks.
+"""
+
+import difflib
+import hashlib
+import importlib.util
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import huggingface_hub
+import open_clip
+import torch
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg
+
+from schemas.errors import MissingExtra, WrongInput
+from vision.models import all_model_names
+
+LOCAL_DIR = "local-dir:"
+CONFIG_FILE = "open_clip_config.json"
+WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
+HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+HUB_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFiles:
+    """Where a model's parts are, all present.
+
+    name:       how open_clip names its architecture.
+    weights:    path of the weights; None where open_clip finds them by the name itself.
+    config:     the architecture's configuration.
+    preprocess: overrides of open_clip's preprocessing (mean, std, ...).
+    """
+
+    name: str
+    weights: str | None
+    config: Mapping[str, Any]
+    preprocess: Mapping[str, Any]
+    quick_gelu: bool = False
+
+
+def find_clip(name: str) -> ClipFiles:
+    """Find a model's files, downloading weights that are not yet in the hub's cache.
+
+    Raises:
+        WrongInput: the name is unknown, the folder is not a model, or the download failed.
+        MissingExtra: its tokenizer needs a package that is not installed.
+    """
+    if name.startswith(LOCAL_DIR):
+        return _in_folder(Path(name.removeprefix(LOCAL_DIR)))
+    model, _, tag = name.rpartition("/")
+    model = model.replace("/", "-")
+    preprocess = get_pretrained_cfg(model, tag)
+    config = open_clip.get_model_config(model) if preprocess else None
+    if not config:
+        raise WrongInput(_unknown(name))
+    _need_tokenizer(name, config, siglip="siglip" in model.lower())
+    weights = _from_hub(name, preprocess)
+    return ClipFiles(model, weights, config, preprocess, bool(preprocess.get("quick_gelu")))
+
+
+def _unknown(name: str) -> str:
+    names = {_letters(known): known for known in all_model_names()}
+    near = difflib.get_close_matches(_letters(name), names, n=4, cutoff=0.5)
+    hint = f"; near it: {', '.join(names[letters] for letters in near)}" if near else ""
+    return f"unknown encoder {name!r}{hint}; 'captionary models' lists all MODEL/TAG names"
+
+
+def _letters(name: str) -> str:
+    """A name as people compare them: without case and punctuation."""
+    return "".join(letter for letter in name.casefold() if letter.isalnum())
+
+
+def _in_folder(folder: Path) -> ClipFiles:
+    if not folder.is_dir():
+        raise WrongInput(f"the encoder folder {folder} does not exist; check the path")
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    except FileNotFoundError as error:
+        raise WrongInput(
+            f"{folder} has no {CONFIG_FILE}; give a folder in open_clip's local-dir layout"
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WrongInput(
+            f"{path} is not a model configuration ({first_line(error)}); copy the folder again"
+        ) from error
+    if not any(next(folder.glob(pattern), None) for pattern in WEIGHT_PATTERNS):
+        raise WrongInput(
+            f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
+        )
+    _need_tokenizer(str(folder), config, siglip=False)
+    return ClipFiles(f"{LOCAL_DIR}{folder}", None, config, {})
+
+
+def _need_tokenizer(name: str, config: Mapping[str, Any], *, siglip: bool) -> None:
+    text = config.get("text_cfg", {})
+    foreign = siglip or text.get("hf_tokenizer_name") or text.get("hf_model_name")
+    if foreign and importlib.util.find_spec("transformers") is None:
+        raise MissingExtra(f"the encoder {name} needs: pip install transformers")
+
+
+def _from_hub(name: str, preprocess: Mapping[str, Any]) -> str:
+    """Path of the weights in the cache; asks the hub only when they are not there."""
+    repository, _, file = str(preprocess["hf_hub"]).rpartition("/")
+    wanted = (str(PurePosixPath(file).with_suffix(".safetensors")), file) if file else HUB_WEIGHTS
+    for candidate in wanted:
+        cached = huggingface_hub.try_to_load_from_cache(repository, candidate)
+        if isinstance(cached, str):
+            return cached
+    try:
+        # One quick question first: the download itself retries for most of a minute.
+        huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_S)
+        return str(download_pretrained(preprocess))
+    except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
+        raise WrongInput(
+            f"cannot download {wanted[0]} of {repository} for the encoder {name} "
+            f"({first_line(error)}); check the network, or work offline with local-dir:FOLDER"
+        ) from error
+
+
+def load_clip(files: ClipFiles) -> Any:
+    """Build the model with its weights, in float32 on the CPU, ready to run.
+
+    Raises:
+        WrongInput: the weights are damaged, or do not fit the configuration.
+    """
+    try:
+        model = open_clip.create_model(
+            files.name,
+            pretrained=files.weights,
+            force_quick_gelu=files.quick_gelu,
+            force_preprocess_cfg=dict(files.preprocess),
+            require_pretrained=True,
+        )
+    except Exception as error:  # damaged files fail in many ways: safetensors, pickle, torch
+        raise WrongInput(
+            f"the encoder {files.name} cannot be loaded ({first_line(error)}); "
+            "copy or download it again"
+        ) from error
+    return model.eval().requires_grad_(False)
+
+
+def clip_digest(model: torch.nn.Module, files: ClipFiles) -> str:
+    """Digest of the configuration, the preprocessing and every weight: independent of names.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    facts = {"config": _own(files.config), "quick_gelu": files.quick_gelu}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    cfg = open_clip.get_model_preprocess_cfg(model)
+    digest.update(repr((cfg["mean"], cfg["std"], cfg["size"])).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:12]
+
+
+def _own(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration without what only says where first weights came from."""
+    start = ("timm_model_pretrained", "hf_model_pretrained")
+    return {
+        key: _own(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if key not in start
+    }
+
+
+def first_line(error: Exception) -> str:
+    """An error's message on one line of at most 200 characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:197]}..."

@@ -1,0 +1,230 @@
+"""CLIP as two functions: pictures to unit vectors, names to unit vectors."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import open_clip
+import torch
+
+from schemas.arrays import Vectors
+from vision.clip_files import clip_digest, find_clip, load_clip
+from vision.folding import fold_batch_norms
+from vision.hardware import choose_device, choose_precision
+from vision.texts import (
+    VectorCache,
+    choose_templates,
+    encode_trimmed,
+    sentence_lengths,
+    trimmable_tower,
+)
+
+IMAGE_BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
+"""Pictures per pass. On a CPU small batches stay in the cache and are faster than large ones."""
+
+TEXT_BATCH = {"cpu": 64, "mps": 128, "cuda": 512}
+"""Sentences per pass."""
+
+NAMES_AT_ONCE = 64
+CACHED_NAMES = 20_000
+
+
+class ImageEncoder(Protocol):
+    """Turns pictures of one size into unit vectors of one space."""
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def input_size_hw(self) -> tuple[int, int]:
+        """The size of picture that it takes."""
+        ...
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Its mean colour, RGB in [0, 1]: what carries no signal."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per pass: give it a multiple, and little is wasted."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        ...
+
+    def encode_images(self, batch: torch.Tensor) -> Vectors:
+        """Encode (N, 3, h, w) float in [0, 1], of the input size, to (N, D)."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Turns names of things into unit vectors of the pictures' space."""
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        """Encode N names to (N, D), put in the named sentences; None: in its usual ones."""
+        ...
+
+
+class ClipEncoder:
+    """A CLIP of open_clip as image and text encoder.
+
+    A vector does not depend on what else is encoded with it: every pass has the same shape (the
+    last batch is padded), so the same kernels run. On one machine it is the same bit for bit.
+
+    Args:
+        name: MODEL/TAG (`ViT-B-16/openai`), or `local-dir:FOLDER` in open_clip's layout.
+        device: auto, cpu, cuda or mps.
+        precision: auto, float32 or bfloat16; auto is bfloat16 where the processor has it.
+        templates: the sentences that a name is put in: 80, 7 or plain.
+
+    Raises:
+        WrongInput: a name is unknown, or the model cannot be found, downloaded or loaded.
+        MissingExtra: the model needs a package that is not installed.
+    """
+
+    dim: int
+    input_size_hw: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    logit_scale: float
+    batch_size: int
+    fingerprint: str
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        templates: str = "80",
+    ) -> None:
+        choose_templates(templates)
+        self._templates = templates
+        self._device = choose_device(device)
+        self._dtype = choose_precision(precision, self._device)
+        files = find_clip(name)
+        model = load_clip(files)
+        self.name = name
+        self._describe(model, digest=clip_digest(model, files))
+        self.dim = int(files.config["embed_dim"])
+        self._tokenize = open_clip.get_tokenizer(files.name)
+        example = torch.rand(1, 3, *self.input_size_hw, generator=torch.Generator().manual_seed(0))
+        model.visual = fold_batch_norms(model.visual, example)
+        self._model = model.to(device=self._device, dtype=self._dtype)
+        # Convolutions run several times faster so; other layers do not care.
+        self._model.visual.to(memory_format=torch.channels_last)
+        self._text_tower = trimmable_tower(self._model)
+        self._cache = VectorCache(CACHED_NAMES)
+
+    def _describe(self, model: open_clip.CLIP, *, digest: str) -> None:
+        cfg = open_clip.get_model_preprocess_cfg(model)
+        size = cfg["size"]
+        height, width = (size, size) if isinstance(size, int) else size
+        self.input_size_hw = (int(height), int(width))
+        self.mean = _three(cfg["mean"])
+        self.std = _three(cfg["std"])
+        self.logit_scale = float(model.logit_scale.exp())
+        self.batch_size = IMAGE_BATCH[self._device.type]
+        self.fingerprint = f"clip-{digest}-{str(self._dtype).removeprefix('torch.')}"
+
+    @torch.inference_mode()
+    def encode_images(self, batch: torch.Tensor) -> Vectors:
+        """Encode pictures of the input size.
+
+        Args:
+            batch: (N, 3, h, w) float in [0, 1]; normalised here with `mean` and `std`.
+
+        Returns:
+            (N, D) float32, unit length.
+        """
+        if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, *self.input_size_hw):
+            expected = f"(N, 3, {self.input_size_hw[0]}, {self.input_size_hw[1]})"
+            raise ValueError(f"encode_images takes {expected}, got {tuple(batch.shape)}")
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        std = torch.tensor(self.std).view(3, 1, 1)
+        passes = []
+        for start in range(0, len(batch), self.batch_size):
+            part = batch[start : start + self.batch_size]
+            whole = _padded((part.float() - mean) / std, self.batch_size)
+            whole = whole.to(self._device, self._dtype, memory_format=torch.channels_last)
+            passes.append(self._model.encode_image(whole)[: len(part)].float().cpu().numpy())
+        return _unit(np.concatenate(passes)) if passes else self._none()
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        """Encode names: each is put in every template, and the sentences' unit vectors averaged.
+
+        Args:
+            names:     any words; what was encoded lately is not encoded again.
+            templates: 80, 7 or plain; None: those that the encoder was made with.
+
+        Returns:
+            (N, D) float32, unit length; one row for each name, in order.
+        """
+        templates = templates or self._templates
+        vectors = {name: self._cache.get((templates, name)) for name in names}
+        missing = [name for name, vector in vectors.items() if vector is None]
+        for start in range(0, len(missing), NAMES_AT_ONCE):
+            part = missing[start : start + NAMES_AT_ONCE]
+            for name, vector in zip(part, self._ensemble(part, templates), strict=True):
+                self._cache.put((templates, name), vector)
+                vectors[name] = vector
+        rows = [vectors[name] for name in names]
+        return np.stack([row for row in rows if row is not None]) if rows else self._none()
+
+    def _ensemble(self, names: Sequence[str], templates: str) -> Vectors:
+        sentences_of = choose_templates(templates)
+        sentences = [template(name) for name in names for template in sentences_of]
+        each = self._encode_sentences(self._tokenize(sentences))
+        return _unit(each.reshape(len(names), len(sentences_of), self.dim).mean(axis=1))
+
+    @torch.inference_mode()
+    def _encode_sentences(self, tokens: torch.Tensor) -> Vectors:
+        """Encode tokens, (N, L) int64, to (N, D) unit rows; sentences of one length together."""
+        lengths = torch.full((len(tokens),), tokens.shape[1])
+        if self._text_tower is not None:
+            lengths = sentence_lengths(tokens)
+        size = TEXT_BATCH[self._device.type]
+        vectors = np.empty((len(tokens), self.dim), dtype=np.float32)
+        for length in sorted(set(lengths.tolist())):
+            alike = torch.nonzero(lengths == length).flatten()
+            for start in range(0, len(alike), size):
+                rows = alike[start : start + size]
+                part = _padded(tokens[rows, :length], size).to(self._device)
+                vectors[rows.numpy()] = self._run_text(part)[: len(rows)].float().cpu().numpy()
+        return _unit(vectors)
+
+    def _run_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        if self._text_tower is not None:
+            return encode_trimmed(self._text_tower, tokens)
+        encoded: torch.Tensor = self._model.encode_text(tokens)
+        return encoded
+
+    def _none(self) -> Vectors:
+        return np.empty((0, self.dim), dtype=np.float32)
+
+
+def _padded(part: torch.Tensor, size: int) -> torch.Tensor:
+    """Fill a batch up to its fixed size by repeating its first row: values that surely work."""
+    return torch.cat([part, part[:1].expand(size - len(part), *part.shape[1:])])
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _unit(raw_vectors: Vectors) -> Vectors:
+    """Scale rows, (N, D), to unit length."""
+    length = np.linalg.norm(raw_vectors, axis=1, keepdims=True)
+    unit: Vectors = (raw_vectors / np.maximum(length, 1e-12)).astype(np.float32)
+    return unit

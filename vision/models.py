@@ -1,0 +1,45 @@
+"""The models that `captionary models` recommends, as data, and the names of all the others.
+
+Sizes are those of the weights in float32: open_clip's own parameter counts times four bytes.
+"""
+
+from dataclasses import dataclass
+
+import open_clip
+
+
+@dataclass(frozen=True, slots=True)
+class ClipModel:
+    """What to know of a model before downloading it.
+
+    name:     MODEL/TAG of open_clip, as given to `--encoder`.
+    dim:      length of its vectors.
+    licence:  of the weights.
+    size_mb:  of the weights in float32, in millions of bytes.
+    good_for: when to choose it.
+    """
+
+    name: str
+    dim: int
+    licence: str
+    size_mb: int
+    good_for: str
+
+
+DEFAULT_MODEL = "ViT-B-16/openai"
+
+CATALOGUE = {
+    model.name: model
+    for model in (
+        ClipModel(DEFAULT_MODEL, 512, "MIT", 598, "photographs; the default"),
+        ClipModel("ViT-B-32/laion2b_s34b_b79k", 512, "MIT", 605, "speed: a quarter of the work"),
+        ClipModel("ViT-B-16/datacomp_xl_s13b_b90k", 512, "MIT", 598, "photographs, newer data"),
+        ClipModel("ViT-L-14/openai", 768, "MIT", 1710, "quality, on a GPU"),
+        ClipModel("ViT-L-14/datacomp_xl_s13b_b90k", 768, "MIT", 1710, "quality, newer data"),
+    )
+}
+
+
+def all_model_names() -> list[str]:
+    """List every MODEL/TAG that open_clip can load."""
+    return [f"{model}/{tag}" for model, tag in open_clip.list_pretrained()]

@@ -1,0 +1,249 @@
+"""Region proposers: a picture to candidate segments, the same ones every time."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+from skimage.segmentation import felzenszwalb
+
+from schemas.arrays import LabelMap, Mask, Rgb
+from schemas.errors import UnreadablePicture, WrongInput
+from schemas.regions import Region
+from vision.pictures import LoadedPicture
+
+WORKING_SIDE = 224
+SMOOTHING = 0.8
+SAME_REGION_IOU = 0.95
+IGNORED_LABEL = 255
+PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "whole")
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """One layer of superpixels.
+
+    scale:    Felzenszwalb's k: the larger, the larger the regions.
+    min_size: smallest region, as a share of the picture.
+    """
+
+    scale: float
+    min_size: float
+
+
+DEFAULT_SCALES = (Scale(100, 0.005), Scale(300, 0.01), Scale(1000, 0.01))
+
+
+class RegionProposer(Protocol):
+    """Cuts a picture into candidate regions: at least one, and always the same."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on."""
+        ...
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Cut one picture."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The baseline: the whole picture as its only region."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on."""
+        return "whole"
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Answer one region that covers the picture."""
+        return [Region(np.ones(picture.size_hw, dtype=np.bool_))]
+
+
+@dataclass(frozen=True, slots=True)
+class Superpixels:
+    """Graph-based superpixels (Felzenszwalb and Huttenlocher, 2004) at several scales.
+
+    They are found on the picture resized to a fixed longest side, so that the parameters mean the
+    same for all sizes. Layer 0 is the whole picture, layer i the i-th scale; a region that an
+    earlier layer has already (IoU above SAME_REGION_IOU) is left out.
+    """
+
+    scales: tuple[Scale, ...] = DEFAULT_SCALES
+    smoothing: float = SMOOTHING
+    working_side: int = WORKING_SIDE
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on."""
+        facts = [(float(layer.scale), float(layer.min_size)) for layer in self.scales]
+        text = repr((facts, float(self.smoothing), self.working_side, SAME_REGION_IOU))
+        return f"superpixels-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def label_maps(self, pixels: Rgb) -> list[LabelMap]:
+        """Cut at every scale, on the resized picture: (h, w) int32 each, numbered from 0."""
+        small = resized(pixels, longest=self.working_side)
+        return [
+            felzenszwalb(
+                small,
+                scale=layer.scale,
+                sigma=self.smoothing,
+                min_size=max(1, int(layer.min_size * small.shape[0] * small.shape[1])),
+            ).astype(np.int32)
+            for layer in self.scales
+        ]
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Cut one picture: the whole, then the regions of each scale."""
+        whole = np.zeros(resized_shape(picture.size_hw, self.working_side), dtype=np.int32)
+        small = [whole, *self.label_maps(picture.pixels)]
+        full = [enlarged(labels, picture.size_hw) for labels in small]
+        # IoU is cheaper on the smaller maps, and the same there up to rounding.
+        keep = distinct_labels(small if small[0].size < full[0].size else full)
+        masks = [(layer, full[layer] == number) for layer, number in keep]
+        return [Region(mask, layer) for layer, mask in masks if mask.any()]
+
+
+def resized_shape(size_hw: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size whose longest side is `longest` at the same aspect; no side below one pixel."""
+    factor = longest / max(size_hw)
+    return max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor))
+
+
+def resized(pixels: Rgb, *, longest: int) -> Rgb:
+    """Resize a picture, (H, W, 3) uint8, bilinear with antialiasing."""
+    height, width = resized_shape((pixels.shape[0], pixels.shape[1]), longest)
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def enlarged(labels: LabelMap, size_hw: tuple[int, int]) -> LabelMap:
+    """Bring a label map to another size by nearest neighbour, pixel centres aligned."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for new, old in zip(size_hw, labels.shape, strict=True)
+    )
+    result: LabelMap = labels[rows[:, None], columns[None, :]]
+    return result
+
+
+def distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
+    """List (layer, label) of all regions but those that an earlier kept one equals.
+
+    Args:
+        layers: label maps of one shape, (H, W) int32, numbered from 0.
+    """
+    counts = [np.bincount(labels.ravel()) for labels in layers]
+    kept = [count > 0 for count in counts]
+    for later in range(1, len(layers)):
+        for earlier in range(later):
+            same = _iou(layers[earlier], layers[later], counts[earlier], counts[later])
+            kept[later] &= ~(same[kept[earlier]] > SAME_REGION_IOU).any(axis=0)
+    return [(layer, int(number)) for layer, keep in enumerate(kept) for number in keep.nonzero()[0]]
+
+
+def _iou(
+    a: LabelMap, b: LabelMap, count_a: np.ndarray, count_b: np.ndarray
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Intersection over union of every label of `a` with every label of `b`, (A, B)."""
+    shape = len(count_a), len(count_b)
+    pairs = a.ravel().astype(np.int64) * shape[1] + b.ravel()
+    both = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+    either = count_a[:, None] + count_b[None, :] - both
+    return np.asarray(both / np.maximum(either, 1), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMaps:
+    """Given label maps: an indexed PNG for each picture, named by its stem.
+
+    Each value is a region, IGNORED_LABEL none; a map that ignores everything gives the whole
+    picture. The folder is no part of the fingerprint: other pictures have their maps elsewhere.
+
+    Args:
+        folder: where the maps are.
+        components: whether the separate parts of one value are regions of their own.
+
+    Raises:
+        WrongInput: the folder does not exist.
+    """
+
+    folder: Path
+    components: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise WrongInput(f"the folder of masks {self.folder} does not exist; check the path")
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on, apart from the maps."""
+        return "masks-components" if self.components else "masks"
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Answer the regions of the picture's label map, in the order of their values.
+
+        Raises:
+            UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
+        """
+        labels = read_label_map(self.folder / f"{picture.name}.png", size_hw=picture.size_hw)
+        masks = [labels == value for value in np.unique(labels) if value != IGNORED_LABEL]
+        if self.components:
+            masks = [part for mask in masks for part in connected_parts(mask)]
+        return [Region(mask) for mask in masks] or Whole().propose(picture)
+
+
+def connected_parts(mask: Mask) -> list[Mask]:
+    """Split a mask, (H, W) bool, into the parts that touch by a side or a corner."""
+    numbered, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    return [numbered == part for part in range(1, count + 1)]
+
+
+def read_label_map(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
+    """Read an indexed or grey PNG as numbers, (H, W) int32.
+
+    Raises:
+        UnreadablePicture: it is missing, damaged, of another size, or has colours, not numbers.
+    """
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            problem = _label_problem(image, size_hw)
+            values = None if problem else np.asarray(image)
+    except FileNotFoundError as error:
+        raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
+    except Exception as error:  # decoders raise anything at all on foreign bytes
+        reason = " ".join(str(error).split())
+        raise UnreadablePicture(f"the mask {path} cannot be read: {reason}") from error
+    if values is None:
+        raise UnreadablePicture(f"the mask {path} {problem}")
+    return values.astype(np.int32)
+
+
+def _label_problem(image: Image.Image, size_hw: tuple[int, int]) -> str:
+    if image.mode not in ("1", "L", "P", "I", "I;16"):
+        return f"has colours ({image.mode}), not labels; save it as an indexed PNG"
+    if (image.height, image.width) != size_hw:
+        mask, picture = f"{image.width} x {image.height}", f"{size_hw[1]} x {size_hw[0]}"
+        return f"is {mask} pixels but its picture is {picture}; make them the same size"
+    return ""
+
+
+def build_proposer(text: str) -> RegionProposer:
+    """Make the proposer that `--proposer` names: `superpixels`, `masks:FOLDER` or `whole`.
+
+    Raises:
+        WrongInput: there is no such proposer, or its folder is missing.
+    """
+    name, _, folder = text.partition(":")
+    if name == "masks" and folder:
+        return LabelMaps(Path(folder))
+    if text == "superpixels":
+        return Superpixels()
+    if text == "whole":
+        return Whole()
+    raise WrongInput(f"unknown proposer {text!r}; choose one of {', '.join(PROPOSER_NAMES)}")
