@@ -1,0 +1,117 @@
+"""SOURCE -> pairs: captioned pictures from whatever file or folder they stand in.
+
+What SOURCE is decides who reads it: `tables` (JSON Lines, CSV, TSV, Parquet), `coco` or `folders`.
+Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the pictures.
+All are streams, so memory stays flat for a SOURCE of any length (a COCO file is one JSON document
+and is read whole).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, islice
+
+from indexer.readers.addresses import Pictures, exists, is_folder, parent, suffix_of
+from indexer.readers.coco import coco_rows, count_coco
+from indexer.readers.folders import count_folder, folder_rows
+from indexer.readers.rows import Rows, grouped, pair_of
+from indexer.readers.tables import (
+    count_lines,
+    count_parquet,
+    delimited_rows,
+    json_line_rows,
+    parquet_rows,
+)
+from schemas.errors import WrongInput
+from schemas.pairs import ImageCaption, PairFailure
+
+__all__ = ["ACCEPTED", "count_pairs", "read_pairs"]
+
+ACCEPTED = (
+    "a SOURCE is a .jsonl, .ndjson, .csv, .tsv or .parquet file with the columns image and "
+    "caption (or captions), a COCO captions .json, or a folder of NAME.jpg with NAME.txt"
+)
+SAMPLE = 500  # rows that tell how many rows make a pair
+
+Reader = Callable[[str], Rows]
+FILES: dict[str, Reader] = {
+    ".jsonl": json_line_rows,
+    ".ndjson": json_line_rows,
+    ".csv": partial(delimited_rows, delimiter=","),
+    ".tsv": partial(delimited_rows, delimiter="\t"),
+    ".parquet": parquet_rows,
+    ".json": coco_rows,
+}
+
+
+def read_pairs(
+    source: str, *, images: str | None = None, source_name: str = ""
+) -> Iterator[ImageCaption | PairFailure]:
+    """Stream the captioned pictures of SOURCE; consecutive rows of one picture are one pair.
+
+    Args:
+        source: a file or folder, by path or by fsspec address; may be gzipped (`.jsonl.gz`).
+        images: the folder that relative picture names refer to. None: the folder of the file or,
+            where the pictures are not there, `images/` beside the file.
+        source_name: the `source` of rows that name none.
+
+    Returns:
+        Pairs in the order of SOURCE. A row that cannot be used is a `PairFailure` and does not
+        stop the reading.
+
+    Raises:
+        WrongInput: SOURCE cannot be used at all (at the call), or breaks off (while reading).
+    """
+    reader = _reader(source)
+    rows = reader(source)
+    first = list(islice(rows, 1))  # an unusable SOURCE says so now, not at the first pair
+    pictures = _pictures(source, reader, images)
+    return grouped(
+        pair_of(row, pictures=pictures, source_name=source_name) for row in chain(first, rows)
+    )
+
+
+def count_pairs(source: str) -> int | None:
+    """Estimate, for a progress bar, how many items `read_pairs` yields.
+
+    Rows are counted by line ends or metadata; how many rows make a pair is taken from the first
+    500. None where only reading would tell (remote or gzipped text), or SOURCE cannot be used.
+    """
+    try:
+        reader = _reader(source)
+        if reader is folder_rows:
+            return count_folder(source)
+        if reader is coco_rows:
+            return count_coco(source)
+        rows = count_parquet(source) if reader is parquet_rows else count_lines(source)
+        if rows is None:
+            return None
+        head = list(islice(reader(source), SAMPLE))
+    except WrongInput:
+        return None
+    anywhere = Pictures((".",))
+    items = sum(1 for _ in grouped(pair_of(row, pictures=anywhere) for row in head))
+    return items if len(head) < SAMPLE else round(rows * items / len(head))
+
+
+def _reader(source: str) -> Reader:
+    if is_folder(source):
+        return folder_rows
+    if not exists(source):
+        raise WrongInput(f"{source} does not exist; {ACCEPTED}")
+    reader = FILES.get(suffix_of(source))
+    if reader is None:
+        raise WrongInput(f"{source} is of no known kind; {ACCEPTED}")
+    return reader
+
+
+def _pictures(source: str, reader: Reader, images: str | None) -> Pictures:
+    if reader is folder_rows:
+        if images is not None:
+            raise WrongInput(
+                f"{source} is a folder, its pictures stand in it; leave out the folder {images}"
+            )
+        return Pictures((source,))
+    if images is not None:
+        return Pictures((images,))
+    folder = parent(source)
+    return Pictures((folder, f"{folder}/images"))
