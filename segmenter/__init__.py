@@ -1,0 +1,1 @@
+"""Picture + class names -> class map, with evidence."""

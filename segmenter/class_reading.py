@@ -1,0 +1,117 @@
+"""What is known of a class list before any picture is seen: prompts, prototypes, links."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from schemas.arrays import Vector, Vectors
+from schemas.classes import ClassName
+from schemas.dictionary import Prototype
+from segmenter.scoring import Floats, Ints, near_nouns
+from segmenter.words import forms
+from vision.encoder import TextEncoder
+from vision.sphere import common_part
+from vocabulary.retrieval import Retriever
+
+FEWEST_REGIONS = 3
+"""A noun of fewer regions does not stand in for another word."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClassReading:
+    """A class list as vectors.
+
+    prompts:      (Q, D) text vectors of all names; prompt_owner: (Q,) class of each.
+    prototypes:   the P prototypes of all nouns that speak for a class.
+    column, owner, weight: (L,) each: prototype, class and weight of every link.
+    common:       (D,) what the dictionary's regions have in common; zeros without a dictionary.
+    revision:     of the dictionary; None without.
+    """
+
+    classes: tuple[ClassName, ...]
+    prompts: Vectors
+    prompt_owner: Ints
+    prototypes: tuple[Prototype, ...]
+    column: Ints
+    owner: Ints
+    weight: Floats
+    common: Vector
+    revision: int | None
+
+
+def read_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> ClassReading:
+    """A class list where there is no dictionary."""
+    names = [prompt for item in classes for prompt in item.prompts]
+    owner = [number for number, item in enumerate(classes) for _ in item.prompts]
+    return ClassReading(
+        classes=tuple(classes),
+        prompts=text.encode_texts(names),
+        prompt_owner=np.array(owner, dtype=np.int64),
+        prototypes=(),
+        column=np.zeros(0, dtype=np.int64),
+        owner=np.zeros(0, dtype=np.int64),
+        weight=np.zeros(0, dtype=np.float32),
+        common=np.zeros(text.dim, dtype=np.float32),
+        revision=None,
+    )
+
+
+def read_classes_by_dictionary(
+    classes: Sequence[ClassName], text: TextEncoder, retriever: Retriever
+) -> ClassReading:
+    """A class list with the prototypes that speak for each class.
+
+    A class takes the nouns that are among its names. A class that has none takes the nouns that are
+    nearest to it by text, weighted by how near.
+    """
+    plain = read_classes_by_text(classes, text)
+    revision = retriever.revision
+    nouns = frozenset(retriever.nouns())
+    weights = [_named(item, nouns) or _near(item, text, retriever) for item in classes]
+    wanted = sorted({noun for of_class in weights for noun in of_class})
+    prototypes = retriever.prototypes(wanted)
+    links = [
+        (column, class_id, of_class[prototype.noun] * _share(prototype, prototypes))
+        for class_id, of_class in enumerate(weights)
+        for column, prototype in enumerate(prototypes)
+        if prototype.noun in of_class
+    ]
+    column, owner, weight = zip(*links, strict=True) if links else ((), (), ())
+    sample = retriever.sample_vectors()
+    return ClassReading(
+        classes=plain.classes,
+        prompts=plain.prompts,
+        prompt_owner=plain.prompt_owner,
+        prototypes=prototypes,
+        column=np.array(column, dtype=np.int64),
+        owner=np.array(owner, dtype=np.int64),
+        weight=np.array(weight, dtype=np.float32),
+        common=common_part(sample, pictures=len(retriever.vocabulary.sample())),
+        revision=revision,
+    )
+
+
+def _named(item: ClassName, nouns: frozenset[str]) -> dict[str, float]:
+    """The dictionary's nouns among the names of a class, all of one weight."""
+    found = (next((f for f in forms(prompt) if f in nouns), None) for prompt in item.prompts)
+    return {noun: 1.0 for noun in found if noun is not None}
+
+
+def _near(item: ClassName, text: TextEncoder, retriever: Retriever) -> dict[str, float]:
+    """Nouns that stand in for a class that the dictionary lacks, with weights; maybe none."""
+    if not item.prompts:
+        return {}
+    entries = retriever.vocabulary.entries()
+    nouns = [entry.noun for entry in entries if entry.regions >= FEWEST_REGIONS]
+    found, weights = near_nouns(
+        text.encode_texts(item.prompts, templates="plain"),
+        text.encode_texts(nouns, templates="plain"),
+    )
+    return {nouns[index]: float(weight) for index, weight in zip(found, weights, strict=True)}
+
+
+def _share(prototype: Prototype, prototypes: Sequence[Prototype]) -> float:
+    """The share of its noun's regions that a prototype stands for, in (0, 1]."""
+    total = sum(other.size for other in prototypes if other.noun == prototype.noun)
+    return prototype.size / total

@@ -1,0 +1,211 @@
+"""Picture and class names to a class for every pixel, with the evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from schemas.arrays import Scores, Vectors
+from schemas.classes import ClassName
+from schemas.errors import WrongInput
+from schemas.regions import Region
+from schemas.segmentation import Evidence, LabelledRegion, Segmentation
+from segmenter.background import DEFAULT_THRESHOLD, BackgroundMode, add_background, apply_threshold
+from segmenter.class_reading import (
+    ClassReading,
+    read_classes_by_dictionary,
+    read_classes_by_text,
+)
+from segmenter.painting import paint
+from segmenter.scoring import best_prompt, fuse, softmax, vote, with_text_for_the_rest
+from vision.encoder import TextEncoder
+from vision.extraction import RegionExtractor
+from vision.pictures import LoadedPicture
+from vision.sphere import centred
+from vocabulary.retrieval import RecentlyUsed, Retriever
+
+Fusion: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
+
+PROTOTYPE_SCALE = 10.0
+"""Sharpness of prototype votes, for cosines of centred regions."""
+
+PROTOTYPE_WEIGHT = 0.6
+"""Share of prototypes in `both`. These two were chosen on one half of MSRC (docs/results.md)."""
+
+CLASS_LISTS = 16
+
+
+class ScaledTextEncoder(TextEncoder, Protocol):
+    """A text encoder that knows how sharply it compares."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What it multiplies cosines with before its softmax, learned in its training."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to segment.
+
+    fusion:     text alone; text calibrated on the dictionary's regions; prototypes alone (text for
+                classes that have none); or both.
+    background: what becomes of pixels that belong to no class (segmenter.background).
+    threshold:  in modes `threshold` and `auto`, probability below which a region is background.
+    evidence:   prototypes named for each region, at most.
+    weight:     share of prototypes in `both`, in [0, 1].
+    """
+
+    fusion: Fusion = "both"
+    background: BackgroundMode = "none"
+    threshold: float = DEFAULT_THRESHOLD
+    evidence: int = 0
+    weight: float = PROTOTYPE_WEIGHT
+
+
+@dataclass(frozen=True, slots=True)
+class RegionScores:
+    """Probabilities of the classes for each region, (R, C) each.
+
+    similarity: (R, P) cosine to each prototype, centred; no columns without a dictionary.
+    """
+
+    fused: Scores
+    text: Scores
+    prototypes: Scores | None
+    similarity: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Segmenter:
+    """Labels pictures with any class names.
+
+    retriever: reads the dictionary; None: by text alone.
+    """
+
+    extractor: RegionExtractor
+    text: ScaledTextEncoder
+    retriever: Retriever | None = None
+    _readings: RecentlyUsed[ClassReading] = field(
+        default_factory=lambda: RecentlyUsed(CLASS_LISTS), init=False, repr=False
+    )
+
+    def segment(
+        self,
+        picture: LoadedPicture,
+        classes: Sequence[ClassName],
+        settings: Settings = Settings(),
+    ) -> Segmentation:
+        """Label every pixel of a picture.
+
+        Raises:
+            WrongInput: the fusion needs a dictionary and there is none.
+        """
+        named, background_id = add_background(tuple(classes), settings.background)
+        reading = self._read(named, settings)
+        regions, table = self.extractor.extract(picture)
+        scores = score_regions(table.vectors, reading, settings, text_scale=self.text.logit_scale)
+        painted = scores.fused
+        if background_id is not None and settings.background in ("threshold", "auto"):
+            painted = apply_threshold(painted, background_id, settings.threshold)
+        class_map, confidence = paint(regions, painted, np.ones(len(regions), dtype=np.float32))
+        pixels = np.bincount(class_map.ravel(), minlength=len(named))
+        total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=len(named))
+        return Segmentation(
+            class_map=class_map,
+            scores=(total / np.maximum(pixels, 1)).astype(np.float32),
+            classes=tuple(item.name for item in named),
+            regions=tuple(
+                _labelled(region, row, painted, scores, reading, evidence=settings.evidence)
+                for row, region in enumerate(regions)
+            ),
+            revision=reading.revision,
+        )
+
+    def _read(self, classes: tuple[ClassName, ...], settings: Settings) -> ClassReading:
+        if settings.fusion == "text":
+            return self._readings.get(
+                (classes, None), lambda: read_classes_by_text(classes, self.text)
+            )
+        if self.retriever is None:
+            raise WrongInput(
+                f"fusion {settings.fusion!r} reads a dictionary; name one with --store, "
+                "or use --fusion text"
+            )
+        retriever = self.retriever
+        return self._readings.get(
+            (classes, retriever.revision),
+            lambda: read_classes_by_dictionary(classes, self.text, retriever),
+        )
+
+
+def score_regions(
+    vectors: Vectors, reading: ClassReading, settings: Settings, *, text_scale: float
+) -> RegionScores:
+    """Score regions, (R, D) unit vectors as the extractor makes them, against a class list."""
+    count = len(reading.classes)
+    if settings.fusion != "text":
+        vectors = centred(vectors, reading.common)
+    near = best_prompt(vectors @ reading.prompts.T, reading.prompt_owner, classes=count)
+    text = softmax(text_scale * near)
+    if settings.fusion in ("text", "calibrated"):
+        none = np.zeros((len(vectors), 0), dtype=np.float32)
+        return RegionScores(text, text, None, none)
+    matrix = np.array([item.vector for item in reading.prototypes], dtype=np.float32)
+    similarity = vectors @ matrix.reshape(-1, vectors.shape[1]).T
+    logits = vote(
+        similarity[:, reading.column],
+        reading.owner,
+        reading.weight,
+        classes=count,
+        scale=PROTOTYPE_SCALE,
+    )
+    prototypes = with_text_for_the_rest(logits, text)
+    weight = 1.0 if settings.fusion == "prototypes" else settings.weight
+    fused = fuse(text, prototypes, weight=weight)
+    return RegionScores(fused, text, prototypes if len(reading.column) else None, similarity)
+
+
+def _labelled(
+    region: Region,
+    row: int,
+    painted: Scores,
+    scores: RegionScores,
+    reading: ClassReading,
+    *,
+    evidence: int,
+) -> LabelledRegion:
+    class_id = int(painted[row].argmax())
+    return LabelledRegion(
+        box_xyxy=region.box_xyxy,
+        area=region.area,
+        class_id=class_id,
+        score=float(painted[row, class_id]),
+        text=float(scores.text[row, class_id]),
+        prototype=None if scores.prototypes is None else float(scores.prototypes[row, class_id]),
+        evidence=_evidence(scores.similarity[row], class_id, reading, limit=evidence),
+    )
+
+
+def _evidence(
+    similarity: np.ndarray[tuple[int], np.dtype[np.float32]],
+    class_id: int,
+    reading: ClassReading,
+    *,
+    limit: int,
+) -> tuple[Evidence, ...]:
+    """The prototypes of a class that are nearest to a region, nearest first."""
+    if not len(similarity):
+        return ()
+    columns = reading.column[reading.owner == class_id]
+    nearest = columns[np.argsort(-similarity[columns], kind="stable")[:limit]]
+    return tuple(
+        Evidence(
+            noun=reading.prototypes[column].noun,
+            number=reading.prototypes[column].number,
+            similarity=float(similarity[column]),
+            exemplars=reading.prototypes[column].exemplars,
+        )
+        for column in nearest
+    )

@@ -1,0 +1,176 @@
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from pycocotools.coco import COCO
+
+from schemas.arrays import Rgb
+from schemas.dictionary import Exemplar
+from schemas.errors import WrongInput
+from schemas.segmentation import Evidence, LabelledRegion, Segmentation
+from segmenter import outputs
+from segmenter.outputs import (
+    class_map_png,
+    coco_json,
+    decode_mask,
+    encode_mask,
+    parse_formats,
+    read_class_map,
+    segmentation_json,
+    write_outputs,
+)
+
+# pycocotools asks numpy 2 for an array in numpy 1's way
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+CLASSES = ("cat", "sky", "Weißwurst", "background")
+
+
+@pytest.fixture
+def segmentation() -> Segmentation:
+    class_map = np.ones((30, 40), np.int32)
+    class_map[5:15, 8:20] = 0
+    class_map[25:] = 3
+    exemplar = Exemplar("flickr-1", 4, (1, 2, 30, 40), "a cat", "flickr8k", 0.75, b"jpeg")
+    regions = (
+        LabelledRegion(
+            (8, 5, 20, 15), 0.1, 0, 0.8, 0.7, 0.9, (Evidence("cat", 2, 0.5, (exemplar,)),)
+        ),
+        LabelledRegion((0, 0, 40, 30), 1.0, 1, 0.6, 0.6, None),
+    )
+    scores = np.array([0.8, 0.6, 0.0, 0.2], np.float32)
+    return Segmentation(class_map, scores, CLASSES, regions, revision=7)
+
+
+@pytest.fixture
+def image() -> Rgb:
+    return np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
+def test_masks_come_back(seed: int, height: int, width: int, share: float) -> None:
+    mask = np.random.default_rng(seed).random((height, width)) < share
+    rle = encode_mask(mask)
+    assert rle["size"] == [height, width]
+    np.testing.assert_array_equal(decode_mask(rle), mask)
+    np.testing.assert_array_equal(decode_mask(json.loads(json.dumps(rle))), mask)
+
+
+@pytest.mark.parametrize(("count", "mode"), [(1, "P"), (256, "P"), (257, "I;16"), (1000, "I;16")])
+def test_class_maps_come_back(count: int, mode: str) -> None:
+    class_map = np.random.default_rng(0).integers(0, count, (20, 30)).astype(np.int32)
+    class_map[0, 0] = count - 1
+    png = class_map_png(class_map, [f"class {index}" for index in range(count)])
+    with Image.open(io.BytesIO(png)) as picture:
+        assert picture.mode == mode
+    np.testing.assert_array_equal(read_class_map(png), class_map)
+
+
+def test_json_tells_everything(segmentation: Segmentation) -> None:
+    data = json.loads(json.dumps(segmentation_json(segmentation), allow_nan=False))
+    assert data["size"] == [30, 40]
+    assert data["classes"] == list(CLASSES)
+    assert data["revision"] == 7
+    assert [(mask["class"], mask["area"]) for mask in data["masks"]] == [
+        *(("cat", 120), ("sky", 880), ("background", 200))
+    ]
+    painted = np.full((30, 40), -1)
+    for mask in data["masks"]:
+        painted[decode_mask(mask["rle"])] = CLASSES.index(mask["class"])
+        assert mask["score"] == segmentation.scores[CLASSES.index(mask["class"])]
+    np.testing.assert_array_equal(painted, segmentation.class_map)
+    first, second = data["regions"]
+    assert (first["class"], first["box"], first["prototype"]) == ("cat", [8, 5, 20, 15], 0.9)
+    assert first["evidence"][0]["noun"] == "cat"
+    assert first["evidence"][0]["exemplars"][0]["caption"] == "a cat"
+    assert first["evidence"][0]["exemplars"][0]["thumbnail"] == "anBlZw=="
+    assert (second["prototype"], second["evidence"]) == (None, [])
+
+
+def test_coco_reads_the_annotations(
+    segmentation: Segmentation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.coco.json"
+    path.write_text(json.dumps(coco_json(segmentation, "a.jpg")))
+    coco = COCO(str(path))
+    capsys.readouterr()
+    assert [item["name"] for item in coco.loadCats(coco.getCatIds())] == list(CLASSES)
+    painted = np.full((30, 40), -1)
+    for annotation in coco.loadAnns(coco.getAnnIds(imgIds=[1])):
+        mask = coco.annToMask(annotation).astype(bool)
+        painted[mask] = annotation["category_id"]
+        assert annotation["area"] == mask.sum()
+    np.testing.assert_array_equal(painted, segmentation.class_map)
+    assert coco.loadAnns([1])[0]["bbox"] == [8, 5, 12, 10]
+
+
+def test_all_formats_are_written_and_nothing_else(
+    segmentation: Segmentation,
+    image: Rgb,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "deep" / "out"
+    written = write_outputs(
+        segmentation,
+        image,
+        source=Path("my.photo.jpg"),
+        folder=out,
+        formats=parse_formats("coco, json,png,overlay,png"),
+    )
+    assert [path.name for path in written] == [
+        *("my.photo.overlay.jpg", "my.photo.png", "my.photo.json", "my.photo.coco.json")
+    ]
+    assert {path.name for path in out.iterdir()} == {*(p.name for p in written), "classes.txt"}
+    assert (out / "classes.txt").read_text("utf-8").splitlines() == list(CLASSES)
+    np.testing.assert_array_equal(read_class_map(written[1].read_bytes()), segmentation.class_map)
+    assert json.loads(written[2].read_text("utf-8")) == segmentation_json(segmentation)
+    with Image.open(written[0]) as overlay:
+        assert overlay.format == "JPEG"
+        assert overlay.width == 800
+
+
+def test_the_picture_is_never_overwritten(
+    segmentation: Segmentation,
+    image: Rgb,
+    tmp_path: Path,
+) -> None:
+    source = tmp_path / "a.png"
+    Image.fromarray(image).save(source)
+    before = source.read_bytes()
+    with pytest.raises(WrongInput, match=r"a\.png would be overwritten"):
+        write_outputs(segmentation, image, source=source, folder=tmp_path, formats=("png",))
+    assert source.read_bytes() == before
+    assert write_outputs(segmentation, image, source=source, folder=tmp_path, formats=("json",))
+
+
+def test_a_folder_that_cannot_be_made(
+    segmentation: Segmentation,
+    image: Rgb,
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WrongInput, match="cannot write into"):
+        write_outputs(
+            segmentation, image, source=Path("a.jpg"), folder=tmp_path / "file", formats=("json",)
+        )
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    outputs.write_whole(path, b"old")
+    with pytest.raises(TypeError):
+        outputs.write_whole(path, "not bytes")  # type: ignore[arg-type]
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(("text", "wrong"), [("", "nothing"), ("png,gif", "gif"), (",", "nothing")])
+def test_formats_that_are_none(text: str, wrong: str) -> None:
+    with pytest.raises(WrongInput, match=f"names {wrong}; it may hold overlay, png, json, coco"):
+        parse_formats(text)
