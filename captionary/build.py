@@ -1,0 +1,123 @@
+"""Puts the parts together. Nothing else in the project constructs an encoder, a store or a service.
+
+Imports of torch, spaCy and the store stand inside the functions, so that commands which do without
+them start at once.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.errors import FingerprintMismatch, WrongInput
+
+if TYPE_CHECKING:
+    from indexer.pipeline import Indexer
+    from indexer.refresh import Refresher
+    from segmenter.segmenter import Segmenter
+    from vision.encoder import ClipEncoder
+    from vision.extraction import RegionExtractor
+    from vocabulary.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What to look with, as named on the command line."""
+
+    encoder: str
+    proposer: str = "superpixels"
+    embed: str = "crop"
+    device: str = "auto"
+    precision: str = "auto"
+
+    def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
+        """Load the encoder, and build the extractor on it."""
+        from vision.embedders import MaskedCrops
+        from vision.encoder import ClipEncoder
+        from vision.extraction import RegionExtractor
+        from vision.proposers import build_proposer
+
+        if self.embed != "crop":
+            raise WrongInput(f"unknown way to embed {self.embed!r}; choose crop")
+        proposer = build_proposer(self.proposer)
+        encoder = ClipEncoder(self.encoder, device=self.device, precision=self.precision)
+        return encoder, RegionExtractor(proposer, MaskedCrops(encoder))
+
+
+def open_vocabulary(store: str, extractor: "RegionExtractor | None" = None) -> "Vocabulary":
+    """Open the dictionary of a store; with an extractor, make it where there is none.
+
+    Raises:
+        WrongInput: the address is of no known kind, or there is no dictionary and no extractor.
+        StoreInUse, FingerprintMismatch: as their names say.
+    """
+    from vocabulary.edge import EdgeEngine
+    from vocabulary.vocabulary import Vocabulary
+
+    if "://" in store:
+        raise WrongInput(
+            f"the store {store} is a server, which this release cannot use; give a folder"
+        )
+    return Vocabulary(
+        EdgeEngine(store),
+        fingerprint=extractor.fingerprint if extractor else None,
+        dim=extractor.dim if extractor else None,
+    )
+
+
+def build_indexer(
+    vocabulary: "Vocabulary",
+    encoder: "ClipEncoder",
+    extractor: "RegionExtractor",
+    *,
+    pipeline: str | None,
+    workers: int | None,
+) -> "Indexer":
+    """The indexer of a dictionary; one worker a core unless told."""
+    import torch
+
+    from indexer.nouns import NounExtractor
+    from indexer.pipeline import Indexer
+    from indexer.refresh import Refresher
+
+    # Each worker has a core to itself; threads within a pass would only get in their way.
+    torch.set_num_threads(1)
+    return Indexer(
+        vocabulary,
+        extractor,
+        NounExtractor(pipeline),
+        Refresher(vocabulary, encoder),
+        workers=workers or os.cpu_count() or 1,
+    )
+
+
+def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
+    """The refresher of a dictionary.
+
+    Raises:
+        FingerprintMismatch: the dictionary was built with another encoder.
+    """
+    from indexer.refresh import Refresher
+
+    encoder, _ = models.load()
+    if encoder.fingerprint not in vocabulary.fingerprint:
+        raise FingerprintMismatch(store=vocabulary.fingerprint, running=encoder.fingerprint)
+    return Refresher(vocabulary, encoder)
+
+
+@contextmanager
+def open_segmenter(models: Models, store: str | None) -> "Iterator[Segmenter]":
+    """The segmenter, reading the dictionary of a store where one is named."""
+    from segmenter.segmenter import Segmenter
+    from vocabulary.retrieval import Retriever
+
+    if store is not None and "://" not in store and not Path(store).exists():
+        raise WrongInput(f"there is no dictionary at {store}; make one with 'captionary index'")
+    encoder, extractor = models.load()
+    if store is None:
+        yield Segmenter(extractor, encoder)
+        return
+    with open_vocabulary(store, extractor) as vocabulary:
+        yield Segmenter(extractor, encoder, Retriever(vocabulary))

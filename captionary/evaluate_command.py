@@ -1,0 +1,86 @@
+"""`captionary evaluate`: mIoU on pictures with masks."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from captionary import options
+from captionary.build import Models, open_segmenter
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder with images/, masks/ and classes.txt.")],
+    *,
+    store: options.StoreOrNone = None,
+    fusion: options.Fusion = "both",
+    part: Annotated[
+        str | None, typer.Option(help="N/M: the N-th of M equal parts, chosen by file name.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
+    background: options.Background = "none",
+    threshold: options.Threshold = 0.2,
+    encoder: options.Encoder = options.DEFAULT_ENCODER,
+    proposer: options.Proposer = "superpixels",
+    embed: options.Embed = "crop",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+) -> None:
+    """Measure mIoU on pictures with masks."""
+    from rich.console import Console
+
+    from captionary.progress import bars
+    from segmenter.datasets import DatasetFolder, read_mask
+    from segmenter.evaluation import ConfusionMatrix, evaluation_json
+    from segmenter.outputs import write_whole
+    from segmenter.segmenter import Settings
+    from vision.pictures import load_picture
+
+    data = DatasetFolder(dataset, part=part)
+    settings = Settings(fusion, background, threshold)
+    models = Models(encoder, proposer, embed, device, precision)
+    matrix = ConfusionMatrix([item.name for item in data.classes])
+    seconds = 0.0
+    with open_segmenter(models, store) as segmenter, bars(Console(stderr=True)) as lines:
+        bar = lines.add("pictures", len(data))
+        for done, pair in enumerate(data, start=1):
+            picture = load_picture(pair.image)
+            truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
+            start = time.perf_counter()
+            answer = segmenter.segment(picture, data.classes, settings)
+            seconds += time.perf_counter() - start
+            matrix.add(truth, answer.class_map)
+            bar.show(done)
+        told = {
+            **asdict(settings),
+            "fingerprint": segmenter.extractor.fingerprint,
+            "store": store,
+            "dataset": str(dataset),
+            "part": part,
+        }
+    figures = evaluation_json(matrix, images=len(data), seconds=seconds, settings=told)
+    _print_figures(figures)
+    if json_file is not None:
+        write_whole(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _print_figures(figures: Mapping[str, Any]) -> None:
+    """A table of the classes, and the means below it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("class", "IoU %", box=None)
+    for name, iou in figures["iou"].items():
+        table.add_row(name, "-" if iou is None else f"{100 * iou:.1f}")
+    Console().print(table)
+    print(
+        f"mIoU {100 * figures['miou']:.1f} %, pixel accuracy "
+        f"{100 * figures['pixel_accuracy']:.1f} %, {figures['images']} pictures, "
+        f"{figures['seconds_per_image']:.2f} s each"
+    )

@@ -1,0 +1,79 @@
+"""`captionary index`: captioned pictures into the dictionary."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from captionary import options
+from captionary.build import Models, build_indexer, open_vocabulary
+from schemas.jobs import Job
+from schemas.pairs import PairFailure
+
+
+def index(
+    source: Annotated[
+        str, typer.Argument(help="JSON Lines, CSV, Parquet, COCO captions, or a folder.")
+    ],
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    encoder: options.Encoder = options.DEFAULT_ENCODER,
+    proposer: options.Proposer = "superpixels",
+    embed: options.Embed = "crop",
+    images: Annotated[
+        str | None, typer.Option(help="Folder that relative picture names refer to.")
+    ] = None,
+    source_name: Annotated[
+        str, typer.Option("--source", help="Name for these pictures, to filter or remove by.")
+    ] = "",
+    pipeline: Annotated[
+        str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; one a core unless told.", min=1)
+    ] = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+) -> None:
+    """Add captioned pictures to the dictionary; what it has already is skipped."""
+    from rich.console import Console
+
+    from captionary.progress import bars
+    from indexer.readers import count_pairs, read_pairs
+
+    pairs = read_pairs(source, images=images, source_name=source_name)
+    models = Models(encoder, proposer, embed, device, precision)
+    clip, extractor = models.load()
+    with open_vocabulary(store, extractor) as vocabulary, bars(Console(stderr=True)) as lines:
+        indexer = build_indexer(vocabulary, clip, extractor, pipeline=pipeline, workers=workers)
+        reading = lines.add("pictures", count_pairs(source))
+        nouns = lines.add("nouns")
+        job = indexer.index(
+            pairs, report=lambda state: reading.show(state.pairs), refreshed=nouns.show
+        )
+    _report(job, failures=Path(f"{store.rstrip('/')}.failures.jsonl"), store=store)
+
+
+def _report(job: Job, *, failures: Path, store: str) -> None:
+    print(
+        f"{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
+        f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {store}"
+    )
+    failures.unlink(missing_ok=True)
+    if job.failures:
+        _write_failures(job.failures, failures)
+        first = job.failures[0]
+        print(
+            f"refused, first: {first.where}: {first.reason}\nall of them: {failures}",
+            file=sys.stderr,
+        )
+
+
+def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
+    """One JSON object a line: where, image, reason."""
+    lines = [json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failed]
+    path.write_text("".join(lines), encoding="utf-8")

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+Store: TypeAlias = Annotated[str, typer.Option(help="Folder of the dictionary.")]
+Encoder: TypeAlias = Annotated[
+    str, typer.Option(help="MODEL/TAG of open_clip, or local-dir:FOLDER ('captionary models').")
+]
+Proposer: TypeAlias = Annotated[
+    str, typer.Option(help="superpixels, masks:FOLDER or whole: what cuts pictures into regions.")
+]
+Embed: TypeAlias = Annotated[str, typer.Option(help="crop: how a region is embedded.")]
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Precision: TypeAlias = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+
+FusionName: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
+BackgroundName: TypeAlias = Literal["none", "names", "threshold", "auto"]
+
+Fusion: TypeAlias = Annotated[
+    FusionName, typer.Option(help="What scores regions; text needs no dictionary.")
+]
+Background: TypeAlias = Annotated[
+    BackgroundName, typer.Option(help="What becomes of pixels that belong to no class.")
+]
+Threshold: TypeAlias = Annotated[
+    float,
+    typer.Option(help="Background below this probability (threshold, auto).", min=0, max=1),
+]
+StoreOrNone: TypeAlias = Annotated[
+    str | None, typer.Option(help="Folder of the dictionary; not needed with --fusion text.")
+]
+
+DEFAULT_STORE = "dictionary"
+DEFAULT_ENCODER = "ViT-B-16/openai"
