@@ -1,0 +1,59 @@
+"""Pictures, regions and prototypes made up for tests, the same for the same numbers."""
+
+import numpy as np
+
+from schemas.arrays import Vectors
+from schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
+from schemas.regions import RegionTable
+
+DIM = 16
+FINGERPRINT = "mini/crop/superpixels-1"
+NOUNS = ("bench", "cat", "dog", "fire hydrant", "tree")
+
+
+def unit(rows: int, *, seed: int = 0, dim: int = DIM) -> Vectors:
+    raw = np.random.default_rng(seed).normal(size=(rows, dim)).astype(np.float32)
+    vectors: Vectors = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    return vectors
+
+
+def picture(number: int, *, regions: int = 5, source: str = "") -> Picture:
+    first, second = NOUNS[number % 5], NOUNS[(number // 5 + 1) % 5]
+    return Picture(
+        id=f"p{number:04d}",
+        image=f"photos/{number}.jpg",
+        sha256=f"{number:064x}",
+        size_hw=(48, 64),
+        captions=(f"a {first} and a {second}", f"the {first}"),
+        nouns=((first, second), (first,)),
+        regions=regions,
+        source=source,
+        tags=("odd",) if number % 2 else (),
+        thumbnail=bytes([number % 256, 0, 255]),
+    )
+
+
+def table(number: int, *, regions: int = 5, dim: int = DIM) -> RegionTable:
+    random = np.random.default_rng(number)
+    return RegionTable(
+        vectors=unit(regions, seed=number, dim=dim),
+        boxes_xyxy=random.integers(0, 64, (regions, 4)).astype(np.int32),
+        areas=random.random(regions, np.float32),
+    )
+
+
+def pair(number: int, *, regions: int = 5, source: str = "") -> tuple[Picture, RegionTable]:
+    return picture(number, regions=regions, source=source), table(number, regions=regions)
+
+
+def tag(noun: str, number: int, index: int, similarity: float = 0.25) -> TaggedRegion:
+    return TaggedRegion(noun, f"p{number:04d}", index, similarity)
+
+
+def prototypes(noun: str, count: int, *, generation: str = "g1", dim: int = DIM) -> list[Prototype]:
+    rows = unit(count, seed=sum(map(ord, noun + generation)), dim=dim)
+    exemplar = Exemplar("p0001", 2, (1, 2, 3, 4), f"a {noun}", "web", 0.5, b"\xff\xd8")
+    return [
+        Prototype(noun, number, row, 10 - number, 0.125, generation, (exemplar,))
+        for number, row in enumerate(rows)
+    ]

@@ -1,0 +1,117 @@
+"""A process that writes is killed again and again; nothing it was promised is lost."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from tests.vocabulary.made import DIM, FINGERPRINT, picture, prototypes, table
+from vocabulary.edge import EdgeEngine
+from vocabulary.vocabulary import Vocabulary
+
+ROOT = Path(__file__).parents[2]
+KILLS = 6
+
+WRITER = """
+import sys
+from schemas.dictionary import TaggedRegion
+from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes
+from vocabulary.edge import EdgeEngine
+from vocabulary.vocabulary import Vocabulary
+
+vocabulary = Vocabulary(EdgeEngine(sys.argv[1]), fingerprint=FINGERPRINT, dim=DIM)
+number = int(sys.argv[2])
+while True:
+    vocabulary.add([pair(number, regions=20)])
+    print("added", number, flush=True)
+    owners = [item.id for item in vocabulary.pictures(noun="dog")]
+    vocabulary.tag("dog", [TaggedRegion("dog", owner, number % 20, 0.5) for owner in owners])
+    print("tagged", number, flush=True)
+    vocabulary.replace_prototypes("dog", prototypes("dog", 7, generation=f"g{number}"))
+    print("replaced", number, vocabulary.revision, flush=True)
+    vocabulary.settle([f"p{number:04d}"])
+    print("settled", number, flush=True)
+    number += 1
+"""
+
+
+def killed(store: Path, *, start: int, after: float) -> list[list[str]]:
+    """What a writer acknowledged before it was killed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(store), str(start)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    first = process.stdout.readline()
+    time.sleep(after)
+    os.kill(process.pid, signal.SIGKILL)
+    rest, _ = process.communicate()
+    return [line.split() for line in [first, *rest.splitlines()] if line.strip()]
+
+
+def last(said: list[list[str]], verb: str) -> int:
+    return max((int(line[1]) for line in said if line[0] == verb), default=-1)
+
+
+def check(vocabulary: Vocabulary, said: list[list[str]]) -> int:
+    """Compare the store with what was acknowledged; return the number to go on with."""
+    pictures = list(vocabulary.pictures())
+    assert [item.id for item in pictures] == [f"p{n:04d}" for n in range(len(pictures))]
+    assert last(said, "added") < len(pictures) <= last(said, "added") + 2
+    for number, rows in enumerate(vocabulary.region_tables(pictures)):
+        assert pictures[number] == picture(number, regions=20)
+        assert np.array_equal(rows.vectors, table(number, regions=20).vectors)
+    assert vocabulary.entries()[2].noun == "dog"
+    assert len(vocabulary.pending()) <= 1
+    assert last(said, "settled") < len(pictures) - len(vocabulary.pending())
+    stored = vocabulary.prototypes(["dog"])
+    now = {int(item.generation[1:]) for item in stored}
+    replaced = last(said, "replaced")
+    assert now <= {replaced, replaced + 1} or replaced == -1
+    for generation in now:
+        found = [item.vector for item in stored if item.generation == f"g{generation}"]
+        expected = prototypes("dog", 7, generation=f"g{generation}")
+        assert len(found) == 7
+        assert np.array_equal(found, [item.vector for item in expected])
+    revisions = [int(line[2]) for line in said if line[0] == "replaced"]
+    assert vocabulary.revision >= max(revisions, default=0)
+    return len(pictures)
+
+
+def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    chance, start = random.Random(7), 0
+    for _ in range(KILLS):
+        said = killed(tmp_path / "store", start=start, after=chance.uniform(0.0, 0.8))
+        with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint=FINGERPRINT, dim=DIM) as store:
+            start = max(check(store, said) - 1, 0)
+    assert start > KILLS
+
+
+def test_a_kill_while_the_store_is_made_leaves_a_usable_folder(tmp_path: Path) -> None:
+    chance = random.Random(3)
+    code = (
+        "import sys; from vocabulary.edge import EdgeEngine; print('go', flush=True)\n"
+        "engine = EdgeEngine(sys.argv[1]); engine.create(dim=16)\n"
+        "engine.write_meta({'fingerprint': sys.argv[2], 'dim': 16, 'revision': 0, 'sample': None})"
+    )
+    for trial in range(5):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, str(tmp_path / f"store{trial}"), FINGERPRINT],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(chance.uniform(0.0, 0.2))
+        process.kill()
+        process.communicate()
+        engine = EdgeEngine(tmp_path / f"store{trial}")
+        with Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM) as store:
+            assert store.stats().images == 0

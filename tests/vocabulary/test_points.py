@@ -1,0 +1,169 @@
+"""Payloads hold everything of the contracts, exactly, also after a journey through the engine."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.dictionary import Exemplar, Picture, Prototype
+from schemas.regions import RegionTable
+from tests.vocabulary.made import DIM, picture, table, unit
+from vocabulary.edge import EdgeEngine
+from vocabulary.engine import Engine
+from vocabulary.ids import RANK_BITS, picture_point_id, rank, region_point_id
+from vocabulary.points import (
+    picture_from,
+    picture_point,
+    prototype_from,
+    prototype_point,
+    region_points,
+    single,
+    table_from,
+)
+from vocabulary.tags import retagged, tags_of, tags_payload
+
+WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
+LISTS = st.lists(WORDS, max_size=4).map(tuple)
+SIZES = st.integers(1, 100_000)
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+BOXES = st.tuples(SIZES, SIZES, SIZES, SIZES)
+
+PICTURES = st.builds(
+    Picture,
+    id=WORDS,
+    image=WORDS,
+    sha256=WORDS,
+    size_hw=st.tuples(SIZES, SIZES),
+    captions=LISTS,
+    nouns=st.lists(LISTS, max_size=3).map(tuple),
+    regions=st.integers(0, 500),
+    source=WORDS,
+    tags=LISTS,
+    thumbnail=st.binary(max_size=40),
+)
+EXEMPLARS = st.builds(
+    Exemplar,
+    image_id=WORDS,
+    index=SIZES,
+    box_xyxy=BOXES,
+    caption=WORDS,
+    source=WORDS,
+    similarity=FINITE,
+    thumbnail=st.binary(max_size=40),
+)
+PROTOTYPES = st.builds(
+    Prototype,
+    noun=WORDS,
+    number=SIZES,
+    vector=st.integers(0, 1000).map(lambda seed: unit(1, seed=seed)[0]),
+    size=SIZES,
+    spread=FINITE,
+    generation=WORDS,
+    exemplars=st.lists(EXEMPLARS, max_size=3).map(tuple),
+)
+THROUGH_THE_ENGINE = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    made = EdgeEngine(tmp_path_factory.mktemp("points") / "store")
+    made.create(dim=DIM)
+    yield made
+    made.close()
+
+
+@THROUGH_THE_ENGINE
+@given(item=PICTURES)
+def test_pictures(engine: Engine, item: Picture) -> None:
+    point = picture_point(item, state="new")
+    assert picture_from(point.payload) == item
+    engine.collection("pictures").upsert([point])
+    stored = engine.collection("pictures").retrieve([picture_point_id(item.id)])
+    assert picture_from(stored[0].payload) == item
+
+
+@THROUGH_THE_ENGINE
+@given(prototype=PROTOTYPES)
+def test_prototypes(engine: Engine, prototype: Prototype) -> None:
+    point = prototype_point(prototype)
+    engine.collection("prototypes").upsert([point])
+    stored = engine.collection("prototypes").retrieve([point.id], with_vectors=True)
+    for read in (prototype_from(point), prototype_from(stored[0])):
+        assert read.vector.tobytes() == prototype.vector.tobytes()
+        assert (read.noun, read.number, read.size) == (
+            prototype.noun,
+            prototype.number,
+            prototype.size,
+        )
+        assert (read.spread, read.generation, read.exemplars) == (
+            prototype.spread,
+            prototype.generation,
+            prototype.exemplars,
+        )
+
+
+@THROUGH_THE_ENGINE
+@given(
+    given_picture=PICTURES,
+    regions=st.integers(0, 6),
+    numbers=st.lists(st.floats(0, 1, width=32), min_size=6, max_size=6),
+)
+def test_region_tables(
+    engine: Engine, given_picture: Picture, regions: int, numbers: list[float]
+) -> None:
+    rows = RegionTable(
+        vectors=unit(regions, seed=regions),
+        boxes_xyxy=np.arange(regions * 4, dtype=np.int32).reshape(regions, 4),
+        areas=np.array(numbers[:regions], np.float32),
+    )
+    owner = replace(given_picture, regions=regions)
+    points = region_points(owner, rows, fingerprint="f")
+    engine.collection("regions").upsert(points)
+    ids = [point.id for point in points]
+    stored = engine.collection("regions").retrieve(ids, with_vectors=True)
+    read = table_from(stored, dim=DIM)
+    assert read.vectors.tobytes() == rows.vectors.tobytes()
+    assert np.array_equal(read.boxes_xyxy, rows.boxes_xyxy)
+    assert read.areas.tobytes() == rows.areas.tobytes()
+
+
+@given(first=WORDS, second=WORDS, index=st.integers(0, 99))
+def test_ids_are_derived_and_differ(first: str, second: str, index: int) -> None:
+    assert region_point_id(first, index, fingerprint=second) == region_point_id(
+        first, index, fingerprint=second
+    )
+    assert region_point_id(first, 1, fingerprint="2/f") != region_point_id(
+        first, 12, fingerprint="f"
+    )
+    assert 0 <= rank(first) < 2**RANK_BITS
+    if first != second:
+        assert picture_point_id(first) != picture_point_id(second)
+
+
+@given(tags=st.dictionaries(WORDS, FINITE), noun=WORDS, similarity=FINITE)
+def test_tagging_and_untagging(tags: dict[str, float], noun: str, similarity: float) -> None:
+    payload = tags_payload(tags)
+    assert payload["noun"] == sorted(tags)
+    assert tags_of(payload) == tags
+    with_it = retagged(tags, noun, similarity)
+    assert with_it == {**tags, noun: similarity}
+    without = {name: value for name, value in tags.items() if name != noun}
+    assert retagged(with_it, noun, None) == without
+
+
+def test_payload_numbers_that_are_read_and_written_again_do_not_drift(engine: Engine) -> None:
+    numbers = np.random.default_rng(0).normal(size=2000)
+    tags = {str(position): float(number) for position, number in enumerate(numbers)}
+    point = region_points(picture(1), table(1), fingerprint="drift")[0]
+    regions = engine.collection("regions")
+    regions.upsert([point])
+    written = {name: single(number) for name, number in tags.items()}
+    for _ in range(3):
+        regions.set_payload({point.id: tags_payload(tags)})
+        tags = tags_of(regions.retrieve([point.id])[0].payload)
+        assert tags == written

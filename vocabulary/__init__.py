@@ -1,0 +1,1 @@
+"""The dictionary: a store of pictures, regions and prototypes, and retrieval from it."""

@@ -1,0 +1,363 @@
+"""The rules of the dictionary, over any engine: what is written first, what counts, what is due.
+
+A picture is added in one step and its nouns are refreshed in a later one; until then its record is
+pending. Everything that a killed process may have left half done is invisible to readers, or is
+done again because its pictures are still pending.
+"""
+
+from collections.abc import Collection as AnyCollection
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID
+
+from schemas.dictionary import NounEntry, Picture, Prototype, TaggedRegion, VocabularyStats
+from schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
+from schemas.regions import RegionTable
+from vocabulary.engine import EVERYTHING, Engine, Payload, Where
+from vocabulary.ids import picture_point_id, region_point_id
+from vocabulary.points import (
+    picture_from,
+    picture_point,
+    prototype_from,
+    prototype_point,
+    region_points,
+    table_from,
+)
+from vocabulary.tags import retagged, tags_of, tags_payload
+
+VISIBLE = Where(none_of={"state": ["gone"]})
+PENDING = Where(any_of={"state": ["new", "gone"]})
+PAGE = 64
+"""Pictures that are read at a time."""
+
+SAMPLE = 256
+
+
+class Vocabulary:
+    """The dictionary of one store; one writer at a time.
+
+    fingerprint: of the models that cut and embed regions; None accepts what the store has.
+    dim:         D, the size of its vectors; None accepts what the store has.
+
+    Raises:
+        WrongInput: there is no dictionary yet, and fingerprint or dim is None.
+        FingerprintMismatch: the store was built with other models.
+    """
+
+    def __init__(self, engine: Engine, *, fingerprint: str | None, dim: int | None) -> None:
+        self.engine = engine
+        try:
+            self._meta = self._opened(fingerprint, dim)
+        except BaseException:
+            engine.close()
+            raise
+        self._pictures = engine.collection("pictures")
+        self._regions = engine.collection("regions")
+        self._prototypes = engine.collection("prototypes")
+        self._revision = int(self._meta["revision"])
+
+    def _opened(self, fingerprint: str | None, dim: int | None) -> Payload:
+        meta = self.engine.read_meta()
+        if meta is None:
+            if fingerprint is None or dim is None:
+                raise WrongInput(
+                    f"there is no dictionary at {self.engine.address}; "
+                    "make one with 'captionary index', or give another --store"
+                )
+            self.engine.create(dim=dim)
+            meta = {"fingerprint": fingerprint, "dim": dim, "revision": 0, "sample": None}
+            self.engine.write_meta(meta)
+        if fingerprint not in (None, meta["fingerprint"]):
+            raise FingerprintMismatch(store=str(meta["fingerprint"]), running=str(fingerprint))
+        if dim not in (None, meta["dim"]):
+            raise FingerprintMismatch(store=f"vectors of {meta['dim']}", running=f"of {dim}")
+        return meta
+
+    @property
+    def fingerprint(self) -> str:
+        """What the regions were cut and embedded with."""
+        return str(self._meta["fingerprint"])
+
+    @property
+    def dim(self) -> int:
+        """D, the size of its vectors."""
+        return int(self._meta["dim"])
+
+    @property
+    def revision(self) -> int:
+        """Rises whenever prototypes change; the same number never means two states."""
+        return self._revision
+
+    # Pictures
+
+    def picture(self, image_id: str) -> Picture | None:
+        """A picture by id; None where it is unknown or retired."""
+        found = self._pictures.retrieve([picture_point_id(image_id)])
+        return picture_from(found[0].payload) if found and _is_visible(found[0].payload) else None
+
+    def pictures(self, *, noun: str | None = None, source: str | None = None) -> Iterator[Picture]:
+        """The pictures whose captions have a noun, of one source, sorted by id."""
+        asked = {"noun": noun, "source": source}
+        wanted = {field: [value] for field, value in asked.items() if value is not None}
+        return self._sorted_pictures(Where(any_of=wanted, none_of=VISIBLE.none_of))
+
+    def pending(self) -> list[Picture]:
+        """Pictures added, amended or retired since their nouns were last refreshed."""
+        return list(self._sorted_pictures(PENDING))
+
+    def _sorted_pictures(self, where: Where) -> Iterator[Picture]:
+        found = self._pictures.scroll(where, fields=["image_id"])
+        names = sorted(point.payload["image_id"] for point in found)
+        for start in range(0, len(names), PAGE):
+            ids = [picture_point_id(name) for name in names[start : start + PAGE]]
+            yield from (picture_from(point.payload) for point in self._pictures.retrieve(ids))
+
+    def add(self, items: Sequence[tuple[Picture, RegionTable]]) -> None:
+        """Store pictures with all their regions; their records are pending. Safe on return.
+
+        The records come last: regions without a record, left by a kill, count for nothing and are
+        replaced when the picture is added again. Pictures stored already as given are skipped.
+        """
+        due = [(picture, table) for picture, table in items if self.picture(picture.id) != picture]
+        if not due:
+            return
+        points = [
+            point
+            for picture, table in due
+            for point in region_points(picture, table, fingerprint=self.fingerprint)
+        ]
+        self._regions.delete(Where(any_of={"image_id": [picture.id for picture, _ in due]}))
+        self._regions.upsert(points)
+        self._regions.flush()
+        self._pictures.upsert([picture_point(picture, state="new") for picture, _ in due])
+        self._pictures.flush()
+
+    def amend(self, picture: Picture) -> None:
+        """Replace the record of a known picture of the same regions; it is pending again.
+
+        Raises:
+            CaptionaryError: the picture is unknown, or was cut into another number of regions.
+        """
+        known = self.picture(picture.id)
+        if known is None or known.regions != picture.regions:
+            raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
+        if (known.source, known.tags) != (picture.source, picture.tags):
+            part = {"source": picture.source, "tags": list(picture.tags)}
+            self._regions.set_payload(dict.fromkeys(self._region_ids(picture), part))
+            self._regions.flush()
+        self._pictures.upsert([picture_point(picture, state="new")])
+        self._pictures.flush()
+
+    def retire(self, image_ids: Iterable[str]) -> None:
+        """Hide pictures at once; `settle` deletes them. Unknown ids are ignored."""
+        ids = [picture_point_id(image_id) for image_id in image_ids]
+        self._pictures.set_payload({name: {"state": "gone"} for name in ids})
+        self._pictures.flush()
+
+    def settle(self, image_ids: Iterable[str]) -> None:
+        """Promise that the nouns of these pictures are refreshed, and delete the retired ones."""
+        ids = [picture_point_id(image_id) for image_id in image_ids]
+        found = self._pictures.retrieve(ids, fields=["image_id", "state"])
+        gone = [point for point in found if point.payload["state"] == "gone"]
+        self._regions.delete(Where(any_of={"image_id": [p.payload["image_id"] for p in gone]}))
+        self._regions.flush()
+        self._prototypes.flush()
+        new = [point.id for point in found if point.payload["state"] == "new"]
+        self._pictures.set_payload({name: {"state": "settled"} for name in new})
+        self._pictures.delete([point.id for point in gone])
+        self._pictures.flush()
+
+    # Regions
+
+    def region_tables(self, pictures: Sequence[Picture]) -> list[RegionTable]:
+        """The regions of pictures, in the order given.
+
+        Raises:
+            CaptionaryError: regions of a picture are missing.
+        """
+        tables = []
+        for start in range(0, len(pictures), PAGE):
+            page = pictures[start : start + PAGE]
+            ids = [name for picture in page for name in self._region_ids(picture)]
+            points = self._regions.retrieve(ids, fields=["box_xyxy", "area"], with_vectors=True)
+            if len(points) != len(ids):
+                raise CaptionaryError(
+                    f"{len(ids) - len(points)} regions of {page[0].id!r} to {page[-1].id!r} are "
+                    "not in the store; remove these pictures and index them again"
+                )
+            rows = iter(points)
+            for picture in page:
+                own = [next(rows) for _ in range(picture.regions)]
+                tables.append(table_from(own, dim=self.dim))
+        return tables
+
+    def tag(self, noun: str, tagged: Sequence[TaggedRegion]) -> None:
+        """Make exactly these regions carry the noun; it leaves all others. `settle` makes it safe.
+
+        Similarities are kept to float32 precision.
+
+        Raises:
+            CaptionaryError: a region is not in the store, or speaks of another noun.
+        """
+        wanted = {}
+        for region in tagged:
+            if region.noun != noun:
+                raise CaptionaryError(f"a region tagged {region.noun!r} was given for {noun!r}")
+            wanted[self._region_id(region.image_id, region.index)] = region.similarity
+        fields = ["noun", "similarity"]
+        now = {p.id: p.payload for p in self._regions.scroll(_has(noun), fields=fields)}
+        absent = [name for name in wanted if name not in now]
+        now |= {p.id: p.payload for p in self._regions.retrieve(absent, fields=fields)}
+        if missing := len(wanted.keys() - now.keys()):
+            raise CaptionaryError(f"{missing} regions tagged {noun!r} are not in the store")
+        updates = {}
+        for name, payload in now.items():
+            before = tags_of(payload)
+            after = retagged(before, noun, wanted.get(name))
+            if after != before:
+                updates[name] = tags_payload(after)
+        self._regions.set_payload(updates)
+
+    def tagged(self, noun: str) -> list[TaggedRegion]:
+        """The regions that carry a noun, sorted by picture and index."""
+        fields = ["image_id", "index", "noun", "similarity"]
+        regions = [
+            TaggedRegion(
+                noun=noun,
+                image_id=point.payload["image_id"],
+                index=point.payload["index"],
+                similarity=tags_of(point.payload)[noun],
+            )
+            for point in self._regions.scroll(_has(noun), fields=fields)
+        ]
+        return sorted(regions, key=lambda region: (region.image_id, region.index))
+
+    def _region_id(self, image_id: str, index: int) -> UUID:
+        return region_point_id(image_id, index, fingerprint=self.fingerprint)
+
+    def _region_ids(self, picture: Picture) -> list[UUID]:
+        return [self._region_id(picture.id, index) for index in range(picture.regions)]
+
+    # Prototypes
+
+    def prototypes(self, nouns: Sequence[str]) -> list[Prototype]:
+        """The prototypes of nouns, sorted by noun and number."""
+        found = self._prototypes.scroll(Where(any_of={"noun": nouns}), with_vectors=True)
+        return sorted(
+            (prototype_from(point) for point in found),
+            key=lambda item: (item.noun, item.number, item.generation),
+        )
+
+    def generation(self, noun: str) -> str | None:
+        """The generation of a noun's prototypes; None where it has none, or a change was cut."""
+        found = self._prototypes.scroll(_has(noun), fields=["generation"])
+        generations = {str(point.payload["generation"]) for point in found}
+        return generations.pop() if len(generations) == 1 else None
+
+    def generations(self) -> dict[str, str]:
+        """The generation of every noun that has prototypes; "" where a change was cut short."""
+        found: dict[str, str] = {}
+        for point in self._prototypes.scroll(fields=["noun", "generation"]):
+            noun, generation = str(point.payload["noun"]), str(point.payload["generation"])
+            found[noun] = generation if found.get(noun, generation) == generation else ""
+        return found
+
+    def replace_prototypes(self, noun: str, prototypes: Sequence[Prototype]) -> None:
+        """Write a noun's new generation, then delete what else it had; `settle` makes it safe.
+
+        The same generation again changes nothing. A reader never finds the noun empty.
+
+        Raises:
+            CaptionaryError: a prototype is of another noun, or of another generation than the rest.
+        """
+        if {prototype.noun for prototype in prototypes} - {noun}:
+            raise CaptionaryError(f"prototypes of another noun were given for {noun!r}")
+        if len({prototype.generation for prototype in prototypes}) > 1:
+            raise CaptionaryError(f"prototypes of several generations were given for {noun!r}")
+        points = {point.id: point for point in map(prototype_point, prototypes)}
+        stored = {point.id for point in self._prototypes.scroll(_has(noun), fields=[])}
+        if stored == points.keys():
+            return
+        # The number is used up before anything changes: a kill in between skips it, and no more.
+        self._write_meta(revision=self._revision + 1)
+        try:
+            self._prototypes.upsert([points[name] for name in points.keys() - stored])
+            self._prototypes.delete(sorted(stored - points.keys()))
+        finally:
+            self._revision += 1
+
+    # The sample
+
+    def sample(self) -> list[str]:
+        """Ids of the pictures that stand for all of them; empty before `draw_sample`."""
+        drawn = self._meta["sample"]
+        return [] if drawn is None else list(drawn["ids"])
+
+    def draw_sample(self, limit: int = SAMPLE) -> list[str]:
+        """The sample, drawn anew where none was, one has left, or the dictionary has doubled."""
+        drawn, total = self._meta["sample"], self._pictures.count(VISIBLE)
+        if drawn is None or total >= 2 * drawn["of"] or not self._all_visible(drawn["ids"]):
+            found = self._pictures.first(VISIBLE, order_by="rank", limit=limit, fields=["image_id"])
+            ids = [str(point.payload["image_id"]) for point in found]
+            self._write_meta(sample={"of": total, "ids": ids})
+        return self.sample()
+
+    def _all_visible(self, image_ids: AnyCollection[str]) -> bool:
+        ids = [picture_point_id(image_id) for image_id in image_ids]
+        found = self._pictures.retrieve(ids, fields=["state"])
+        return len(found) == len(ids) and all(_is_visible(point.payload) for point in found)
+
+    def _write_meta(self, **changes: Any) -> None:
+        meta = {**self._meta, **changes}
+        self.engine.write_meta(meta)
+        self._meta = meta
+
+    # Counts
+
+    def entries(self) -> list[NounEntry]:
+        """A line for every noun of captions or prototypes, sorted."""
+        pictures = self._pictures.facet("noun", VISIBLE)
+        regions = self._regions.facet("noun")
+        prototypes = self._prototypes.facet("noun")
+        return [
+            NounEntry(noun, pictures.get(noun, 0), regions.get(noun, 0), prototypes.get(noun, 0))
+            for noun in sorted(pictures.keys() | prototypes.keys())
+        ]
+
+    def stats(self) -> VocabularyStats:
+        """Counts of everything."""
+        sizes = [p.payload["regions"] for p in self._pictures.scroll(VISIBLE, fields=["regions"])]
+        nouns = list(self._regions.facet("noun"))
+        return VocabularyStats(
+            images=len(sizes),
+            regions=sum(sizes),
+            tagged=self._regions.count(Where(any_of={"noun": nouns})),
+            nouns=len(self.entries()),
+            prototypes=self._prototypes.count(EVERYTHING),
+            revision=self.revision,
+            fingerprint=self.fingerprint,
+        )
+
+    def close(self) -> None:
+        """Make everything safe and let go of the store."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _has(noun: str) -> Where:
+    return Where(any_of={"noun": [noun]})
+
+
+def _is_visible(payload: Payload) -> bool:
+    return bool(payload["state"] != "gone")
