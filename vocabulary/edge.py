@@ -9,7 +9,7 @@ Settings, as measured on 2 cores (see benchmarks/retrieval.py):
 - Dot product, not cosine: vectors arrive with unit length, and are then stored bit for bit.
 - The write-ahead log is on: what an `update` acknowledged survives `kill -9`; `flush` is what makes
   it survive a power cut, and costs about 0.1 s.
-- An empty store takes about 1 MB of disk (400 MB in sparse files).
+- An empty store takes about 0.5 MB of disk (400 MB in sparse files).
 """
 
 import os

@@ -14,11 +14,17 @@ import numpy as np
 from schemas.dictionary import Exemplar, Picture, Prototype
 from schemas.errors import CaptionaryError
 from schemas.regions import RegionTable
-from vocabulary.engine import Payload, Point
+from vocabulary.engine import Payload, Point, Where
 from vocabulary.ids import picture_point_id, prototype_point_id, rank, region_point_id
 
 State: TypeAlias = Literal["new", "settled", "gone"]
-"""new: stored, its nouns not yet refreshed; gone: retired, its nouns not yet refreshed."""
+"""What a picture's record says of it.
+
+new: stored, its nouns not yet refreshed; gone: retired, its nouns not yet refreshed.
+"""
+
+VISIBLE = Where(none_of={"state": ["gone"]})
+PENDING = Where(any_of={"state": ["new", "gone"]})
 
 
 def picture_point(picture: Picture, *, state: State) -> Point:

@@ -17,8 +17,8 @@ from schemas.arrays import Box, Scores, Vector, Vectors
 from schemas.dictionary import Prototype
 from vocabulary.engine import Hits, Payload, Point, Where, check_vectors
 from vocabulary.ids import picture_point_id, prototype_point_id
-from vocabulary.points import single
-from vocabulary.vocabulary import VISIBLE, Vocabulary
+from vocabulary.points import VISIBLE, single
+from vocabulary.vocabulary import Vocabulary
 
 Prototypes: TypeAlias = tuple[Prototype, ...]
 T = TypeVar("T")

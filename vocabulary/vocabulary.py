@@ -14,9 +14,12 @@ from uuid import UUID
 from schemas.dictionary import NounEntry, Picture, Prototype, TaggedRegion, VocabularyStats
 from schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 from schemas.regions import RegionTable
-from vocabulary.engine import EVERYTHING, Engine, Payload, Where
+from vocabulary.counts import entries, stats
+from vocabulary.engine import Engine, Payload, Where
 from vocabulary.ids import picture_point_id, region_point_id
 from vocabulary.points import (
+    PENDING,
+    VISIBLE,
     picture_from,
     picture_point,
     prototype_from,
@@ -26,8 +29,6 @@ from vocabulary.points import (
 )
 from vocabulary.tags import retagged, tags_of, tags_payload
 
-VISIBLE = Where(none_of={"state": ["gone"]})
-PENDING = Where(any_of={"state": ["new", "gone"]})
 PAGE = 64
 """Pictures that are read at a time."""
 
@@ -317,27 +318,11 @@ class Vocabulary:
 
     def entries(self) -> list[NounEntry]:
         """A line for every noun of captions or prototypes, sorted."""
-        pictures = self._pictures.facet("noun", VISIBLE)
-        regions = self._regions.facet("noun")
-        prototypes = self._prototypes.facet("noun")
-        return [
-            NounEntry(noun, pictures.get(noun, 0), regions.get(noun, 0), prototypes.get(noun, 0))
-            for noun in sorted(pictures.keys() | prototypes.keys())
-        ]
+        return entries(self.engine)
 
     def stats(self) -> VocabularyStats:
         """Counts of everything."""
-        sizes = [p.payload["regions"] for p in self._pictures.scroll(VISIBLE, fields=["regions"])]
-        nouns = list(self._regions.facet("noun"))
-        return VocabularyStats(
-            images=len(sizes),
-            regions=sum(sizes),
-            tagged=self._regions.count(Where(any_of={"noun": nouns})),
-            nouns=len(self.entries()),
-            prototypes=self._prototypes.count(EVERYTHING),
-            revision=self.revision,
-            fingerprint=self.fingerprint,
-        )
+        return stats(self.engine, revision=self.revision, fingerprint=self.fingerprint)
 
     def close(self) -> None:
         """Make everything safe and let go of the store."""

@@ -44,21 +44,32 @@ def ids(found: Sequence[Point]) -> set[UUID]:
 
 @pytest.fixture(params=["edge", "exact"])
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    made: Engine = EdgeEngine(tmp_path / "store") if request.param == "edge" else ExactEngine()
-    yield made
-    made.close()
+    opened: Engine = EdgeEngine(tmp_path / "store") if request.param == "edge" else ExactEngine()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module", params=["edge", "exact"])
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
+    folder = tmp_path_factory.mktemp("contract") / "store"
+    engine: Engine = EdgeEngine(folder) if request.param == "edge" else ExactEngine()
+    engine.create(dim=DIM)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture
-def regions(engine: Engine) -> Collection:
-    engine.create(dim=DIM)
-    return engine.collection("regions")
+def regions(made: Engine) -> Collection:
+    made.collection("regions").delete(Where())
+    return made.collection("regions")
 
 
 @pytest.fixture
-def pictures(engine: Engine) -> Collection:
-    engine.create(dim=DIM)
-    return engine.collection("pictures")
+def pictures(made: Engine) -> Collection:
+    made.collection("pictures").delete(Where())
+    return made.collection("pictures")
 
 
 def test_a_store_has_no_meta_until_it_is_written(engine: Engine) -> None:
@@ -227,7 +238,7 @@ def broken(value: float) -> Vectors:
     return rows
 
 
-REFUSED = [
+REFUSED: list[tuple[Vectors, str]] = [
     (broken(np.nan), "1 of 3 vectors are not finite and of unit length"),
     (broken(np.inf), "1 of 3 vectors are not finite and of unit length"),
     (unit(3) * 2, "3 of 3 vectors are not finite and of unit length"),

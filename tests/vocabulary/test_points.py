@@ -1,17 +1,14 @@
 """Payloads hold everything of the contracts, exactly, also after a journey through the engine."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.dictionary import Exemplar, Picture, Prototype
 from schemas.regions import RegionTable
 from tests.vocabulary.made import DIM, picture, table, unit
-from vocabulary.edge import EdgeEngine
 from vocabulary.engine import Engine
 from vocabulary.ids import RANK_BITS, picture_point_id, rank, region_point_id
 from vocabulary.points import (
@@ -64,17 +61,7 @@ PROTOTYPES = st.builds(
     generation=WORDS,
     exemplars=st.lists(EXEMPLARS, max_size=3).map(tuple),
 )
-THROUGH_THE_ENGINE = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-
-
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    made = EdgeEngine(tmp_path_factory.mktemp("points") / "store")
-    made.create(dim=DIM)
-    yield made
-    made.close()
+THROUGH_THE_ENGINE = settings(max_examples=40, deadline=None)
 
 
 @THROUGH_THE_ENGINE

@@ -1,26 +1,13 @@
 """Reading the dictionary: the two ways of reading similarities are one."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from schemas.errors import CaptionaryError
-from tests.contract.exact_engine import ExactEngine
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, table, tag, unit
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import Engine
 from vocabulary.points import region_points
 from vocabulary.retrieval import RecentlyUsed, Retriever
 from vocabulary.vocabulary import Vocabulary
-
-
-@pytest.fixture(params=["edge", "exact"])
-def vocabulary(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vocabulary]:
-    engine: Engine = EdgeEngine(tmp_path / "store") if request.param == "edge" else ExactEngine()
-    with Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM) as made:
-        yield made
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The rules of the dictionary, over Qdrant Edge and over the exact oracle."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from tests.contract.exact_engine import ExactEngine
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, prototypes, table, tag
 from vocabulary.edge import EdgeEngine
 from vocabulary.engine import Engine
+from vocabulary.points import prototype_point
 from vocabulary.vocabulary import Vocabulary
 
 Open = Callable[[], Engine]
@@ -25,12 +26,6 @@ def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return lambda: EdgeEngine(tmp_path / "store")
     kept = ExactEngine()
     return lambda: kept
-
-
-@pytest.fixture
-def vocabulary(open_engine: Open) -> Iterator[Vocabulary]:
-    with Vocabulary(open_engine(), fingerprint=FINGERPRINT, dim=DIM) as made:
-        yield made
 
 
 def same(left: RegionTable, right: RegionTable) -> bool:
@@ -224,8 +219,6 @@ def test_generations_follow_each_other(vocabulary: Vocabulary) -> None:
 
 
 def test_a_change_of_generation_that_was_cut_is_done_again(vocabulary: Vocabulary) -> None:
-    from vocabulary.points import prototype_point
-
     vocabulary.replace_prototypes("dog", prototypes("dog", 2))
     new = prototypes("dog", 3, generation="g2")
     vocabulary.engine.collection("prototypes").upsert([prototype_point(p) for p in new])
