@@ -23,7 +23,7 @@ class ClassReading:
     """A class list as vectors.
 
     prompts:      (Q, D) text vectors of all names; prompt_owner: (Q,) class of each.
-    prototypes:   the P prototypes of all nouns that speak for a class.
+    prototypes:   the P prototypes of all nouns that speak for a class; vectors: (P, D), of each.
     column, owner, weight: (L,) each: prototype, class and weight of every link.
     common:       (D,) what the dictionary's regions have in common; zeros without a dictionary.
     revision:     of the dictionary; None without.
@@ -33,6 +33,7 @@ class ClassReading:
     prompts: Vectors
     prompt_owner: Ints
     prototypes: tuple[Prototype, ...]
+    vectors: Vectors
     column: Ints
     owner: Ints
     weight: Floats
@@ -49,6 +50,7 @@ def read_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> Cla
         prompts=text.encode_texts(names),
         prompt_owner=np.array(owner, dtype=np.int64),
         prototypes=(),
+        vectors=np.zeros((0, text.dim), dtype=np.float32),
         column=np.zeros(0, dtype=np.int64),
         owner=np.zeros(0, dtype=np.int64),
         weight=np.zeros(0, dtype=np.float32),
@@ -70,7 +72,8 @@ def read_classes_by_dictionary(
     nouns = frozenset(retriever.nouns())
     weights = [_named(item, nouns) or _near(item, text, retriever) for item in classes]
     wanted = sorted({noun for of_class in weights for noun in of_class})
-    prototypes = retriever.prototypes(wanted)
+    matrix = retriever.matrix(wanted)
+    prototypes = matrix.prototypes
     links = [
         (column, class_id, of_class[prototype.noun] * _share(prototype, prototypes))
         for class_id, of_class in enumerate(weights)
@@ -84,6 +87,7 @@ def read_classes_by_dictionary(
         prompts=plain.prompts,
         prompt_owner=plain.prompt_owner,
         prototypes=prototypes,
+        vectors=matrix.vectors,
         column=np.array(column, dtype=np.int64),
         owner=np.array(owner, dtype=np.int64),
         weight=np.array(weight, dtype=np.float32),

@@ -55,6 +55,7 @@ class Settings:
     threshold:  in modes `threshold` and `auto`, probability below which a region is background.
     evidence:   prototypes named for each region, at most.
     weight:     share of prototypes in `both`, in [0, 1].
+    scale:      sharpness of prototype votes, > 0.
     """
 
     fusion: Fusion = "both"
@@ -62,6 +63,7 @@ class Settings:
     threshold: float = DEFAULT_THRESHOLD
     evidence: int = 0
     weight: float = PROTOTYPE_WEIGHT
+    scale: float = PROTOTYPE_SCALE
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +154,13 @@ def score_regions(
     if settings.fusion in ("text", "calibrated"):
         none = np.zeros((len(vectors), 0), dtype=np.float32)
         return RegionScores(text, text, None, none)
-    matrix = np.array([item.vector for item in reading.prototypes], dtype=np.float32)
-    similarity = vectors @ matrix.reshape(-1, vectors.shape[1]).T
+    similarity = vectors @ reading.vectors.T
     logits = vote(
         similarity[:, reading.column],
         reading.owner,
         reading.weight,
         classes=count,
-        scale=PROTOTYPE_SCALE,
+        scale=settings.scale,
     )
     prototypes = with_text_for_the_rest(logits, text)
     weight = 1.0 if settings.fusion == "prototypes" else settings.weight

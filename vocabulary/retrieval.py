@@ -96,14 +96,14 @@ class Retriever:
 
     def prototypes(self, nouns: Iterable[str]) -> Prototypes:
         """The prototypes of nouns, sorted by noun and number; nouns without any are left out."""
-        return self._matrix(nouns).prototypes
+        return self.matrix(nouns).prototypes
 
     def similarities(self, vectors: Vectors, nouns: Iterable[str]) -> tuple[Prototypes, Scores]:
         """Cosines of (R, D) vectors to the P prototypes of nouns: the prototypes, (R, P) float32.
 
         Reads from memory where it can; `by_query` asks the store and answers the same.
         """
-        matrix = self._matrix(nouns)
+        matrix = self.matrix(nouns)
         regions = check_vectors(vectors, dim=self.vocabulary.dim)
         return matrix.prototypes, regions @ matrix.vectors.T
 
@@ -155,7 +155,8 @@ class Retriever:
         scores = dict(zip(hits.ids, hits.scores.tolist(), strict=True))
         return [_near(point.payload, scores[point.id]) for point in points[:limit]]
 
-    def _matrix(self, nouns: Iterable[str]) -> PrototypeMatrix:
+    def matrix(self, nouns: Iterable[str]) -> PrototypeMatrix:
+        """The prototypes of nouns with their vectors, kept in memory until the revision changes."""
         wanted = frozenset(nouns)
         return self._matrices.get((wanted, self.revision), lambda: self._read_matrix(wanted))
 

@@ -1,0 +1,84 @@
+"""Which settings of the scores are best, on a part of a dataset folder.
+
+    python -m benchmarks.tuning DATASET --store S --encoder E --part 1/2
+
+Regions are cut and embedded once; then every setting is scored and painted. Choose on one part and
+report on the other, with `captionary evaluate`.
+"""
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captionary.build import Models, open_segmenter
+from schemas.arrays import LabelMap, Vectors
+from schemas.regions import Region
+from segmenter.class_reading import ClassReading, read_classes_by_dictionary, read_classes_by_text
+from segmenter.datasets import DatasetFolder, read_mask
+from segmenter.evaluation import ConfusionMatrix
+from segmenter.painting import paint
+from segmenter.segmenter import Settings, score_regions
+from vision.pictures import load_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A picture's regions, their vectors and the truth."""
+
+    regions: list[Region]
+    vectors: Vectors
+    truth: LabelMap
+
+
+def grid() -> Iterator[Settings]:
+    """Everything that is tried."""
+    for fusion in ("text", "calibrated", "prototypes"):
+        yield Settings(fusion=fusion)
+    for scale in (5.0, 10.0, 15.0, 20.0):
+        for weight in (0.3, 0.5, 0.6, 0.7, 0.85):
+            yield Settings(scale=scale, weight=weight)
+
+
+def measure(
+    cuts: list[Cut], reading: ClassReading, settings: Settings, *, text_scale: float
+) -> ConfusionMatrix:
+    """Score and paint every picture with one setting."""
+    matrix = ConfusionMatrix([item.name for item in reading.classes])
+    for cut in cuts:
+        scores = score_regions(cut.vectors, reading, settings, text_scale=text_scale)
+        weights = np.ones(len(cut.regions), dtype=np.float32)
+        matrix.add(cut.truth, paint(cut.regions, scores.fused, weights)[0])
+    return matrix
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--store", required=True)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--part", default="1/2")
+    asked = parser.parse_args()
+    data = DatasetFolder(asked.dataset, part=asked.part)
+    with open_segmenter(Models(asked.encoder), asked.store) as segmenter:
+        assert segmenter.retriever is not None
+        reading = read_classes_by_dictionary(data.classes, segmenter.text, segmenter.retriever)
+        by_text = read_classes_by_text(data.classes, segmenter.text)
+        cuts = []
+        for pair in data:
+            picture = load_picture(pair.image)
+            regions, table = segmenter.extractor.extract(picture)
+            truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
+            cuts.append(Cut(regions, table.vectors, truth))
+        for settings in grid():
+            read = by_text if settings.fusion == "text" else reading
+            matrix = measure(cuts, read, settings, text_scale=segmenter.text.logit_scale)
+            name = f"{settings.fusion}, scale {settings.scale:g}, weight {settings.weight:g}"
+            accuracy = 100 * matrix.pixel_accuracy
+            print(f"{name:34} mIoU {100 * matrix.miou:5.1f}  pixels {accuracy:5.1f}")
+
+
+if __name__ == "__main__":
+    main()
