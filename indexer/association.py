@@ -20,6 +20,9 @@ from schemas.arrays import Vectors
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+ROWS_AT_ONCE = 2048
+"""Regions compared at a time: bounds the memory that a noun of many pictures takes."""
+
 NEIGHBOURS = 5
 """How many of the nearest regions of other pictures speak for a region."""
 
@@ -34,10 +37,14 @@ KNOWN_AUC, KNOWN_SPREAD, KNOWN_PRIOR = 0.75, 0.12, 0.8
 share of all caption words. Measured on Flickr8k, where made-up words lie at 0.51."""
 
 
-def standardised(scores: Floats, background: Floats) -> Floats:
-    """Scores in standard deviations above their background's mean, (n,) -> (n,)."""
-    spread = max(float(background.std()), 1e-6)
-    result: Floats = ((scores - background.mean()) / spread).astype(np.float32)
+def mean_and_spread(background: Floats) -> tuple[float, float]:
+    """Mean and standard deviation, above zero, of n >= 1 scores."""
+    return float(background.mean()), max(float(background.std()), 1e-6)
+
+
+def standardised(scores: Floats, mean: float, spread: float) -> Floats:
+    """Scores in standard deviations above a mean, (n,) -> (n,)."""
+    result: Floats = ((scores - mean) / spread).astype(np.float32)
     return result
 
 
@@ -75,13 +82,15 @@ def consistency(
     if pictures < 2 or not len(lacking):
         return np.zeros(len(vectors), dtype=np.float32)
     neighbours = min(NEIGHBOURS, pictures - 1)
-    near = vectors @ having.T
-    near[picture[:, None] == having_picture[None, :]] = -1.0
     far_neighbours = max(1, round(neighbours * len(lacking) / len(having)))
-    difference = mean_of_largest(near, neighbours) - mean_of_largest(
-        vectors @ lacking.T, far_neighbours
-    )
-    return difference.astype(np.float32)
+    difference = np.empty(len(vectors), dtype=np.float32)
+    for start in range(0, len(vectors), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        near = vectors[rows] @ having.T
+        near[picture[rows, None] == having_picture[None, :]] = -1.0
+        far = vectors[rows] @ lacking.T
+        difference[rows] = mean_of_largest(near, neighbours) - mean_of_largest(far, far_neighbours)
+    return difference
 
 
 def separation(positive: Floats, negative: Floats) -> float:
@@ -105,10 +114,9 @@ def text_trust(having: Floats, lacking: Floats) -> float:
         return KNOWN_PRIOR
     auc = separation(having, lacking)
     error = (1 / len(having) + 1 / len(lacking)) / 12
-    known = _normal(auc, KNOWN_AUC, KNOWN_SPREAD**2 + error) if auc < KNOWN_AUC else 1.0
-    unknown = _normal(auc, 0.5, error)
-    if auc >= KNOWN_AUC:
-        known = _normal(KNOWN_AUC, KNOWN_AUC, KNOWN_SPREAD**2 + error)
+    # No AUC above that of known words, or below chance, speaks for the other side.
+    known = _normal(min(auc, KNOWN_AUC), KNOWN_AUC, KNOWN_SPREAD**2 + error)
+    unknown = _normal(max(auc, 0.5), 0.5, error)
     return KNOWN_PRIOR * known / (KNOWN_PRIOR * known + (1 - KNOWN_PRIOR) * unknown)
 
 

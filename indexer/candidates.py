@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from indexer.association import Floats, Ints, standardised
+from indexer.association import Floats, Ints, mean_and_spread, standardised
 from schemas.arrays import Vector, Vectors
 from schemas.dictionary import Picture
 from schemas.regions import RegionTable
@@ -60,7 +60,7 @@ class CandidateReader:
     def __init__(self, vocabulary: Vocabulary, sample: Sequence[str]) -> None:
         self._vocabulary = vocabulary
         self._kept: OrderedDict[str, Candidates] = OrderedDict()
-        self._spread: dict[str, Floats] = {}
+        self._standards: dict[bytes, tuple[float, float]] = {}
         found = (vocabulary.picture(image_id) for image_id in sample)
         self._sample = [picture for picture in found if picture is not None]
         tables = vocabulary.region_tables(self._sample)
@@ -98,7 +98,10 @@ class CandidateReader:
 
     def text_scores(self, word: Vector, vectors: Vectors) -> Floats:
         """Cosine of regions to a word, in standard deviations over the sample's regions, (n,)."""
-        return standardised(vectors @ word, self._background.vectors @ word)
+        key = word.tobytes()
+        if key not in self._standards:
+            self._standards[key] = mean_and_spread(self._background.vectors @ word)
+        return standardised(vectors @ word, *self._standards[key])
 
 
 def _candidates(table: RegionTable, common: Vector) -> Candidates:

@@ -55,7 +55,8 @@ def choose_regions(
 
     In every caption the noun competes with the others for regions, one to one; of what it wins in
     the captions of a picture it keeps the best. The others compete by text alone, so that what a
-    noun gets depends on its own pictures and the sample, and on nothing else.
+    noun gets depends on its own pictures and the sample, and on nothing else. A compound and its
+    head ("fire hydrant", "hydrant") name the same thing and do not compete.
 
     Args:
         noun: the noun; pictures: its pictures; own: their candidates, in the same order.
@@ -69,12 +70,14 @@ def choose_regions(
         rivals = {
             other: TEXT_SHARE * reader.text_scores(words[other], own.vectors[rows])
             for other in sorted(picture.all_nouns - {noun})
+            if not (other.endswith(f" {noun}") or noun.endswith(f" {other}"))
         }
         won = []
         for caption, nouns in zip(picture.captions, picture.nouns, strict=True):
             if noun in nouns:
-                table = [scores[rows] if other == noun else rivals[other] for other in nouns]
-                place = int(one_to_one(table)[nouns.index(noun)])
+                competing = [other for other in nouns if other == noun or other in rivals]
+                table = [scores[rows] if other == noun else rivals[other] for other in competing]
+                place = int(one_to_one(table)[competing.index(noun)])
                 if place >= 0:
                     won.append((float(scores[rows][place]), rows.start + place, caption))
         if won:

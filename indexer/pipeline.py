@@ -79,6 +79,9 @@ class Indexer:
             report:    told the state of the job after every batch.
             refreshed: told how many nouns are done, of how many.
         """
+        if any(self._vocabulary.picture(item.id) is None for item in self._vocabulary.pending()):
+            # A removal was cut short. Its pictures may come again, and would hide what is left.
+            self._refresher.refresh()
         job = Job(state="running")
         batch: list[Read | PairFailure] = []
         for outcome in self._outcomes(pairs):
@@ -119,14 +122,8 @@ class Indexer:
         sha256 = hashlib.sha256(data).hexdigest()
         image_id = pair.id or sha256[:ID_DIGITS]
         known = self._vocabulary.picture(image_id)
-        if known is not None and known.sha256 == sha256:
-            return Read(pair, known, None)
         if known is not None:
-            return _failure(
-                pair,
-                f"the id {image_id!r} belongs to another picture; remove that one first with "
-                f"'captionary vocabulary remove --image {image_id}'",
-            )
+            return Read(pair, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
         loaded = decode_picture(data, name=pair.image)
         _, table = self._extractor.extract(loaded)
         picture = Picture(
@@ -155,10 +152,13 @@ class Indexer:
             before = new[name][0] if name in new else amended.get(name)
             before = before or self._vocabulary.picture(name) or read.picture
             after = _with_captions(before, read.pair.captions, nouns)
-            if after == before:
-                known += 1
-            elif not after.all_nouns:
+            # Neither of these may depend on what came before, or a second run would differ.
+            if not any(nouns):
                 failures.append(_failure(read.pair, "its captions name nothing that can be seen"))
+            elif before.sha256 != read.picture.sha256:
+                failures.append(_taken(read.pair, name))
+            elif after == before:
+                known += 1
             elif read.table is not None and not before.captions:
                 new[name] = (after, read.table)
             elif name in new:
@@ -166,8 +166,7 @@ class Indexer:
             else:
                 amended[name] = after
         self._vocabulary.add(list(new.values()))
-        for picture in amended.values():
-            self._vocabulary.amend(picture)
+        self._vocabulary.amend(list(amended.values()))
         return replace(
             job,
             pairs=job.pairs + len(batch),
@@ -192,6 +191,14 @@ def _with_captions(
         picture,
         captions=(*picture.captions, *(captions[place] for place in new)),
         nouns=(*picture.nouns, *(nouns[place] for place in new)),
+    )
+
+
+def _taken(pair: ImageCaption, image_id: str) -> PairFailure:
+    return _failure(
+        pair,
+        f"the id {image_id!r} belongs to another picture; remove that one first with "
+        f"'captionary vocabulary remove --image {image_id}'",
     )
 
 

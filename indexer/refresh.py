@@ -40,7 +40,8 @@ class Refresher:
     def refresh(self, report: Callable[[int, int], None] = lambda _done, _due: None) -> int:
         """Refresh every noun that is due, then settle the pending pictures.
 
-        Due are the nouns of pending pictures, and all nouns that were made with another sample.
+        Due are the nouns of pending pictures, and all nouns that were made with another sample; a
+        noun that got no prototype does not tell with which, so it is tried again with the others.
 
         Args:
             report: told after each noun how many are done, of how many.
@@ -56,9 +57,13 @@ class Refresher:
             noun for noun, generation in stored.items() if generation[:SAMPLE_DIGITS] != made_with
         }
         due |= {noun for picture in pending for noun in picture.all_nouns}
+        if due:
+            due |= {entry.noun for entry in self._vocabulary.entries() if not entry.prototypes}
         anew = 0
         if due:
             reader = CandidateReader(self._vocabulary, sample)
+            # Many at once fill the encoder's batches; one noun's words alone do not.
+            self._text.encode_texts(sorted(due), templates=TEMPLATES)
             for done, noun in enumerate(sorted(due), start=1):
                 anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
                 report(done, len(due))

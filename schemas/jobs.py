@@ -11,7 +11,7 @@ class Job:
     """What an indexing run has done so far.
 
     pairs:    pairs read from the source.
-    added:    pictures that were new, or brought new captions.
+    added:    pairs that brought a new picture or new captions.
     known:    pairs that the dictionary already held.
     failures: pairs that could not be indexed.
     nouns:    nouns whose prototypes were made anew.

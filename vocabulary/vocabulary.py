@@ -134,21 +134,23 @@ class Vocabulary:
         self._pictures.upsert([picture_point(picture, state="new") for picture, _ in due])
         self._pictures.flush()
 
-    def amend(self, picture: Picture) -> None:
-        """Replace the record of a known picture of the same regions; it is pending again.
+    def amend(self, pictures: Sequence[Picture]) -> None:
+        """Replace the records of known pictures of the same regions; they are pending again.
 
         Raises:
-            CaptionaryError: the picture is unknown, or was cut into another number of regions.
+            CaptionaryError: a picture is unknown, or was cut into another number of regions.
         """
-        known = self.picture(picture.id)
-        if known is None or known.regions != picture.regions:
-            raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
-        if (known.source, known.tags) != (picture.source, picture.tags):
-            part = {"source": picture.source, "tags": list(picture.tags)}
-            self._regions.set_payload(dict.fromkeys(self._region_ids(picture), part))
+        for picture in pictures:
+            known = self.picture(picture.id)
+            if known is None or known.regions != picture.regions:
+                raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
+            if (known.source, known.tags) != (picture.source, picture.tags):
+                part = {"source": picture.source, "tags": list(picture.tags)}
+                self._regions.set_payload(dict.fromkeys(self._region_ids(picture), part))
+        if pictures:
             self._regions.flush()
-        self._pictures.upsert([picture_point(picture, state="new")])
-        self._pictures.flush()
+            self._pictures.upsert([picture_point(picture, state="new") for picture in pictures])
+            self._pictures.flush()
 
     def retire(self, image_ids: Iterable[str]) -> None:
         """Hide pictures at once; `settle` deletes them. Unknown ids are ignored."""

@@ -133,12 +133,12 @@ def test_amending_makes_a_picture_pending_again(vocabulary: Vocabulary) -> None:
         nouns=(*picture(1).nouns, ("zebra",)),
         source="late",
     )
-    vocabulary.amend(more)
+    vocabulary.amend([more])
     assert vocabulary.pending() == [more] == list(vocabulary.pictures(noun="zebra"))
     assert vocabulary.engine.collection("regions").facet("source") == {"late": 5, "": 5}
     for wrong in (picture(7), replace(more, regions=3)):
         with pytest.raises(CaptionaryError, match="cannot be amended"):
-            vocabulary.amend(wrong)
+            vocabulary.amend([wrong])
 
 
 def test_retired_pictures_vanish_at_once_and_settle_deletes_them(vocabulary: Vocabulary) -> None:

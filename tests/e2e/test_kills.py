@@ -1,0 +1,156 @@
+"""`captionary index` is killed again and again; run to the end, it leaves what one run leaves."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.indexer.planted import Dump, dump
+from vocabulary.edge import EdgeEngine
+from vocabulary.vocabulary import Vocabulary
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 120
+"""Seconds to wait for a process to come as far as wanted."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """`captionary index` of some pictures, ready to be started on a store."""
+
+    source: Path
+    encoder: str
+    proposer: str
+
+    def start(self, store: Path) -> "subprocess.Popen[str]":
+        options = {"--store": str(store), "--encoder": self.encoder, "--proposer": self.proposer}
+        flat = [part for option in options.items() for part in option]
+        return subprocess.Popen(
+            [sys.executable, "-m", "captionary", "index", str(self.source), *flat],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, store: Path) -> str:
+        process = self.start(store)
+        out, complaints = process.communicate()
+        assert process.returncode == 0, complaints
+        return out
+
+    def stop(self, store: Path, moment: Callable[[Path], bool], how: signal.Signals) -> str | None:
+        """Start it and send a signal at a moment; what it said, None where it was done before."""
+        process = self.start(store)
+        try:
+            end = time.monotonic() + PATIENCE
+            while not moment(store) and process.poll() is None:
+                assert time.monotonic() < end, "the moment did not come"
+                time.sleep(0.002)
+            done = process.poll() is not None
+            process.send_signal(how)
+            _, complaints = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        assert process.returncode in (0, -how, 130), complaints
+        return None if done else complaints
+
+
+def revision(store: Path) -> int:
+    """How many changes of nouns have begun; -1 before the store is made."""
+    meta = store / "captionary.json"
+    return int(json.loads(meta.read_text())["revision"]) if meta.exists() else -1
+
+
+def after_opening(seconds: float, runs_before: int) -> Callable[[Path], bool]:
+    """So many seconds after the store was opened, for the first time or again."""
+    opened: list[float] = []
+
+    def moment(store: Path) -> bool:
+        lock = store / "captionary.lock"
+        if not opened and lock.exists() and (runs_before == 0 or _is_held(lock)):
+            opened.append(time.monotonic())
+        return bool(opened) and time.monotonic() - opened[0] >= seconds
+
+    return moment
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process has the file open, as far as /proc tells."""
+    inode = f":{lock.stat().st_ino} "
+    return inode in Path("/proc/locks").read_text()
+
+
+def at_noun(number: int) -> Callable[[Path], bool]:
+    """When the prototypes of so many nouns were made."""
+    return lambda store: revision(store) >= number
+
+
+def contents(store: Path) -> tuple[Dump, list[str]]:
+    with Vocabulary(EdgeEngine(store), fingerprint=None, dim=None) as vocabulary:
+        assert vocabulary.pending() == []
+        return dump(vocabulary), vocabulary.sample()
+
+
+def captioned(shared: Path, folder: Path, count: int) -> Path:
+    """A SOURCE of the first photographs."""
+    coco = shared / "data" / "coco"
+    lines = (coco / "captions.jsonl").read_text(encoding="utf-8").splitlines()[:count]
+    rows = [json.loads(line) for line in lines]
+    said = [
+        json.dumps({"image": str((coco / "images" / row["image"]).resolve()), "captions": text})
+        for row in rows
+        for text in (row["captions"][:3], row["captions"][3:])
+    ]
+    source = folder / "pairs.jsonl"
+    # The second half of each picture's captions comes after all pictures.
+    source.write_text("\n".join(said[::2] + said[1::2]) + "\n", encoding="utf-8")
+    return source
+
+
+def check_kills(command: Command, folder: Path, moments: list[Callable[[Path], bool]]) -> None:
+    command.run(folder / "clean")
+    killed = 0
+    for moment in moments:
+        killed += command.stop(folder / "killed", moment, signal.SIGKILL) is not None
+    assert killed >= len(moments) - 1
+    said = command.run(folder / "killed")
+    assert " 0 refused" in said
+    assert contents(folder / "killed") == contents(folder / "clean")
+
+
+def test_a_run_killed_twice_ends_as_one_clean_run(
+    tmp_path: Path, shared: Path, photo_mini: str
+) -> None:
+    """Once between pictures, once between nouns; one region a picture, to be quick."""
+    command = Command(captioned(shared, tmp_path, 8), photo_mini, "whole")
+    check_kills(command, tmp_path, [after_opening(0.3, 0), at_noun(9)])
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_ends_as_one_clean_run(
+    tmp_path: Path, shared: Path, photo_mini: str
+) -> None:
+    chance = random.Random(11)
+    command = Command(captioned(shared, tmp_path, 24), photo_mini, "superpixels")
+    moments = [after_opening(chance.uniform(0, 6), number) for number in range(4)]
+    moments += [at_noun(chance.randint(1, 30)), at_noun(chance.randint(40, 70))]
+    check_kills(command, tmp_path, moments)
+
+
+def test_ctrl_c_is_answered_in_one_line(tmp_path: Path, shared: Path, photo_mini: str) -> None:
+    command = Command(captioned(shared, tmp_path, 20), photo_mini, "whole")
+    complaints = command.stop(tmp_path / "store", at_noun(0), signal.SIGINT)
+    assert complaints is not None
+    assert complaints.count("\n") == 1
+    assert complaints.startswith("interrupted")

@@ -1,0 +1,231 @@
+"""Tags and prototypes from stored regions, in worlds of which the truth is known."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.candidates import CandidateReader
+from indexer.refresh import Refresher
+from schemas.arrays import Vectors
+from schemas.dictionary import Picture
+from schemas.regions import RegionTable
+from tests.indexer.planted import dump
+from vision.sphere import centred, common_part, unit
+from vocabulary.edge import EdgeEngine
+from vocabulary.vocabulary import Vocabulary
+
+DIM = 48
+REGIONS = 10
+KNOWN = ("bench", "cat", "dog", "tree")
+UNKNOWN = ("blicket", "wug")
+NOUNS = (*KNOWN, *UNKNOWN)
+
+
+def direction(name: str) -> Vectors:
+    """What a thing looks like: a unit vector of chance, the same for the same name."""
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+    return unit(np.random.default_rng(seed).normal(size=DIM).astype(np.float32))
+
+
+CONE = direction("what all regions share")
+TEXT_SIDE = direction("what all texts share")
+
+
+@dataclass(frozen=True)
+class PlantedText:
+    """Knows the look of KNOWN words; any other word gets a direction that means nothing."""
+
+    dim: int = DIM
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        del templates
+        looks = [direction(name if name in KNOWN else f"no look: {name}") for name in names]
+        return unit(np.array(looks, np.float32).reshape(-1, DIM) + TEXT_SIDE)
+
+
+def planted(number: int, nouns: Sequence[str]) -> tuple[Picture, RegionTable]:
+    """A picture whose region i is its i-th noun; the rest is clutter."""
+    chance = np.random.default_rng(number)
+    clutter = chance.normal(size=(REGIONS - len(nouns), DIM)) / np.sqrt(DIM)
+    looks = np.concatenate([np.array([direction(noun) for noun in nouns]), clutter])
+    raw = looks + 0.4 / np.sqrt(DIM) * chance.normal(size=looks.shape) + 1.5 * CONE
+    table = RegionTable(
+        vectors=unit(raw.astype(np.float32)),
+        boxes_xyxy=np.tile(np.array([2, 3, 20, 30], np.int32), (REGIONS, 1)),
+        areas=np.full(REGIONS, 0.1, np.float32),
+    )
+    picture = Picture(
+        id=f"p{number:03d}",
+        image=f"{number}.jpg",
+        sha256=f"{number:064x}",
+        size_hw=(48, 64),
+        captions=(f"a {' and a '.join(nouns)}",),
+        nouns=(tuple(nouns),),
+        regions=REGIONS,
+        source="odd" if number % 2 else "even",
+    )
+    return picture, table
+
+
+def pairs_of_nouns(times: int, first: int = 0) -> list[tuple[Picture, RegionTable]]:
+    """Every two nouns together, so many times: 5 pictures a noun each time."""
+    scenes = list(combinations(NOUNS, 2)) * times
+    return [planted(number, scene) for number, scene in enumerate(scenes, start=first)]
+
+
+@pytest.fixture
+def vocabulary(tmp_path: Path) -> Iterator[Vocabulary]:
+    with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint="planted", dim=DIM) as made:
+        yield made
+
+
+def refreshed(vocabulary: Vocabulary, items: list[tuple[Picture, RegionTable]]) -> int:
+    vocabulary.add(items)
+    return Refresher(vocabulary, PlantedText()).refresh()
+
+
+def share_right(vocabulary: Vocabulary, noun: str) -> float:
+    """The share of the noun's pictures in which it took its own region."""
+    pictures = {picture.id: picture for picture in vocabulary.pictures(noun=noun)}
+    tagged = vocabulary.tagged(noun)
+    assert {region.image_id for region in tagged} <= pictures.keys()
+    hits = [pictures[region.image_id].nouns[0].index(noun) == region.index for region in tagged]
+    return sum(hits) / len(pictures)
+
+
+def share_right_by_text_alone(vocabulary: Vocabulary, noun: str) -> float:
+    pictures = list(vocabulary.pictures(noun=noun))
+    reader = CandidateReader(vocabulary, vocabulary.sample())
+    own = reader.read(pictures)
+    scores = own.vectors @ PlantedText().encode_texts([noun])[0]
+    best = [int(scores[own.rows_of(number)].argmax()) for number in range(len(pictures))]
+    hits = [
+        index == picture.nouns[0].index(noun) for index, picture in zip(best, pictures, strict=True)
+    ]
+    return sum(hits) / len(hits)
+
+
+def test_known_and_unknown_nouns_find_their_regions(vocabulary: Vocabulary) -> None:
+    """Where text means nothing its best region is right by chance, 1 in 10; consistency is not."""
+    assert refreshed(vocabulary, pairs_of_nouns(2)) == len(NOUNS)
+    for noun in NOUNS:
+        assert share_right(vocabulary, noun) >= 0.9
+    for noun in KNOWN:
+        assert share_right_by_text_alone(vocabulary, noun) >= 0.9
+    assert np.mean([share_right_by_text_alone(vocabulary, noun) for noun in UNKNOWN]) <= 0.2
+
+
+def test_prototypes_point_where_their_things_lie(vocabulary: Vocabulary) -> None:
+    items = pairs_of_nouns(2)
+    refreshed(vocabulary, items)
+    regions = np.concatenate([table.vectors for _, table in items])
+    common = common_part(regions, pictures=len(items))
+    for noun in NOUNS:
+        (prototype,) = vocabulary.prototypes([noun])
+        look = centred(unit(direction(noun) + 1.5 * CONE)[None], common)[0]
+        assert float(prototype.vector @ look) > 0.95
+        assert prototype.size == len(vocabulary.tagged(noun)) == 10
+        assert 0 <= prototype.spread < 0.5
+        assert 1 <= len(prototype.exemplars) <= 4
+        similarity = [exemplar.similarity for exemplar in prototype.exemplars]
+        assert similarity == sorted(similarity, reverse=True)
+        assert all(noun in exemplar.caption for exemplar in prototype.exemplars)
+
+
+def test_refreshing_again_does_nothing(vocabulary: Vocabulary) -> None:
+    refreshed(vocabulary, pairs_of_nouns(1))
+    before, revision = dump(vocabulary), vocabulary.revision
+    assert Refresher(vocabulary, PlantedText()).refresh() == 0
+    assert dump(vocabulary) == before
+    assert vocabulary.revision == revision
+    assert vocabulary.pending() == []
+
+
+def test_new_pictures_touch_only_their_nouns(vocabulary: Vocabulary) -> None:
+    refreshed(vocabulary, pairs_of_nouns(2))
+    before = vocabulary.generations()
+    assert refreshed(vocabulary, [planted(100 + n, ("cat", "wug")) for n in range(3)]) == 2
+    after = vocabulary.generations()
+    assert {noun for noun in NOUNS if after[noun] != before[noun]} == {"cat", "wug"}
+    assert len(vocabulary.tagged("wug")) == 13
+
+
+def test_a_doubled_dictionary_is_made_anew(vocabulary: Vocabulary) -> None:
+    refreshed(vocabulary, pairs_of_nouns(1))
+    more = [planted(100 + n, ("cat", "wug")) for n in range(15)]
+    assert refreshed(vocabulary, more) == len(NOUNS)
+
+
+def test_a_picture_that_gains_captions_refreshes_its_nouns(vocabulary: Vocabulary) -> None:
+    refreshed(vocabulary, pairs_of_nouns(1))
+    picture = next(vocabulary.pictures(noun="cat"))
+    nouns = (*picture.nouns, ("mat",))
+    vocabulary.amend([replace(picture, captions=(*picture.captions, "on a mat"), nouns=nouns)])
+    assert Refresher(vocabulary, PlantedText()).refresh() == len({"mat", *picture.all_nouns})
+    assert [region.image_id for region in vocabulary.tagged("mat")] == [picture.id]
+
+
+@pytest.mark.parametrize("step", ["added", "half", "tagged", "written"])
+def test_work_cut_short_is_done_again(vocabulary: Vocabulary, tmp_path: Path, step: str) -> None:
+    items = pairs_of_nouns(1)
+    with Vocabulary(EdgeEngine(tmp_path / "clean"), fingerprint="planted", dim=DIM) as clean:
+        refreshed(clean, items)
+        expected = dump(clean)
+    vocabulary.add(items[:7] if step == "half" else items)
+    if step == "tagged":
+        sample = vocabulary.draw_sample()
+        assert len(sample) == len(items)
+        vocabulary.tag("cat", [])
+    if step == "written":
+        Stopped(vocabulary, PlantedText()).run_and_stop(after=3)
+    refreshed(vocabulary, items)
+    assert dump(vocabulary) == expected
+
+
+class Stopped(Refresher):
+    """A refresher that is broken off after some nouns."""
+
+    def run_and_stop(self, *, after: int) -> None:
+        def stop(done: int, _due: int) -> None:
+            if done == after:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.refresh(stop)
+
+
+def test_removed_pictures_leave_no_trace(vocabulary: Vocabulary, tmp_path: Path) -> None:
+    items = pairs_of_nouns(2)
+    even = [item for item in items if item[0].source == "even"]
+    refreshed(vocabulary, items)
+    vocabulary.retire([picture.id for picture in vocabulary.pictures(source="odd")])
+    Refresher(vocabulary, PlantedText()).refresh()
+    with Vocabulary(EdgeEngine(tmp_path / "even"), fingerprint="planted", dim=DIM) as alone:
+        refreshed(alone, even)
+        assert dump(vocabulary) == dump(alone)
+        assert vocabulary.sample() == alone.sample()
+
+
+def test_everything_can_be_removed(vocabulary: Vocabulary) -> None:
+    refreshed(vocabulary, pairs_of_nouns(1))
+    vocabulary.retire([picture.id for picture in vocabulary.pictures()])
+    assert Refresher(vocabulary, PlantedText()).refresh() == len(NOUNS)
+    assert all(not points for points in dump(vocabulary).values())
+    assert refreshed(vocabulary, pairs_of_nouns(1)) == len(NOUNS)
+
+
+def test_a_noun_left_without_a_region_is_tried_with_the_next_sample(
+    vocabulary: Vocabulary,
+) -> None:
+    """One region and two nouns: one of them gets nothing, and another sample may decide anew."""
+    picture, table = planted(0, ("cat", "wug"))
+    small = RegionTable(table.vectors[:1], table.boxes_xyxy[:1], table.areas[:1])
+    refreshed(vocabulary, [(replace(picture, regions=1), small)])
+    empty = [entry.noun for entry in vocabulary.entries() if not entry.prototypes]
+    assert len(empty) == 1
+    assert refreshed(vocabulary, [planted(1, ("dog",))]) == 3
