@@ -19,6 +19,7 @@ CLASSES ?= $(DATA)/msrc/classes.txt
 PHOTOGRAPHS ?= $(foreach kind,5 7 9,$(firstword $(sort $(wildcard $(DATA)/msrc/images/$(kind)_*.jpg))))
 STORE := out/dictionary
 SEGMENTED := out/segmented
+BENCH_PICTURES ?= 1000
 
 .PHONY: demo photographs test test-slow check bench clean
 
@@ -45,6 +46,10 @@ check: $(READY)
 
 bench: $(READY)
 	$(PYTHON) -m benchmarks.noun_extraction $(DATA)/flickr8k/captions.jsonl
+	$(PYTHON) -m benchmarks.retrieval
+	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 0 --count $(BENCH_PICTURES)
+	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 100 --count 0
+	$(PYTHON) -m benchmarks.segmenting $(DATA)/msrc --encoder $(ENCODER) $(if $(wildcard $(STORE)),--store $(STORE))
 
 clean:
 	rm -rf $(VENV) $(STORE) $(SEGMENTED) build dist ./*.egg-info

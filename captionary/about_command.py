@@ -34,6 +34,13 @@ def models(
     print("also local-dir:FOLDER in open_clip's layout, offline; --all lists the others")
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return f"missing: pip install {package}"
+
+
 def doctor() -> None:
     """Say what this machine has, and whether it can index and segment."""
     import torch
@@ -42,10 +49,14 @@ def doctor() -> None:
     from vision.hardware import choose_device, has_bfloat16
 
     device = choose_device("auto")
-    print(f"python     {sys.version.split()[0]} on {platform.system()} {platform.machine()}")
+    print(f"{'python':17}{sys.version.split()[0]} on {platform.system()} {platform.machine()}")
     for package in PACKAGES:
-        print(f"{package:17}{importlib.metadata.version(package)}")
-    print(f"device     {device.type}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()}")
-    print(f"bfloat16   {'yes' if has_bfloat16(device) else 'no: float32, several times slower'}")
+        print(f"{package:17}{_version(package)}")
+    print(
+        f"{'device':17}{device.type}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()}"
+    )
+    print(
+        f"{'bfloat16':17}{'yes' if has_bfloat16(device) else 'no: float32, several times slower'}"
+    )
     nouns = next(NounExtractor().nouns(["two dogs beside a red fire hydrant"]))
-    print(f"nouns      of 'two dogs beside a red fire hydrant': {', '.join(nouns)}")
+    print(f"{'nouns':17}of 'two dogs beside a red fire hydrant': {', '.join(nouns)}")

@@ -46,6 +46,18 @@ class Models:
         return encoder, RegionExtractor(proposer, MaskedCrops(encoder))
 
 
+def check_address(store: str) -> None:
+    """Refuse the address of a store that cannot be opened, before anything is loaded for it.
+
+    Raises:
+        WrongInput: it is not a folder.
+    """
+    if "://" in store:
+        raise WrongInput(
+            f"the store {store} is a server, which this release cannot use; give a folder"
+        )
+
+
 def open_vocabulary(store: str, extractor: "RegionExtractor | None" = None) -> "Vocabulary":
     """Open the dictionary of a store; with an extractor, make it where there is none.
 
@@ -56,10 +68,7 @@ def open_vocabulary(store: str, extractor: "RegionExtractor | None" = None) -> "
     from vocabulary.edge import EdgeEngine
     from vocabulary.vocabulary import Vocabulary
 
-    if "://" in store:
-        raise WrongInput(
-            f"the store {store} is a server, which this release cannot use; give a folder"
-        )
+    check_address(store)
     return Vocabulary(
         EdgeEngine(store),
         fingerprint=extractor.fingerprint if extractor else None,
@@ -108,12 +117,22 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
 
 
 @contextmanager
-def open_segmenter(models: Models, store: str | None) -> "Iterator[Segmenter]":
-    """The segmenter, reading the dictionary of a store where one is named."""
-    from segmenter.segmenter import Segmenter
+def open_segmenter(
+    models: Models, store: str | None, fusion: str = "both"
+) -> "Iterator[Segmenter]":
+    """The segmenter, reading the dictionary of a store where one is named.
+
+    Raises:
+        WrongInput: the fusion needs a dictionary, and there is none.
+    """
+    from segmenter.segmenter import NO_DICTIONARY, Segmenter
     from vocabulary.retrieval import Retriever
 
-    if store is not None and "://" not in store and not Path(store).exists():
+    if store is None and fusion != "text":
+        raise WrongInput(NO_DICTIONARY.format(fusion))
+    if store is not None:
+        check_address(store)
+    if store is not None and not Path(store).exists():
         raise WrongInput(f"there is no dictionary at {store}; make one with 'captionary index'")
     encoder, extractor = models.load()
     if store is None:

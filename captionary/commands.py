@@ -1,6 +1,7 @@
 """The commands: what is typed, and what is printed. The work is done elsewhere."""
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -12,6 +13,8 @@ from captionary import (
     vocabulary_command,
 )
 from schemas.errors import CaptionaryError, WrongInput
+
+INTERRUPTED = 130
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,13 +32,34 @@ app.command()(about_command.models)
 app.command()(about_command.doctor)
 
 
-def main() -> None:
-    """Run the command line: exit code 2 for the user's mistakes, 1 for faults."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: exit code 2 for the user's mistakes, 1 for faults, 130 interrupted.
+
+    Args:
+        arguments: what was typed after the name; None: what this process was given.
+    """
     try:
-        app()
+        code = app(args=arguments, prog_name="captionary", standalone_mode=False)
     except CaptionaryError as error:
-        print(f"captionary: {error}", file=sys.stderr)
+        _complain(str(error))
         sys.exit(2 if isinstance(error, WrongInput) else 1)
-    except KeyboardInterrupt:
+    except typer.TyperException as error:
+        _complain(_usage(error))
+        sys.exit(2)
+    if code == INTERRUPTED:
         print("interrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(130)
+    sys.exit(code or 0)
+
+
+def _complain(message: str) -> None:
+    """Say it in one line, where there is anything to say."""
+    if message:
+        print(f"captionary: {message}", file=sys.stderr)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What typer says of a command line that it cannot read, and where to find help."""
+    context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)
+    said = " ".join(message().split()).rstrip(".")
+    path = "captionary" if context is None else context.command_path
+    return f"{said}; see '{path} --help'" if said else ""

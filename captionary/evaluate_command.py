@@ -11,6 +11,7 @@ import typer
 
 from captionary import options
 from captionary.build import Models, open_segmenter
+from schemas.errors import WrongInput
 
 
 def evaluate(
@@ -42,12 +43,14 @@ def evaluate(
     from segmenter.segmenter import Settings
     from vision.pictures import load_picture
 
+    if json_file is not None and not json_file.parent.is_dir():
+        raise WrongInput(f"the folder of {json_file} does not exist; make it, or change --json")
     data = DatasetFolder(dataset, part=part)
     settings = Settings(fusion, background, threshold)
     models = Models(encoder, proposer, embed, device, precision)
     matrix = ConfusionMatrix([item.name for item in data.classes])
     seconds = 0.0
-    with open_segmenter(models, store) as segmenter, bars(Console(stderr=True)) as lines:
+    with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
         bar = lines.add("pictures", len(data))
         for done, pair in enumerate(data, start=1):
             picture = load_picture(pair.image)
@@ -73,14 +76,19 @@ def evaluate(
 def _print_figures(figures: Mapping[str, Any]) -> None:
     """A table of the classes, and the means below it."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table("class", "IoU %", box=None)
     for name, iou in figures["iou"].items():
-        table.add_row(name, "-" if iou is None else f"{100 * iou:.1f}")
+        table.add_row(escape(name), _percent(iou))
     Console().print(table)
     print(
-        f"mIoU {100 * figures['miou']:.1f} %, pixel accuracy "
-        f"{100 * figures['pixel_accuracy']:.1f} %, {figures['images']} pictures, "
+        f"mIoU {_percent(figures['miou'])} %, pixel accuracy "
+        f"{_percent(figures['pixel_accuracy'])} %, {figures['images']} pictures, "
         f"{figures['seconds_per_image']:.2f} s each"
     )
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None else f"{100 * fraction:.1f}"

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from captionary import options
-from captionary.build import Models, build_indexer, open_vocabulary
+from captionary.build import Models, build_indexer, check_address, open_vocabulary
 from schemas.jobs import Job
 from schemas.pairs import PairFailure
 
@@ -45,6 +45,7 @@ def index(
     from captionary.progress import bars
     from indexer.readers import count_pairs, read_pairs
 
+    check_address(store)
     pairs = read_pairs(source, images=images, source_name=source_name)
     models = Models(encoder, proposer, embed, device, precision)
     clip, extractor = models.load()

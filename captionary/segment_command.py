@@ -46,7 +46,7 @@ def segment(
     settings = Settings(fusion, background, threshold, evidence)
     models = Models(encoder, proposer, embed, device, precision)
     refused = []
-    with open_segmenter(models, store) as segmenter, bars(Console(stderr=True)) as lines:
+    with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
         bar = lines.add("pictures", len(files))
         for done, file in enumerate(files, start=1):
             try:

@@ -21,13 +21,15 @@ def list_nouns(
 ) -> None:
     """List the nouns, those of most pictures first."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     with open_vocabulary(store) as vocabulary:
         entries = sorted(vocabulary.entries(), key=lambda entry: (-entry.pictures, entry.noun))
     table = Table("noun", "pictures", "regions", "prototypes", box=None)
     for entry in entries[: limit or None]:
-        table.add_row(entry.noun, str(entry.pictures), str(entry.regions), str(entry.prototypes))
+        counts = (entry.pictures, entry.regions, entry.prototypes)
+        table.add_row(escape(entry.noun), *map(str, counts))
     Console().print(table)
     print(f"{len(entries)} nouns")
 
@@ -76,7 +78,7 @@ def remove(
             found = [image] if vocabulary.picture(image) else []
         else:
             found = [picture.id for picture in vocabulary.pictures(source=source)]
-        if not found:
+        if not found and not vocabulary.pending():  # pending: a removal that was cut short
             what = f"picture {image!r}" if image is not None else f"source {source!r}"
             raise WrongInput(f"the dictionary at {store} has no {what}; nothing was removed")
         refresher = build_refresher(vocabulary, Models(encoder, device=device, precision=precision))

@@ -69,8 +69,7 @@ def read_classes_by_dictionary(
     """
     plain = read_classes_by_text(classes, text)
     revision = retriever.revision
-    nouns = frozenset(retriever.nouns())
-    weights = [_named(item, nouns) or _near(item, text, retriever) for item in classes]
+    weights = _weights(classes, text, retriever)
     wanted = sorted({noun for of_class in weights for noun in of_class})
     matrix = retriever.matrix(wanted)
     prototypes = matrix.prototypes
@@ -96,22 +95,33 @@ def read_classes_by_dictionary(
     )
 
 
+def _weights(
+    classes: Sequence[ClassName], text: TextEncoder, retriever: Retriever
+) -> list[dict[str, float]]:
+    """The nouns that speak for each class, and how much."""
+    nouns = frozenset(retriever.nouns())
+    named = [_named(item, nouns) for item in classes]
+    if all(named):
+        return named
+    entries = retriever.vocabulary.entries()
+    known = [entry.noun for entry in entries if entry.regions >= FEWEST_REGIONS]
+    vectors = text.encode_texts(known, templates="plain")
+    return [
+        own or _near(item, known, vectors, text) for item, own in zip(classes, named, strict=True)
+    ]
+
+
 def _named(item: ClassName, nouns: frozenset[str]) -> dict[str, float]:
     """The dictionary's nouns among the names of a class, all of one weight."""
     found = (next((f for f in forms(prompt) if f in nouns), None) for prompt in item.prompts)
     return {noun: 1.0 for noun in found if noun is not None}
 
 
-def _near(item: ClassName, text: TextEncoder, retriever: Retriever) -> dict[str, float]:
+def _near(
+    item: ClassName, nouns: Sequence[str], vectors: Vectors, text: TextEncoder
+) -> dict[str, float]:
     """Nouns that stand in for a class that the dictionary lacks, with weights; maybe none."""
-    if not item.prompts:
-        return {}
-    entries = retriever.vocabulary.entries()
-    nouns = [entry.noun for entry in entries if entry.regions >= FEWEST_REGIONS]
-    found, weights = near_nouns(
-        text.encode_texts(item.prompts, templates="plain"),
-        text.encode_texts(nouns, templates="plain"),
-    )
+    found, weights = near_nouns(text.encode_texts(item.prompts, templates="plain"), vectors)
     return {nouns[index]: float(weight) for index, weight in zip(found, weights, strict=True)}
 
 

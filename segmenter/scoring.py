@@ -96,7 +96,7 @@ def near_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:
     similarity = (words @ nouns.T).max(axis=0)
     order = np.argsort(-similarity, kind="stable")[:MOST_NEAR]
     nearest = similarity[order[0]]
-    if nearest < similarity.mean() + STANDS_OUT * similarity.std():
+    if nearest <= max(0, similarity.mean() + STANDS_OUT * similarity.std()):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
     order = order[similarity[order] >= NEAR_ENOUGH * nearest]
     return order, softmax(similarity[None, order] / NEAR_TEMPERATURE)[0]

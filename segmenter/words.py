@@ -8,6 +8,6 @@ def forms(word: str) -> tuple[str, ...]:
     lower = " ".join(word.casefold().split())
     found = [lower]
     for ending, single in ENDINGS:
-        if lower.endswith(ending) and not lower.endswith("ss"):
+        if lower.endswith(ending) and not lower.endswith("ss") and lower != ending:
             found.append(lower.removesuffix(ending) + single)
     return tuple(dict.fromkeys(found))

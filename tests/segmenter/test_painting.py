@@ -96,7 +96,7 @@ def test_weights_that_are_all_zero_count_as_equal() -> None:
     scores = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
     class_map, confidence = paint([whole, whole], scores, np.zeros(2, np.float32))
     assert (class_map == 0).all()
-    np.testing.assert_allclose(confidence, 0.55, rtol=1e-6)
+    np.testing.assert_allclose(confidence, np.sqrt(0.9 * 0.2), rtol=1e-6)
 
 
 def test_wrong_lengths_are_refused() -> None:

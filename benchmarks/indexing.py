@@ -1,0 +1,163 @@
+"""Speed and memory of indexing captioned pictures into an empty dictionary.
+
+    python -m benchmarks.indexing CAPTIONS.jsonl --encoder E [--count 1000] [--shares 50]
+
+First with one thread, for the share of each part; then with all, for pictures a second and for
+memory. Where there are fewer pictures than asked for, they come again with a pixel changed, which
+makes them new.
+"""
+
+import argparse
+import resource
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count, islice
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from benchmarks.clock import Clock, print_shares
+from captionary.build import Models, build_indexer
+from indexer.nouns import NounExtractor
+from indexer.pipeline import Indexer, Read
+from indexer.readers import read_pairs
+from indexer.refresh import Refresher
+from schemas.jobs import Job
+from schemas.pairs import ImageCaption, PairFailure
+from vision.embedders import MaskedCrops
+from vision.extraction import RegionExtractor
+from vocabulary.edge import EdgeEngine
+from vocabulary.vocabulary import Vocabulary
+
+MARKS = (100, 300, 1000, 3000, 10_000)
+"""Numbers of pictures after which memory is told."""
+
+
+class MeasuredIndexer(Indexer):
+    """An indexer whose own work is charged to two parts."""
+
+    clock: Clock
+
+    def _outcome(self, pair: ImageCaption | PairFailure) -> Read | PairFailure:
+        with self.clock.part("reading pictures"):
+            return super()._outcome(pair)
+
+    def _store(self, batch: Sequence[Read | PairFailure], job: Job) -> Job:
+        with self.clock.part("rest"):
+            return super()._store(batch, job)
+
+
+class MeasuredRefresher(Refresher):
+    """A refresher whose parts are told apart from those of the pictures."""
+
+    clock: Clock
+
+    def refresh(self, report: Callable[[int, int], None] = lambda _done, _due: None) -> int:
+        """Refresh, under the clock."""
+        self.clock.phase = "nouns: "
+        with self.clock.part("rest"):
+            return super().refresh(report)
+
+
+def endless(source: str, folder: Path) -> Iterator[ImageCaption]:
+    """The pairs of a source, over and over, each time with other pixels."""
+    for turn in count():
+        for pair in read_pairs(source):
+            if isinstance(pair, PairFailure):
+                continue
+            yield pair if turn == 0 else altered(pair, turn, folder)
+
+
+def altered(pair: ImageCaption, turn: int, folder: Path) -> ImageCaption:
+    """The pair with another corner pixel, written as a new file."""
+    path = folder / f"{turn}-{Path(pair.image).name}"
+    with Image.open(pair.image) as picture:
+        changed = picture.convert("RGB")
+    changed.putpixel((0, 0), (turn % 256, turn // 256, 0))
+    changed.save(path.with_suffix(".jpg"), quality=95)
+    name = None if pair.id is None else f"{turn}-{pair.id}"
+    return replace(pair, image=str(path.with_suffix(".jpg")), id=name)
+
+
+def peak_mb() -> float:
+    """Most memory that this process has had so far, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def shares_part(models: Models, source: str, *, count: int) -> None:
+    clock = Clock()
+    encoder, plain = models.load()
+    torch.set_num_threads(1)
+    extractor = RegionExtractor(
+        clock.watch("proposer", plain.proposer),
+        clock.watch("crops", MaskedCrops(clock.watch("encoder", encoder))),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        engine = clock.watch_engine("store", EdgeEngine(Path(folder) / "store"))
+        vocabulary = Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim)
+        refresher = MeasuredRefresher(vocabulary, clock.watch("encoder of words", encoder))
+        refresher.clock = clock
+        indexer = MeasuredIndexer(
+            vocabulary,
+            extractor,
+            clock.watch("captions", NounExtractor()),
+            refresher,
+            workers=1,
+        )
+        indexer.clock = clock
+        clock.seconds.clear()
+        job = indexer.index(islice(endless(source, Path(folder)), count))
+        vocabulary.close()
+    print(f"{count} pictures, {job.nouns} nouns, one thread; for each picture:")
+    print_shares(clock, count=count)
+
+
+def speed_part(models: Models, source: str, *, count: int, workers: int | None) -> None:
+    encoder, extractor = models.load()
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary = Vocabulary(
+            EdgeEngine(Path(folder) / "store"), fingerprint=extractor.fingerprint, dim=extractor.dim
+        )
+        indexer = build_indexer(vocabulary, encoder, extractor, pipeline=None, workers=workers)
+        print(f"\n{count} pictures, {workers or 'all'} threads; peak memory of the process:")
+        print(f"  {'models loaded':<36}{peak_mb():>9,.0f} MB", flush=True)
+        start = time.perf_counter()
+        stored = [0, 0.0]
+
+        def report(job: Job) -> None:
+            for mark in MARKS:
+                if stored[0] < mark <= job.pairs:
+                    print(f"  {f'{mark} pictures':<36}{peak_mb():>9,.0f} MB", flush=True)
+            stored[:] = job.pairs, time.perf_counter() - start
+
+        job = indexer.index(islice(endless(source, Path(folder)), count), report=report)
+        seconds = time.perf_counter() - start
+        print(f"  {'nouns refreshed, end':<36}{peak_mb():>9,.0f} MB")
+        regions = vocabulary.stats().regions
+        vocabulary.close()
+    print(f"cut, embedded and stored: {count / stored[1]:.2f} pictures/s, {regions:,} regions")
+    print(f"nouns refreshed: {job.nouns:,} in {seconds - stored[1]:.1f} s")
+    print(f"all: {count / seconds:.2f} pictures/s; {len(job.failures)} refused")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("captions", help="what 'captionary index' takes as SOURCE")
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument("--proposer", default="superpixels")
+    parser.add_argument("--count", type=int, default=1000, help="pictures, for speed and memory")
+    parser.add_argument("--shares", type=int, default=50, help="pictures, for the shares")
+    parser.add_argument("--workers", type=int, help="threads; one a core unless told")
+    options = parser.parse_args()
+    models = Models(options.encoder, options.proposer)
+    if options.shares:
+        shares_part(models, options.captions, count=options.shares)
+    if options.count:
+        speed_part(models, options.captions, count=options.count, workers=options.workers)
+
+
+if __name__ == "__main__":
+    main()

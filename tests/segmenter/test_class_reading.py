@@ -1,0 +1,177 @@
+"""Which nouns of a dictionary speak for a class, and with what weight."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from schemas.arrays import Vectors
+from schemas.classes import ClassName, parse_classes
+from schemas.dictionary import Prototype
+from segmenter.class_reading import (
+    ClassReading,
+    read_classes_by_dictionary,
+    read_classes_by_text,
+)
+from tests.vocabulary.made import FINGERPRINT, picture, table, tag, unit
+from vision.sphere import common_part
+from vision.sphere import unit as to_unit
+from vocabulary.edge import EdgeEngine
+from vocabulary.retrieval import Retriever
+from vocabulary.vocabulary import Vocabulary
+
+NOUNS = (
+    *("bench", "boat", "bus", "cat", "chair", "cherry", "cow", "cup", "dog", "fire hydrant"),
+    *("horse", "kite", "lamp", "road", "tree", "wolf"),
+)
+DIM = 128
+SELDOM = "unicorn"
+"""A noun of two regions only."""
+
+LIKE = {"puppy": "dog", "poodle": "dog", "bicycle": "kite", "mythical horse": SELDOM}
+"""What else the encoder below has heard of, and what it holds that to be like."""
+
+
+class HandMadeText:
+    """A text encoder that knows the nouns, each in a direction of its own, and a few words more."""
+
+    dim = DIM
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        assert templates in (None, "plain")
+        rows = [self._direction(LIKE.get(name, name)) + (name in LIKE) * 0.05 for name in names]
+        return to_unit(np.array(rows, np.float32).reshape(len(names), self.dim))
+
+    def _direction(self, name: str) -> Vectors:
+        seed = int.from_bytes(name.encode()) % 2**32
+        row: Vectors = unit(1, seed=seed, dim=self.dim)[0]
+        return row
+
+
+def looks(noun: str, sizes: Sequence[int]) -> list[Prototype]:
+    rows = unit(len(sizes), seed=len(noun), dim=DIM)
+    return [
+        Prototype(noun, number, row, size, 0.1, "g1")
+        for number, (row, size) in enumerate(zip(rows, sizes, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
+    """A dictionary of five pictures in which every noun has three regions, and one has two."""
+    engine = EdgeEngine(tmp_path_factory.mktemp("reading") / "store")
+    with Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM) as vocabulary:
+        vocabulary.add([(picture(n, regions=20), table(n, regions=20, dim=DIM)) for n in range(5)])
+        for place, noun in enumerate((*NOUNS, SELDOM)):
+            pictures = range(2 if noun == SELDOM else 3)
+            vocabulary.tag(noun, [tag(noun, number, place) for number in pictures])
+            vocabulary.replace_prototypes(noun, looks(noun, [3, 1] if noun == "dog" else [3]))
+        vocabulary.draw_sample()
+        vocabulary.settle([picture.id for picture in vocabulary.pending()])
+        yield Retriever(vocabulary)
+
+
+def read(text: str, retriever: Retriever) -> ClassReading:
+    return read_classes_by_dictionary(parse_classes(text), HandMadeText(), retriever)
+
+
+def nouns_of(reading: ClassReading, class_id: int) -> list[str]:
+    columns = reading.column[reading.owner == class_id]
+    return sorted({reading.prototypes[column].noun for column in columns})
+
+
+@pytest.mark.parametrize(
+    ("name", "nouns"),
+    [
+        ("dog", ["dog"]),
+        ("Dogs", ["dog"]),
+        ("FIRE  hydrants", ["fire hydrant"]),
+        ("buses", ["bus"]),
+        ("wolves", ["wolf"]),
+        ("cherries", ["cherry"]),
+        ("animal: dog | cats | cow", ["cat", "cow", "dog"]),
+        ("animal: dog | poodle", ["dog"]),
+        ("unicorn", ["unicorn"]),
+    ],
+)
+def test_a_class_takes_the_nouns_among_its_names(
+    name: str, nouns: list[str], retriever: Retriever
+) -> None:
+    assert nouns_of(read(f"road, {name}", retriever), 1) == nouns
+
+
+@pytest.mark.parametrize(("name", "nouns"), [("puppy", ["dog"]), ("bicycle", ["kite"])])
+def test_a_class_that_the_dictionary_lacks_takes_what_is_near(
+    name: str, nouns: list[str], retriever: Retriever
+) -> None:
+    assert nouns_of(read(f"{name}, road", retriever), 0) == nouns
+
+
+@pytest.mark.parametrize("name", ["zeppelin", "mythical horse"])
+def test_a_class_that_nothing_is_near_has_no_prototypes(name: str, retriever: Retriever) -> None:
+    reading = read(f"road, {name}", retriever)
+
+    assert nouns_of(reading, 1) == []
+    assert nouns_of(reading, 0) == ["road"]
+
+
+def test_a_class_list_of_strangers_has_no_prototypes_at_all(retriever: Retriever) -> None:
+    reading = read("zeppelin, gondola", retriever)
+
+    assert reading.prototypes == ()
+    assert reading.vectors.shape == (0, DIM)
+    assert len(reading.column) == len(reading.owner) == len(reading.weight) == 0
+
+
+def test_a_look_counts_by_its_share_of_the_regions(retriever: Retriever) -> None:
+    reading = read("animal: dog | cat", retriever)
+
+    weight = {
+        (reading.prototypes[column].noun, reading.prototypes[column].number): float(share)
+        for column, share in zip(reading.column, reading.weight, strict=True)
+    }
+    assert weight == {("cat", 0): 1, ("dog", 0): 0.75, ("dog", 1): 0.25}
+
+
+def test_one_noun_may_speak_for_two_classes(retriever: Retriever) -> None:
+    reading = read("dog, puppy", retriever)
+
+    assert nouns_of(reading, 0) == nouns_of(reading, 1) == ["dog"]
+    assert len(reading.prototypes) == 2
+
+
+def test_prompts_stay_with_their_classes(retriever: Retriever) -> None:
+    reading = read("road, animal: dog | cat", retriever)
+
+    assert reading.prompt_owner.tolist() == [0, 1, 1, 1]
+    expected = HandMadeText().encode_texts(["road", "animal", "dog", "cat"])
+    assert_allclose(reading.prompts, expected)
+
+
+def test_a_background_without_names_has_neither_prompts_nor_prototypes(
+    retriever: Retriever,
+) -> None:
+    classes = (*parse_classes("road"), ClassName("background", ()))
+
+    reading = read_classes_by_dictionary(classes, HandMadeText(), retriever)
+
+    assert reading.prompt_owner.tolist() == [0]
+    assert nouns_of(reading, 1) == []
+
+
+def test_the_common_part_is_that_of_the_sample(retriever: Retriever) -> None:
+    reading = read("road", retriever)
+
+    assert reading.revision == retriever.revision
+    assert_allclose(reading.common, common_part(retriever.sample_vectors(), pictures=5))
+    assert np.linalg.norm(reading.common) > 0
+
+
+def test_by_text_alone_there_is_nothing_but_prompts() -> None:
+    reading = read_classes_by_text(parse_classes("road, animal: dog"), HandMadeText())
+
+    assert reading.prompts.shape == (3, HandMadeText.dim)
+    assert reading.revision is None
+    assert reading.prototypes == ()
+    assert not reading.common.any()

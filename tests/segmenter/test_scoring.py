@@ -1,0 +1,249 @@
+"""Scores against plain loops in double precision, and what must hold whatever the numbers are."""
+
+import math
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+
+from schemas.arrays import Scores, Vectors
+from segmenter.scoring import (
+    Floats,
+    Ints,
+    best_prompt,
+    fuse,
+    near_nouns,
+    softmax,
+    vote,
+    with_text_for_the_rest,
+)
+from vision.sphere import unit
+
+SEEDS = st.integers(0, 2**32 - 1)
+COUNTS = st.integers(1, 8)
+SCALE = 10.0
+
+
+def cosines(rows: int, columns: int, *, seed: int) -> Scores:
+    return np.random.default_rng(seed).uniform(-1, 1, (rows, columns)).astype(np.float32)
+
+
+def probabilities(rows: int, columns: int, *, seed: int) -> Scores:
+    return softmax(SCALE * cosines(rows, columns, seed=seed))
+
+
+def owners(links: int, classes: int, *, seed: int) -> Ints:
+    return np.random.default_rng(seed).integers(0, classes, links)
+
+
+def weights(links: int, *, seed: int) -> Floats:
+    return np.random.default_rng(seed).uniform(0.01, 1, links).astype(np.float32)
+
+
+def slow_vote(
+    similarity: Scores, owner: Ints, weight: Floats, *, classes: int, scale: float
+) -> NDArray[np.float64]:
+    logits = np.full((len(similarity), classes), -np.inf)
+    for row in range(len(similarity)):
+        for class_id in range(classes):
+            mine = [link for link in range(len(owner)) if owner[link] == class_id]
+            if mine:
+                total = sum(float(weight[link]) for link in mine)
+                mean = sum(
+                    float(weight[link]) / total * math.exp(scale * float(similarity[row, link]))
+                    for link in mine
+                )
+                logits[row, class_id] = math.log(mean)
+    return logits
+
+
+@given(rows=COUNTS, classes=COUNTS, seed=SEEDS)
+def test_softmax_is_the_share_of_the_exponentials(rows: int, classes: int, seed: int) -> None:
+    logits = SCALE * cosines(rows, classes, seed=seed)
+
+    expected = [[math.exp(x) / sum(map(math.exp, row)) for x in row] for row in logits.tolist()]
+
+    assert_allclose(softmax(logits), expected, rtol=1e-5)
+    assert_allclose(softmax(logits).sum(axis=1), 1, rtol=1e-6)
+    assert_allclose(softmax(logits + 500), expected, rtol=1e-3)
+
+
+def test_softmax_of_nothing_is_zero_and_of_huge_logits_finite() -> None:
+    logits = np.array([[3e4, -3e4, -np.inf]], np.float32)
+
+    assert softmax(logits).tolist() == [[1, 0, 0]]
+
+
+@given(rows=COUNTS, prompts=COUNTS, classes=COUNTS, seed=SEEDS)
+def test_a_class_is_as_near_as_its_nearest_prompt(
+    rows: int, prompts: int, classes: int, seed: int
+) -> None:
+    similarity = cosines(rows, prompts, seed=seed)
+    owner = owners(prompts, classes, seed=seed)
+
+    best = best_prompt(similarity, owner, classes=classes)
+
+    for row in range(rows):
+        for class_id in range(classes):
+            mine = [similarity[row, q] for q in range(prompts) if owner[q] == class_id]
+            assert best[row, class_id] == max(mine, default=-np.inf)
+
+
+def test_a_class_without_prompts_gets_probability_zero() -> None:
+    best = best_prompt(cosines(4, 3, seed=0), np.array([0, 0, 2]), classes=3)
+
+    text = softmax(15 * best)
+
+    assert (text[:, 1] == 0).all()
+    assert_allclose(text.sum(axis=1), 1, rtol=1e-6)
+
+
+@given(rows=COUNTS, links=COUNTS, classes=COUNTS, scale=st.floats(0.5, 50), seed=SEEDS)
+def test_votes_equal_the_plain_sum(
+    rows: int, links: int, classes: int, scale: float, seed: int
+) -> None:
+    similarity, owner = cosines(rows, links, seed=seed), owners(links, classes, seed=seed)
+    weight = weights(links, seed=seed)
+
+    logits = vote(similarity, owner, weight, classes=classes, scale=scale)
+
+    expected = slow_vote(similarity, owner, weight, classes=classes, scale=scale)
+    assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+@given(rows=COUNTS, classes=COUNTS, seed=SEEDS)
+def test_one_prototype_votes_with_its_similarity(rows: int, classes: int, seed: int) -> None:
+    similarity, each = cosines(rows, classes, seed=seed), np.arange(classes)
+
+    logits = vote(similarity, each, weights(classes, seed=seed), classes=classes, scale=SCALE)
+
+    assert_allclose(logits, SCALE * similarity, rtol=1e-5, atol=1e-5)
+
+
+@given(rows=COUNTS, links=COUNTS, classes=COUNTS, seed=SEEDS)
+def test_a_class_gains_nothing_from_having_its_prototypes_twice(
+    rows: int, links: int, classes: int, seed: int
+) -> None:
+    similarity, owner = cosines(rows, links, seed=seed), owners(links, classes, seed=seed)
+    weight = weights(links, seed=seed)
+    twice = np.tile(np.arange(links), 2)
+
+    once = vote(similarity, owner, weight, classes=classes, scale=SCALE)
+    doubled = vote(similarity[:, twice], owner[twice], weight[twice], classes=classes, scale=SCALE)
+
+    assert_allclose(doubled, once, rtol=1e-4, atol=1e-4)
+
+
+@given(rows=COUNTS, classes=st.integers(2, 8), known=st.integers(0, 8), seed=SEEDS)
+def test_classes_without_prototypes_keep_their_text_probability(
+    rows: int, classes: int, known: int, seed: int
+) -> None:
+    text = probabilities(rows, classes, seed=seed)
+    logits = SCALE * cosines(rows, classes, seed=seed + 1)
+    logits[:, known:] = -np.inf
+
+    mixed = with_text_for_the_rest(logits, text)
+
+    assert (mixed[:, known:] == text[:, known:]).all()
+    assert_allclose(mixed.sum(axis=1), 1, rtol=1e-5)
+    if known > 1:
+        shares = mixed[:, :known] / mixed[:, :known].sum(axis=1, keepdims=True)
+        assert_allclose(shares, softmax(logits[:, :known]), rtol=1e-3)
+
+
+def test_with_prototypes_of_all_classes_text_has_no_say() -> None:
+    logits = SCALE * cosines(5, 4, seed=2)
+
+    mixed = with_text_for_the_rest(logits, probabilities(5, 4, seed=3))
+
+    assert_allclose(mixed, softmax(logits), rtol=1e-5)
+
+
+@given(rows=COUNTS, classes=COUNTS, weight=st.floats(0, 1), seed=SEEDS)
+def test_fusion_is_a_mean_that_sums_to_one(
+    rows: int, classes: int, weight: float, seed: int
+) -> None:
+    text = probabilities(rows, classes, seed=seed)
+    prototypes = probabilities(rows, classes, seed=seed + 1)
+
+    fused = fuse(text, prototypes, weight=weight)
+
+    assert fused.dtype == np.float32
+    assert_allclose(fused.sum(axis=1), 1, rtol=1e-5)
+    assert (fused <= np.maximum(text, prototypes) + 1e-6).all()
+    assert (fused >= np.minimum(text, prototypes) - 1e-6).all()
+
+
+def test_fusion_at_its_ends_is_one_of_the_two() -> None:
+    text, prototypes = probabilities(3, 4, seed=0), probabilities(3, 4, seed=1)
+
+    assert_allclose(fuse(text, prototypes, weight=0), text)
+    assert_allclose(fuse(text, prototypes, weight=1), prototypes)
+
+
+def crowd(count: int, *, dim: int = 64) -> Vectors:
+    """Unit vectors of which none is like another."""
+    return unit(np.random.default_rng(5).normal(size=(count, dim)).astype(np.float32))
+
+
+def test_a_noun_that_stands_out_stands_in() -> None:
+    nouns = crowd(100)
+    word = unit(nouns[17:18] + 0.1 * nouns[40:41])
+
+    found, share = near_nouns(word, nouns)
+
+    assert found.tolist() == [17]
+    assert share.tolist() == [1]
+
+
+def test_several_near_nouns_share_by_nearness_and_are_at_most_five() -> None:
+    nouns = crowd(300)
+    word = crowd(301)[-1:]
+    nouns[50:58] = unit(word + 0.05 * np.arange(8, dtype=np.float32)[:, None] * nouns[50:58])
+
+    found, share = near_nouns(word, nouns)
+
+    assert found.tolist() == [50, 51, 52, 53, 54]
+    assert (np.diff(share) < 0).all()
+    assert share.sum() == pytest.approx(1, rel=1e-6)
+    similarity = (word @ nouns[found].T)[0].astype(np.float64)
+    assert_allclose(
+        share[0] / share[4], math.exp((similarity[0] - similarity[4]) / 0.02), rtol=1e-3
+    )
+
+
+def test_of_several_words_each_noun_counts_by_its_nearest() -> None:
+    nouns = crowd(200)
+
+    found, _ = near_nouns(nouns[[3, 90]], nouns)
+
+    assert sorted(found.tolist()) == [3, 90]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 8])
+def test_no_noun_stands_in_where_there_are_few(count: int) -> None:
+    nouns = crowd(8)[:count]
+
+    assert near_nouns(crowd(9)[-1:], nouns)[0].tolist() == []
+
+
+@given(words=st.integers(0, 3), count=st.integers(0, 40), seed=SEEDS)
+def test_weights_sum_to_one_or_there_are_none(words: int, count: int, seed: int) -> None:
+    vectors = unit(np.random.default_rng(seed).normal(size=(words + count, 3)).astype(np.float32))
+
+    found, share = near_nouns(vectors[:words], vectors[words:])
+
+    assert len(found) == len(share) <= 5
+    assert len(found) == 0 or share.sum() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_word_whose_nearest_noun_points_away_has_none() -> None:
+    nouns = np.zeros((200, 2), np.float32)
+    nouns[:, 0] = -1
+    nouns[7] = unit(np.array([[-0.1, 1]], np.float32))
+    word = np.array([[1, 0]], np.float32)
+
+    assert near_nouns(word, nouns)[0].tolist() == []

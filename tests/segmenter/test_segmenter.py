@@ -1,0 +1,332 @@
+"""The segmenter on real photographs, with a small dictionary that the real indexer has made."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from indexer.nouns import NounExtractor
+from indexer.pipeline import Indexer
+from indexer.readers import read_pairs
+from indexer.refresh import Refresher
+from schemas.classes import parse_classes
+from schemas.dictionary import Prototype
+from schemas.errors import WrongInput
+from schemas.segmentation import Segmentation
+from segmenter.class_reading import read_classes_by_dictionary
+from segmenter.segmenter import Fusion, Segmenter, Settings, score_regions
+from tests.contract.exact_engine import ExactEngine
+from vision.embedders import MaskedCrops
+from vision.encoder import ClipEncoder
+from vision.extraction import RegionExtractor
+from vision.pictures import LoadedPicture, load_picture
+from vision.proposers import Scale, Superpixels
+from vision.sphere import centred
+from vocabulary.edge import EdgeEngine
+from vocabulary.retrieval import Retriever
+from vocabulary.vocabulary import Vocabulary
+
+PICTURES = 24
+CLASSES = parse_classes("person: man | woman, snow, sky, Tables, zeppelin")
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+Background = Literal["names", "threshold", "auto"]
+
+
+@pytest.fixture(scope="module")
+def encoder(photo_mini: str) -> ClipEncoder:
+    torch.set_num_threads(1)
+    return ClipEncoder(photo_mini, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def extractor(encoder: ClipEncoder) -> RegionExtractor:
+    """Large superpixels only: a dozen regions a picture."""
+    return RegionExtractor(Superpixels(scales=(Scale(1000, 0.02),)), MaskedCrops(encoder))
+
+
+@pytest.fixture(scope="module")
+def captions(shared: Path) -> Path:
+    return shared / "data" / "coco" / "captions.jsonl"
+
+
+@pytest.fixture(scope="module")
+def vocabulary(
+    captions: Path,
+    encoder: ClipEncoder,
+    extractor: RegionExtractor,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Vocabulary]:
+    engine = EdgeEngine(tmp_path_factory.mktemp("segmenter") / "store")
+    with Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim) as vocabulary:
+        indexer = Indexer(
+            vocabulary, extractor, NounExtractor(), Refresher(vocabulary, encoder), workers=2
+        )
+        job = indexer.index(islice(read_pairs(str(captions)), PICTURES))
+        assert (job.added, job.failures) == (PICTURES, ())
+        yield vocabulary
+
+
+@pytest.fixture(scope="module")
+def segmenter(
+    vocabulary: Vocabulary, encoder: ClipEncoder, extractor: RegionExtractor
+) -> Segmenter:
+    return Segmenter(extractor, encoder, Retriever(vocabulary))
+
+
+@pytest.fixture(scope="module")
+def picture(captions: Path) -> LoadedPicture:
+    """A photograph of somebody on a snowy slope that the dictionary does not hold."""
+    later = captions.read_text(encoding="utf-8").splitlines()[PICTURES:]
+    row = next(row for row in map(json.loads, later) if "snow" in row["captions"][0])
+    return load_picture(captions.parent / "images" / row["image"])
+
+
+@pytest.fixture(scope="module")
+def answers(segmenter: Segmenter, picture: LoadedPicture) -> dict[Fusion, Segmentation]:
+    return {
+        fusion: segmenter.segment(picture, CLASSES, Settings(fusion, evidence=2))
+        for fusion in FUSIONS
+    }
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_every_pixel_gets_a_class_asked_for(
+    fusion: Fusion, answers: dict[Fusion, Segmentation], picture: LoadedPicture
+) -> None:
+    answer = answers[fusion]
+
+    assert answer.classes == ("person", "snow", "sky", "Tables", "zeppelin")
+    assert answer.class_map.shape == picture.size_hw
+    assert set(np.unique(answer.class_map)) <= set(range(5))
+    assert answer.scores.shape == (5,)
+    present = np.isin(np.arange(5), answer.class_map)
+    assert ((answer.scores > 0) == present).all()
+    assert (answer.scores <= 1).all()
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_regions_tell_their_probabilities(
+    fusion: Fusion, answers: dict[Fusion, Segmentation], picture: LoadedPicture
+) -> None:
+    height, width = picture.size_hw
+    for region in answers[fusion].regions:
+        left, top, right, bottom = region.box_xyxy
+        assert 0 <= left < right <= width
+        assert 0 <= top < bottom <= height
+        assert 0 < region.area <= 1
+        assert 1 / 5 - 1e-6 <= region.score <= 1
+        assert 0 <= region.text <= 1
+        assert (region.prototype is None) == (fusion in ("text", "calibrated"))
+
+
+def test_the_regions_are_those_of_the_extractor(
+    answers: dict[Fusion, Segmentation], extractor: RegionExtractor, picture: LoadedPicture
+) -> None:
+    regions, _ = extractor.extract(picture)
+
+    assert [item.box_xyxy for item in answers["both"].regions] == [
+        region.box_xyxy for region in regions
+    ]
+
+
+def test_evidence_names_what_captions_taught(
+    answers: dict[Fusion, Segmentation], vocabulary: Vocabulary
+) -> None:
+    nouns = {"person": {"person", "man", "woman"}, "Tables": {"table"}}
+    shown = [
+        (answers["both"].classes[region.class_id], region.evidence)
+        for region in answers["both"].regions
+    ]
+    assert any(evidence for _, evidence in shown)
+    for name, evidence in shown:
+        assert len(evidence) <= 2
+        similarities = [item.similarity for item in evidence]
+        assert similarities == sorted(similarities, reverse=True)
+        for item in evidence:
+            assert item.noun in nouns.get(name, {name})
+            assert item.exemplars
+            for exemplar in item.exemplars:
+                source = vocabulary.picture(exemplar.image_id)
+                assert source is not None
+                assert exemplar.caption in source.captions
+                with Image.open(io.BytesIO(exemplar.thumbnail)) as thumbnail:
+                    assert max(thumbnail.size) <= 96
+                    thumbnail.load()
+
+
+@pytest.mark.parametrize("fusion", ["text", "calibrated"])
+def test_what_reads_no_prototypes_shows_none(
+    fusion: Fusion, answers: dict[Fusion, Segmentation]
+) -> None:
+    assert all(region.evidence == () for region in answers[fusion].regions)
+
+
+def test_no_evidence_unless_asked_for(segmenter: Segmenter, picture: LoadedPicture) -> None:
+    answer = segmenter.segment(picture, CLASSES)
+
+    assert all(region.evidence == () for region in answer.regions)
+
+
+@pytest.mark.parametrize(("weight", "alone"), [(0.0, "calibrated"), (1.0, "prototypes")])
+def test_both_at_its_ends_is_one_of_the_two(
+    weight: float,
+    alone: Fusion,
+    segmenter: Segmenter,
+    answers: dict[Fusion, Segmentation],
+    picture: LoadedPicture,
+) -> None:
+    answer = segmenter.segment(picture, CLASSES, Settings("both", weight=weight))
+
+    assert (answer.class_map == answers[alone].class_map).all()
+    assert_allclose(answer.scores, answers[alone].scores, rtol=1e-5)
+    for one, other in zip(answer.regions, answers[alone].regions, strict=True):
+        assert one.class_id == other.class_id
+        assert one.score == pytest.approx(other.score, rel=1e-5)
+
+
+def test_a_class_without_prototypes_keeps_its_text_probability(
+    segmenter: Segmenter, encoder: ClipEncoder, extractor: RegionExtractor, picture: LoadedPicture
+) -> None:
+    assert segmenter.retriever is not None
+    reading = read_classes_by_dictionary(CLASSES, encoder, segmenter.retriever)
+    _, table = extractor.extract(picture)
+
+    scores = score_regions(
+        table.vectors, reading, Settings("prototypes"), text_scale=encoder.logit_scale
+    )
+
+    assert scores.prototypes is not None
+    assert_allclose(scores.prototypes[:, 4], scores.text[:, 4])
+    assert_allclose(scores.fused, scores.prototypes)
+    assert_allclose(scores.prototypes.sum(axis=1), 1, rtol=1e-5)
+    assert np.abs(scores.prototypes[:, 0] - scores.text[:, 0]).max() > 0.01
+
+
+@pytest.mark.parametrize("fusion", FUSIONS)
+def test_the_order_of_the_classes_does_not_matter(
+    fusion: Fusion,
+    segmenter: Segmenter,
+    answers: dict[Fusion, Segmentation],
+    picture: LoadedPicture,
+) -> None:
+    backwards = segmenter.segment(picture, CLASSES[::-1], Settings(fusion))
+
+    assert backwards.classes == answers[fusion].classes[::-1]
+    assert (len(CLASSES) - 1 - backwards.class_map == answers[fusion].class_map).all()
+    assert_allclose(backwards.scores[::-1], answers[fusion].scores, rtol=1e-4)
+
+
+@pytest.mark.parametrize("mode", get_args(Background))
+def test_a_background_joins_the_classes(
+    mode: Background, segmenter: Segmenter, picture: LoadedPicture
+) -> None:
+    answer = segmenter.segment(picture, CLASSES, Settings(background=mode))
+
+    assert answer.classes == (*(item.name for item in CLASSES), "background")
+    assert answer.scores.shape == (6,)
+    assert answer.class_map.max() <= 5
+
+
+def test_no_class_reaches_certainty_and_every_class_reaches_nothing(
+    segmenter: Segmenter, answers: dict[Fusion, Segmentation], picture: LoadedPicture
+) -> None:
+    def segment(threshold: float) -> Segmentation:
+        settings = Settings(background="threshold", threshold=threshold)
+        return segmenter.segment(picture, CLASSES, settings)
+
+    assert (segment(1.0).class_map == 5).all()
+    assert (segment(0.0).class_map == answers["both"].class_map).all()
+    assert segment(1.0).regions[0].evidence == ()
+
+
+def test_the_answer_says_which_revision_it_read(
+    answers: dict[Fusion, Segmentation], vocabulary: Vocabulary
+) -> None:
+    assert {answers[fusion].revision for fusion in FUSIONS} == {None, vocabulary.revision}
+    assert answers["text"].revision is None
+
+
+def test_text_alone_needs_no_dictionary(
+    encoder: ClipEncoder,
+    extractor: RegionExtractor,
+    picture: LoadedPicture,
+    answers: dict[Fusion, Segmentation],
+) -> None:
+    alone = Segmenter(extractor, encoder)
+
+    answer = alone.segment(picture, CLASSES, Settings("text"))
+
+    assert (answer.class_map == answers["text"].class_map).all()
+    with pytest.raises(WrongInput, match="'both' reads a dictionary; name one with --store"):
+        alone.segment(picture, CLASSES)
+
+
+def test_an_empty_dictionary_adds_nothing_to_text(
+    encoder: ClipEncoder,
+    extractor: RegionExtractor,
+    picture: LoadedPicture,
+    answers: dict[Fusion, Segmentation],
+) -> None:
+    empty = Vocabulary(ExactEngine(), fingerprint=extractor.fingerprint, dim=extractor.dim)
+    fresh = Segmenter(extractor, encoder, Retriever(empty))
+
+    answer = fresh.segment(picture, CLASSES, Settings("both", evidence=3))
+
+    assert (answer.class_map == answers["text"].class_map).all()
+    assert_allclose(answer.scores, answers["text"].scores, rtol=1e-4)
+    assert {region.prototype for region in answer.regions} == {None}
+
+
+def test_new_prototypes_are_seen_without_a_restart(
+    segmenter: Segmenter,
+    vocabulary: Vocabulary,
+    extractor: RegionExtractor,
+    picture: LoadedPicture,
+    encoder: ClipEncoder,
+    answers: dict[Fusion, Segmentation],
+) -> None:
+    settings = Settings("prototypes", evidence=1)
+    before = segmenter.segment(picture, CLASSES, settings)
+    assert segmenter.retriever is not None
+    common = read_classes_by_dictionary(CLASSES, encoder, segmenter.retriever).common
+    _, table = extractor.extract(picture)
+    like_region_one = centred(table.vectors, common)[1]
+    taught = Prototype("zeppelin", 0, like_region_one, 1, 0.0, "taught")
+    try:
+        vocabulary.replace_prototypes("zeppelin", [taught])
+        after = segmenter.segment(picture, CLASSES, settings)
+    finally:
+        vocabulary.replace_prototypes("zeppelin", [])
+    forgotten = segmenter.segment(picture, CLASSES, settings)
+
+    assert before.revision is not None
+    assert after.revision == before.revision + 1
+    assert after.regions[1].class_id == 4
+    assert after.regions[1].evidence[0].noun == "zeppelin"
+    assert after.regions[1].evidence[0].similarity == pytest.approx(1, abs=1e-5)
+    assert replace(forgotten.regions[1], evidence=()) == replace(before.regions[1], evidence=())
+    assert (forgotten.class_map == answers["prototypes"].class_map).all()
+
+
+def test_memory_and_queries_agree_on_real_prototypes(
+    segmenter: Segmenter, extractor: RegionExtractor, picture: LoadedPicture
+) -> None:
+    retriever = segmenter.retriever
+    assert retriever is not None
+    _, table = extractor.extract(picture)
+
+    prototypes, from_memory = retriever.similarities(table.vectors, retriever.nouns())
+    queried, by_query = retriever.by_query(table.vectors, retriever.nouns())
+
+    assert len(prototypes) >= len(retriever.nouns()) > 50
+    assert queried == prototypes
+    assert_allclose(by_query, from_memory, atol=2e-6)
