@@ -6,8 +6,8 @@ them start at once.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,18 +22,46 @@ if TYPE_CHECKING:
     from vocabulary.vocabulary import Vocabulary
 
 
+DEFAULT_ENCODER = "ViT-B-16/openai"
+
+
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What to look with, as named on the command line."""
+    """What to look with, as named on the command line; None where nothing was named."""
 
-    encoder: str
-    proposer: str = "superpixels"
-    embed: str = "crop"
+    encoder: str | None = None
+    proposer: str | None = None
+    embed: str | None = None
     device: str = "auto"
     precision: str = "auto"
 
+    def of_store(self, store: str | None) -> "Models":
+        """What was not named is as the store was built with, or else the default.
+
+        Raises:
+            WrongInput: the address is of no known kind; StoreInUse: as its name says.
+        """
+        from vocabulary.edge import EdgeEngine
+
+        built: dict[str, str] = {}
+        if store is not None:
+            check_address(store)
+            with closing(EdgeEngine(store)) as engine:
+                built = (engine.read_meta() or {}).get("models", {})
+        return replace(
+            self,
+            encoder=self.encoder or built.get("encoder", DEFAULT_ENCODER),
+            proposer=self.proposer or built.get("proposer", "superpixels"),
+            embed=self.embed or built.get("embed", "crop"),
+        )
+
+    def names(self) -> dict[str, str]:
+        """What a store is to remember; a folder by its full path."""
+        encoder, proposer = _absolute(self.encoder or ""), _absolute(self.proposer or "")
+        return {"encoder": encoder, "proposer": proposer, "embed": self.embed or ""}
+
     def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
-        """Load the encoder, and build the extractor on it."""
+        """Load the encoder, and build the extractor on it; everything must be named."""
         from vision.embedders import MaskedCrops
         from vision.encoder import ClipEncoder
         from vision.extraction import RegionExtractor
@@ -41,9 +69,15 @@ class Models:
 
         if self.embed != "crop":
             raise WrongInput(f"unknown way to embed {self.embed!r}; choose crop")
-        proposer = build_proposer(self.proposer)
-        encoder = ClipEncoder(self.encoder, device=self.device, precision=self.precision)
+        proposer = build_proposer(self.proposer or "")
+        encoder = ClipEncoder(self.encoder or "", device=self.device, precision=self.precision)
         return encoder, RegionExtractor(proposer, MaskedCrops(encoder))
+
+
+def _absolute(name: str) -> str:
+    """`local-dir:FOLDER` or `masks:FOLDER` with the folder's full path; other names as they are."""
+    kind, colon, folder = name.partition(":")
+    return f"{kind}:{Path(folder).resolve()}" if colon else name
 
 
 def check_address(store: str) -> None:
@@ -58,7 +92,9 @@ def check_address(store: str) -> None:
         )
 
 
-def open_vocabulary(store: str, extractor: "RegionExtractor | None" = None) -> "Vocabulary":
+def open_vocabulary(
+    store: str, extractor: "RegionExtractor | None" = None, models: Models | None = None
+) -> "Vocabulary":
     """Open the dictionary of a store; with an extractor, make it where there is none.
 
     Raises:
@@ -73,6 +109,7 @@ def open_vocabulary(store: str, extractor: "RegionExtractor | None" = None) -> "
         EdgeEngine(store),
         fingerprint=extractor.fingerprint if extractor else None,
         dim=extractor.dim if extractor else None,
+        models=models.names() if models else None,
     )
 
 
@@ -110,7 +147,14 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
     """
     from indexer.refresh import Refresher
 
-    encoder, _ = models.load()
+    built = vocabulary.models
+    named = replace(
+        models,
+        encoder=models.encoder or built.get("encoder", DEFAULT_ENCODER),
+        proposer="whole",  # nothing is cut here
+        embed="crop",
+    )
+    encoder, _ = named.load()
     if encoder.fingerprint not in vocabulary.fingerprint:
         raise FingerprintMismatch(store=vocabulary.fingerprint, running=encoder.fingerprint)
     return Refresher(vocabulary, encoder)
@@ -134,7 +178,7 @@ def open_segmenter(
         check_address(store)
     if store is not None and not Path(store).exists():
         raise WrongInput(f"there is no dictionary at {store}; make one with 'captionary index'")
-    encoder, extractor = models.load()
+    encoder, extractor = models.of_store(store).load()
     if store is None:
         yield Segmenter(extractor, encoder)
         return

@@ -27,9 +27,9 @@ def evaluate(
     ] = None,
     background: options.Background = "none",
     threshold: options.Threshold = 0.2,
-    encoder: options.Encoder = options.DEFAULT_ENCODER,
-    proposer: options.Proposer = "superpixels",
-    embed: options.Embed = "crop",
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from captionary import options
 from captionary.build import Models, build_indexer, check_address, open_vocabulary
+from schemas.errors import WrongInput
 from schemas.jobs import Job
 from schemas.pairs import PairFailure
 
@@ -21,9 +22,9 @@ def index(
     ],
     *,
     store: options.Store = options.DEFAULT_STORE,
-    encoder: options.Encoder = options.DEFAULT_ENCODER,
-    proposer: options.Proposer = "superpixels",
-    embed: options.Embed = "crop",
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
     images: Annotated[
         str | None, typer.Option(help="Folder that relative picture names refer to.")
     ] = None,
@@ -47,9 +48,12 @@ def index(
 
     check_address(store)
     pairs = read_pairs(source, images=images, source_name=source_name)
-    models = Models(encoder, proposer, embed, device, precision)
+    models = Models(encoder, proposer, embed, device, precision).of_store(store)
     clip, extractor = models.load()
-    with open_vocabulary(store, extractor) as vocabulary, bars(Console(stderr=True)) as lines:
+    with (
+        open_vocabulary(store, extractor, models) as vocabulary,
+        bars(Console(stderr=True)) as lines,
+    ):
         indexer = build_indexer(vocabulary, clip, extractor, pipeline=pipeline, workers=workers)
         reading = lines.add("pictures", count_pairs(source))
         nouns = lines.add("nouns")
@@ -77,4 +81,7 @@ def _report(job: Job, *, failures: Path, store: str) -> None:
 def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
     """One JSON object a line: where, image, reason."""
     lines = [json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failed]
-    path.write_text("".join(lines), encoding="utf-8")
+    try:
+        path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise WrongInput(f"cannot write the list of refused pairs: {error}") from error

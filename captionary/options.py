@@ -6,12 +6,16 @@ import typer
 
 Store: TypeAlias = Annotated[str, typer.Option(help="Folder of the dictionary.")]
 Encoder: TypeAlias = Annotated[
-    str, typer.Option(help="MODEL/TAG of open_clip, or local-dir:FOLDER ('captionary models').")
+    str | None,
+    typer.Option(
+        help="MODEL/TAG of open_clip, or local-dir:FOLDER ('captionary models'). "
+        "Not named: what the store was built with."
+    ),
 ]
 Proposer: TypeAlias = Annotated[
-    str, typer.Option(help="superpixels, masks:FOLDER or whole: what cuts pictures into regions.")
+    str | None, typer.Option(help="superpixels, masks:FOLDER or whole: what cuts out regions.")
 ]
-Embed: TypeAlias = Annotated[str, typer.Option(help="crop: how a region is embedded.")]
+Embed: TypeAlias = Annotated[str | None, typer.Option(help="crop: how a region is embedded.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision: TypeAlias = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
 
@@ -33,4 +37,3 @@ StoreOrNone: TypeAlias = Annotated[
 ]
 
 DEFAULT_STORE = "dictionary"
-DEFAULT_ENCODER = "ViT-B-16/openai"

@@ -1,5 +1,6 @@
 """`captionary segment`: pictures and class names to class maps."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -27,9 +28,9 @@ def segment(
     evidence: Annotated[
         int, typer.Option(help="Prototypes named for each region in the JSON.", min=0)
     ] = 3,
-    encoder: options.Encoder = options.DEFAULT_ENCODER,
-    proposer: options.Proposer = "superpixels",
-    embed: options.Embed = "crop",
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:
@@ -54,18 +55,23 @@ def segment(
                 answer = segmenter.segment(picture, named, settings)
                 write_outputs(answer, picture.pixels, source=file, folder=out, formats=formats)
             except UnreadablePicture as error:
-                refused.append(error)
+                refused.append(str(error))
             bar.show(done)
     print(f"{len(files) - len(refused)} of {len(files)} pictures segmented into {out}")
+    for reason in refused:
+        print(f"captionary: {reason}", file=sys.stderr)
     if refused:
-        raise WrongInput("; ".join(str(error) for error in refused))
+        raise typer.Exit(2)
 
 
 def _files(pictures: list[Path]) -> Iterator[Path]:
     """The pictures named, and those in the folders named, none under a name used before."""
     stems: dict[str, Path] = {}
     for path in pictures:
-        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        try:
+            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        except OSError as error:
+            raise WrongInput(f"cannot read the folder {path}: {error.strerror}") from error
         found = [file for file in inside if file == path or file.suffix.lower() in PICTURES]
         if not found:
             raise WrongInput(f"the folder {path} has no pictures ({', '.join(sorted(PICTURES))})")

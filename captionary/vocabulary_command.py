@@ -64,7 +64,7 @@ def remove(
     image: Annotated[str | None, typer.Option(help="Id of a picture.")] = None,
     source: Annotated[str | None, typer.Option(help="Name of a source.")] = None,
     store: options.Store = options.DEFAULT_STORE,
-    encoder: options.Encoder = options.DEFAULT_ENCODER,
+    encoder: options.Encoder = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
 ) -> None:

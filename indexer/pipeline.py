@@ -76,7 +76,7 @@ class Indexer:
 
         Args:
             pairs:     what a reader yields; failures pass through into the job.
-            report:    told the state of the job after every batch.
+            report:    told the state of the job after every pair.
             refreshed: told how many nouns are done, of how many.
         """
         if any(self._vocabulary.picture(item.id) is None for item in self._vocabulary.pending()):
@@ -87,11 +87,9 @@ class Indexer:
         for outcome in self._outcomes(pairs):
             batch.append(outcome)
             if len(batch) == BATCH:
-                job = self._store(batch, job)
-                report(job)
-                batch = []
+                job, batch = self._store(batch, job), []
+            report(replace(job, pairs=job.pairs + len(batch)))
         job = self._store(batch, job)
-        report(job)
         return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
     def _outcomes(

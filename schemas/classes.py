@@ -56,7 +56,7 @@ def read_classes(path: Path) -> tuple[ClassName, ...]:
         WrongInput: the file cannot be read, is empty, or names something twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise WrongInput(f"cannot read the class list {path}: {error}") from error
     while lines and not lines[-1].strip():

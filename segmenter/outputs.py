@@ -141,7 +141,7 @@ def decode_mask(rle: Rle) -> Mask:
 
 
 def segmentation_json(segmentation: Segmentation) -> dict[str, Any]:
-    """JSON data: `masks` of the classes present, and `regions` with their evidence."""
+    """JSON data: `masks` of the classes present, `regions`, and the `prototypes` they name."""
     return {
         "size": list(segmentation.class_map.shape),
         "classes": list(segmentation.classes),
@@ -155,6 +155,7 @@ def segmentation_json(segmentation: Segmentation) -> dict[str, Any]:
             for class_id, mask in _masks(segmentation)
         ],
         "regions": [_region_json(region, segmentation.classes) for region in segmentation.regions],
+        "prototypes": _prototypes_json(segmentation),
         "revision": segmentation.revision,
     }
 
@@ -212,8 +213,24 @@ def _evidence_json(evidence: Evidence) -> dict[str, Any]:
         "noun": evidence.noun,
         "number": evidence.number,
         "similarity": float(evidence.similarity),
-        "exemplars": [_exemplar_json(exemplar) for exemplar in evidence.exemplars],
     }
+
+
+def _prototypes_json(segmentation: Segmentation) -> list[dict[str, Any]]:
+    """The prototypes that any region names as evidence, each once, with their exemplars."""
+    named = {
+        (evidence.noun, evidence.number): evidence.exemplars
+        for region in segmentation.regions
+        for evidence in region.evidence
+    }
+    return [
+        {
+            "noun": noun,
+            "number": number,
+            "exemplars": [_exemplar_json(exemplar) for exemplar in named[noun, number]],
+        }
+        for noun, number in sorted(named)
+    ]
 
 
 def _exemplar_json(exemplar: Exemplar) -> dict[str, Any]:

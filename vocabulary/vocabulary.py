@@ -6,7 +6,7 @@ done again because its pictures are still pending.
 """
 
 from collections.abc import Collection as AnyCollection
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID
@@ -40,16 +40,24 @@ class Vocabulary:
 
     fingerprint: of the models that cut and embed regions; None accepts what the store has.
     dim:         D, the size of its vectors; None accepts what the store has.
+    models:      how these models are called, for a new store to remember.
 
     Raises:
         WrongInput: there is no dictionary yet, and fingerprint or dim is None.
         FingerprintMismatch: the store was built with other models.
     """
 
-    def __init__(self, engine: Engine, *, fingerprint: str | None, dim: int | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        fingerprint: str | None,
+        dim: int | None,
+        models: Mapping[str, str] | None = None,
+    ) -> None:
         self.engine = engine
         try:
-            self._meta = self._opened(fingerprint, dim)
+            self._meta = self._opened(fingerprint, dim, models or {})
         except BaseException:
             engine.close()
             raise
@@ -58,7 +66,9 @@ class Vocabulary:
         self._prototypes = engine.collection("prototypes")
         self._revision = int(self._meta["revision"])
 
-    def _opened(self, fingerprint: str | None, dim: int | None) -> Payload:
+    def _opened(
+        self, fingerprint: str | None, dim: int | None, models: Mapping[str, str]
+    ) -> Payload:
         meta = self.engine.read_meta()
         if meta is None:
             if fingerprint is None or dim is None:
@@ -67,7 +77,8 @@ class Vocabulary:
                     "make one with 'captionary index', or give another --store"
                 )
             self.engine.create(dim=dim)
-            meta = {"fingerprint": fingerprint, "dim": dim, "revision": 0, "sample": None}
+            meta = {"fingerprint": fingerprint, "models": dict(models), "dim": dim}
+            meta |= {"revision": 0, "sample": None}
             self.engine.write_meta(meta)
         if fingerprint not in (None, meta["fingerprint"]):
             raise FingerprintMismatch(store=str(meta["fingerprint"]), running=str(fingerprint))
@@ -79,6 +90,11 @@ class Vocabulary:
     def fingerprint(self) -> str:
         """What the regions were cut and embedded with."""
         return str(self._meta["fingerprint"])
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """How the models were called that it was built with; empty where nobody said."""
+        return dict(self._meta.get("models", {}))
 
     @property
     def dim(self) -> int:

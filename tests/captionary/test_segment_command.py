@@ -96,7 +96,7 @@ def test_bad_pictures_are_told_and_the_good_ones_done(
     assert answer.code == 2
     assert answer.out.startswith("1 of 6 pictures segmented")
     assert answer.err.startswith("captionary: ")
-    assert answer.err.count("\n") == 1
+    assert answer.err.count("\n") == 5  # one line a picture
     assert all(str(path) in answer.err for path in wrong_pictures.values())
     assert (tmp_path / "out" / f"{world.images[0].stem}.png").exists()
 
@@ -205,3 +205,10 @@ def test_a_store_in_use_is_refused_and_unharmed(
         assert answer.err.startswith(refusal)
         assert answer.err.count("\n") == 1
     assert captionary("vocabulary", "list", "--store", store).code == 0
+
+
+def test_the_store_remembers_its_models(world: World, tmp_path: Path) -> None:
+    """No --encoder is named: the one that the store was built with is taken, not the default."""
+    options = ("--classes", CLASSES, "--store", world.store, "--out", tmp_path, "--device", "cpu")
+    answer = captionary("segment", world.images[0], *options)
+    assert (answer.code, answer.err) == (0, "")

@@ -88,8 +88,10 @@ def test_json_tells_everything(segmentation: Segmentation) -> None:
     first, second = data["regions"]
     assert (first["class"], first["box"], first["prototype"]) == ("cat", [8, 5, 20, 15], 0.9)
     assert first["evidence"][0]["noun"] == "cat"
-    assert first["evidence"][0]["exemplars"][0]["caption"] == "a cat"
-    assert first["evidence"][0]["exemplars"][0]["thumbnail"] == "anBlZw=="
+    (prototype,) = data["prototypes"]
+    assert (prototype["noun"], prototype["number"]) == ("cat", first["evidence"][0]["number"])
+    assert prototype["exemplars"][0]["caption"] == "a cat"
+    assert prototype["exemplars"][0]["thumbnail"] == "anBlZw=="
     assert (second["prototype"], second["evidence"]) == (None, [])
 
 
