@@ -25,7 +25,7 @@ BENCH_PICTURES ?= 1000
 
 demo: photographs $(READY)
 	$(VENV)/bin/captionary index $(CAPTIONS) --store $(STORE) --encoder $(ENCODER)
-	$(VENV)/bin/captionary segment $(PHOTOGRAPHS) --classes @$(CLASSES) --store $(STORE) --encoder $(ENCODER) --out $(SEGMENTED)
+	$(VENV)/bin/captionary segment $(PHOTOGRAPHS) --classes @$(CLASSES) --store $(STORE) --out $(SEGMENTED)
 	@echo "the segmented photographs:" && ls $(SEGMENTED)/*.overlay.jpg
 
 photographs:

@@ -82,9 +82,17 @@ def altered(pair: ImageCaption, turn: int, folder: Path) -> ImageCaption:
     return replace(pair, image=str(path.with_suffix(".jpg")), id=name)
 
 
-def peak_mb() -> float:
-    """Most memory that this process has had so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def print_memory(label: str) -> None:
+    """The process's own memory now, and its peak with the pages of the store's files.
+
+    The system takes the store's pages back when it needs them, so only the first must stay flat.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    own = next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), None)
+    shown = "unknown" if own is None else f"{own:,.0f} MB"
+    print(f"  {label:<24} own {shown:>9}, peak with mapped files {peak:>7,.0f} MB", flush=True)
 
 
 def shares_part(models: Models, source: str, *, count: int) -> None:
@@ -122,20 +130,20 @@ def speed_part(models: Models, source: str, *, count: int, workers: int | None) 
             EdgeEngine(Path(folder) / "store"), fingerprint=extractor.fingerprint, dim=extractor.dim
         )
         indexer = build_indexer(vocabulary, encoder, extractor, pipeline=None, workers=workers)
-        print(f"\n{count} pictures, {workers or 'all'} threads; peak memory of the process:")
-        print(f"  {'models loaded':<36}{peak_mb():>9,.0f} MB", flush=True)
+        print(f"\n{count} pictures, {workers or 'all'} threads; memory of the process:")
+        print_memory("models loaded")
         start = time.perf_counter()
         stored = [0, 0.0]
 
         def report(job: Job) -> None:
             for mark in MARKS:
                 if stored[0] < mark <= job.pairs:
-                    print(f"  {f'{mark} pictures':<36}{peak_mb():>9,.0f} MB", flush=True)
+                    print_memory(f"{mark} pictures")
             stored[:] = job.pairs, time.perf_counter() - start
 
         job = indexer.index(islice(endless(source, Path(folder)), count), report=report)
         seconds = time.perf_counter() - start
-        print(f"  {'nouns refreshed, end':<36}{peak_mb():>9,.0f} MB")
+        print_memory("nouns refreshed, end")
         regions = vocabulary.stats().regions
         vocabulary.close()
     print(f"cut, embedded and stored: {count / stored[1]:.2f} pictures/s, {regions:,} regions")
