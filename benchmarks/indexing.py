@@ -20,9 +20,9 @@ import torch
 from PIL import Image
 
 from benchmarks.clock import Clock, print_shares
-from captionary.build import Models, build_indexer
+from captionary.build import Models, open_indexer, open_vocabulary
 from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer, Read
+from indexer.pipeline import Indexer, Named, Read
 from indexer.readers import read_pairs
 from indexer.refresh import Refresher
 from schemas.jobs import Job
@@ -41,9 +41,9 @@ class MeasuredIndexer(Indexer):
 
     clock: Clock
 
-    def _outcome(self, pair: ImageCaption | PairFailure) -> Read | PairFailure:
+    def _outcome(self, item: Named | PairFailure) -> Read | PairFailure:
         with self.clock.part("reading pictures"):
-            return super()._outcome(pair)
+            return super()._outcome(item)
 
     def _store(self, batch: Sequence[Read | PairFailure], job: Job) -> Job:
         with self.clock.part("rest"):
@@ -124,28 +124,25 @@ def shares_part(models: Models, source: str, *, count: int) -> None:
 
 
 def speed_part(models: Models, source: str, *, count: int, workers: int | None) -> None:
-    encoder, extractor = models.load()
+    stored = [0, 0.0]
     with tempfile.TemporaryDirectory() as folder:
-        vocabulary = Vocabulary(
-            EdgeEngine(Path(folder) / "store"), fingerprint=extractor.fingerprint, dim=extractor.dim
-        )
-        indexer = build_indexer(vocabulary, encoder, extractor, pipeline=None, workers=workers)
-        print(f"\n{count} pictures, {workers or 'all'} threads; memory of the process:")
-        print_memory("models loaded")
-        start = time.perf_counter()
-        stored = [0, 0.0]
+        store = str(Path(folder) / "store")
+        with open_indexer(models, store, workers=workers) as indexer:
+            print(f"\n{count} pictures, {workers or 'all'} threads; memory of the process:")
+            print_memory("models loaded")
+            start = time.perf_counter()
 
-        def report(job: Job) -> None:
-            for mark in MARKS:
-                if stored[0] < mark <= job.pairs:
-                    print_memory(f"{mark} pictures")
-            stored[:] = job.pairs, time.perf_counter() - start
+            def report(job: Job) -> None:
+                for mark in MARKS:
+                    if stored[0] < mark <= job.pairs:
+                        print_memory(f"{mark} pictures")
+                stored[:] = job.pairs, time.perf_counter() - start
 
-        job = indexer.index(islice(endless(source, Path(folder)), count), report=report)
-        seconds = time.perf_counter() - start
+            job = indexer.index(islice(endless(source, Path(folder)), count), report=report)
+            seconds = time.perf_counter() - start
         print_memory("nouns refreshed, end")
-        regions = vocabulary.stats().regions
-        vocabulary.close()
+        with open_vocabulary(store) as vocabulary:
+            regions = vocabulary.stats().regions
     print(f"cut, embedded and stored: {count / stored[1]:.2f} pictures/s, {regions:,} regions")
     print(f"nouns refreshed: {job.nouns:,} in {seconds - stored[1]:.1f} s")
     print(f"all: {count / seconds:.2f} pictures/s; {len(job.failures)} refused")
@@ -160,7 +157,7 @@ def main() -> None:
     parser.add_argument("--shares", type=int, default=50, help="pictures, for the shares")
     parser.add_argument("--workers", type=int, help="threads; one a core unless told")
     options = parser.parse_args()
-    models = Models(options.encoder, options.proposer)
+    models = Models(options.encoder, options.proposer).completed({})
     if options.shares:
         shares_part(models, options.captions, count=options.shares)
     if options.count:

@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50, help="pictures; at least 2")
     options = parser.parse_args()
     data, clock = DatasetFolder(options.dataset), Clock()
-    encoder, plain = Models(options.encoder, options.proposer).load()
+    encoder, plain = Models(options.encoder, options.proposer).completed({}).load()
     extractor = RegionExtractor(
         clock.watch("proposer", plain.proposer),
         clock.watch("crops", MaskedCrops(clock.watch("encoder", encoder))),

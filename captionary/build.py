@@ -5,7 +5,7 @@ them start at once.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,33 +32,27 @@ class Models:
     encoder: str | None = None
     proposer: str | None = None
     embed: str | None = None
+    precision: str | None = None
     device: str = "auto"
-    precision: str = "auto"
 
-    def of_store(self, store: str | None) -> "Models":
-        """What was not named is as the store was built with, or else the default.
-
-        Raises:
-            WrongInput: the address is of no known kind; StoreInUse: as its name says.
-        """
-        from vocabulary.edge import EdgeEngine
-
-        built: dict[str, str] = {}
-        if store is not None:
-            check_address(store)
-            with closing(EdgeEngine(store)) as engine:
-                built = (engine.read_meta() or {}).get("models", {})
+    def completed(self, built: Mapping[str, str]) -> "Models":
+        """What was not named is as a store was built with, or else the default."""
         return replace(
             self,
             encoder=self.encoder or built.get("encoder", DEFAULT_ENCODER),
             proposer=self.proposer or built.get("proposer", "superpixels"),
             embed=self.embed or built.get("embed", "crop"),
+            precision=self.precision or built.get("precision", "auto"),
         )
 
-    def names(self) -> dict[str, str]:
+    def names(self, encoder: "ClipEncoder") -> dict[str, str]:
         """What a store is to remember; a folder by its full path."""
-        encoder, proposer = _absolute(self.encoder or ""), _absolute(self.proposer or "")
-        return {"encoder": encoder, "proposer": proposer, "embed": self.embed or ""}
+        return {
+            "encoder": _absolute(self.encoder or ""),
+            "proposer": _absolute(self.proposer or ""),
+            "embed": self.embed or "",
+            "precision": encoder.precision,
+        }
 
     def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
         """Load the encoder, and build the extractor on it; everything must be named."""
@@ -70,7 +64,9 @@ class Models:
         if self.embed != "crop":
             raise WrongInput(f"unknown way to embed {self.embed!r}; choose crop")
         proposer = build_proposer(self.proposer or "")
-        encoder = ClipEncoder(self.encoder or "", device=self.device, precision=self.precision)
+        encoder = ClipEncoder(
+            self.encoder or "", device=self.device, precision=self.precision or "auto"
+        )
         return encoder, RegionExtractor(proposer, MaskedCrops(encoder))
 
 
@@ -92,51 +88,58 @@ def check_address(store: str) -> None:
         )
 
 
-def open_vocabulary(
-    store: str, extractor: "RegionExtractor | None" = None, models: Models | None = None
-) -> "Vocabulary":
-    """Open the dictionary of a store; with an extractor, make it where there is none.
+def open_vocabulary(store: str) -> "Vocabulary":
+    """Open the dictionary of a store, to look at or to read; it must be there.
 
     Raises:
-        WrongInput: the address is of no known kind, or there is no dictionary and no extractor.
-        StoreInUse, FingerprintMismatch: as their names say.
+        WrongInput: the address is of no known kind, or there is no dictionary.
+        StoreInUse: another process has it open.
     """
     from vocabulary.edge import EdgeEngine
     from vocabulary.vocabulary import Vocabulary
 
     check_address(store)
-    return Vocabulary(
-        EdgeEngine(store),
-        fingerprint=extractor.fingerprint if extractor else None,
-        dim=extractor.dim if extractor else None,
-        models=models.names() if models else None,
-    )
+    return Vocabulary(EdgeEngine(store), fingerprint=None, dim=None)
 
 
-def build_indexer(
-    vocabulary: "Vocabulary",
-    encoder: "ClipEncoder",
-    extractor: "RegionExtractor",
-    *,
-    pipeline: str | None,
-    workers: int | None,
-) -> "Indexer":
-    """The indexer of a dictionary; one worker a core unless told."""
+@contextmanager
+def open_indexer(
+    models: Models, store: str, *, pipeline: str | None = None, workers: int | None = None
+) -> "Iterator[Indexer]":
+    """The indexer of a store, which is made where there is none; one worker a core unless told.
+
+    Raises:
+        WrongInput, StoreInUse: as `open_vocabulary`.
+        FingerprintMismatch: the dictionary was built with other models.
+    """
     import torch
 
     from indexer.nouns import NounExtractor
     from indexer.pipeline import Indexer
     from indexer.refresh import Refresher
+    from vocabulary.edge import EdgeEngine
+    from vocabulary.vocabulary import Vocabulary
 
+    check_address(store)
     # Each worker has a core to itself; threads within a pass would only get in their way.
     torch.set_num_threads(1)
-    return Indexer(
-        vocabulary,
-        extractor,
-        NounExtractor(pipeline),
-        Refresher(vocabulary, encoder),
-        workers=workers or os.cpu_count() or 1,
-    )
+    with closing(EdgeEngine(store)) as engine:
+        named = models.completed((engine.read_meta() or {}).get("models", {}))
+        encoder, extractor = named.load()
+        nouns = NounExtractor(pipeline)
+        vocabulary = Vocabulary(
+            engine,
+            fingerprint=extractor.fingerprint,
+            dim=extractor.dim,
+            models=named.names(encoder),
+        )
+        yield Indexer(
+            vocabulary,
+            extractor,
+            nouns,
+            Refresher(vocabulary, encoder),
+            workers=workers or os.cpu_count() or 1,
+        )
 
 
 def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
@@ -147,13 +150,8 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
     """
     from indexer.refresh import Refresher
 
-    built = vocabulary.models
-    named = replace(
-        models,
-        encoder=models.encoder or built.get("encoder", DEFAULT_ENCODER),
-        proposer="whole",  # nothing is cut here
-        embed="crop",
-    )
+    # Nothing is cut here, so the proposer does not matter: a folder of masks may be gone.
+    named = replace(models.completed(vocabulary.models), proposer="whole")
     encoder, _ = named.load()
     if encoder.fingerprint not in vocabulary.fingerprint:
         raise FingerprintMismatch(store=vocabulary.fingerprint, running=encoder.fingerprint)
@@ -161,26 +159,25 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
 
 
 @contextmanager
-def open_segmenter(
-    models: Models, store: str | None, fusion: str = "both"
-) -> "Iterator[Segmenter]":
-    """The segmenter, reading the dictionary of a store where one is named.
+def open_segmenter(models: Models, store: str, fusion: str = "both") -> "Iterator[Segmenter]":
+    """The segmenter; it reads the dictionary of a store unless it goes by text alone.
 
     Raises:
-        WrongInput: the fusion needs a dictionary, and there is none.
+        WrongInput, StoreInUse: as `open_vocabulary`, or the dictionary is empty.
+        FingerprintMismatch: the dictionary was built with other models.
     """
-    from segmenter.segmenter import NO_DICTIONARY, Segmenter
+    from segmenter.segmenter import Segmenter
     from vocabulary.retrieval import Retriever
 
-    if store is None and fusion != "text":
-        raise WrongInput(NO_DICTIONARY.format(fusion))
-    if store is not None:
-        check_address(store)
-    if store is not None and not Path(store).exists():
-        raise WrongInput(f"there is no dictionary at {store}; make one with 'captionary index'")
-    encoder, extractor = models.of_store(store).load()
-    if store is None:
+    if fusion == "text":
+        encoder, extractor = models.completed({}).load()
         yield Segmenter(extractor, encoder)
         return
-    with open_vocabulary(store, extractor) as vocabulary:
-        yield Segmenter(extractor, encoder, Retriever(vocabulary))
+    with open_vocabulary(store) as vocabulary:
+        retriever = Retriever(vocabulary)
+        if not retriever.nouns():
+            raise WrongInput(f"the dictionary at {store} is empty; fill it with 'captionary index'")
+        encoder, extractor = models.completed(vocabulary.models).load()
+        if extractor.fingerprint != vocabulary.fingerprint:
+            raise FingerprintMismatch(store=vocabulary.fingerprint, running=extractor.fingerprint)
+        yield Segmenter(extractor, encoder, retriever)

@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         _complain(_usage(error))
         sys.exit(2)
     if code == INTERRUPTED:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print("interrupted; nothing is lost, run the same command again", file=sys.stderr)
     sys.exit(code or 0)
 
 

@@ -17,7 +17,7 @@ from schemas.errors import WrongInput
 def evaluate(
     dataset: Annotated[Path, typer.Argument(help="Folder with images/, masks/ and classes.txt.")],
     *,
-    store: options.StoreOrNone = None,
+    store: options.Store = options.DEFAULT_STORE,
     fusion: options.Fusion = "both",
     part: Annotated[
         str | None, typer.Option(help="N/M: the N-th of M equal parts, chosen by file name.")
@@ -31,7 +31,7 @@ def evaluate(
     proposer: options.Proposer = None,
     embed: options.Embed = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = None,
 ) -> None:
     """Measure mIoU on pictures with masks."""
     from rich.console import Console
@@ -43,11 +43,11 @@ def evaluate(
     from segmenter.segmenter import Settings
     from vision.pictures import load_picture
 
-    if json_file is not None and not json_file.parent.is_dir():
-        raise WrongInput(f"the folder of {json_file} does not exist; make it, or change --json")
+    if json_file is not None:
+        _check_writable(json_file)
     data = DatasetFolder(dataset, part=part)
     settings = Settings(fusion, background, threshold)
-    models = Models(encoder, proposer, embed, device, precision)
+    models = Models(encoder, proposer, embed, precision, device)
     matrix = ConfusionMatrix([item.name for item in data.classes])
     seconds = 0.0
     with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
@@ -71,6 +71,14 @@ def evaluate(
     _print_figures(figures)
     if json_file is not None:
         write_whole(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the work, not after it, whether a file can be written."""
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise WrongInput(f"cannot write {path}: {error.strerror}; change --json") from error
 
 
 def _print_figures(figures: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from captionary import options
-from captionary.build import Models, build_indexer, check_address, open_vocabulary
+from captionary.build import Models, open_indexer
 from schemas.errors import WrongInput
 from schemas.jobs import Job
 from schemas.pairs import PairFailure
@@ -38,7 +38,7 @@ def index(
         int | None, typer.Option(help="Threads; one a core unless told.", min=1)
     ] = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = None,
 ) -> None:
     """Add captioned pictures to the dictionary; what it has already is skipped."""
     from rich.console import Console
@@ -46,15 +46,10 @@ def index(
     from captionary.progress import bars
     from indexer.readers import count_pairs, read_pairs
 
-    check_address(store)
     pairs = read_pairs(source, images=images, source_name=source_name)
-    models = Models(encoder, proposer, embed, device, precision).of_store(store)
-    clip, extractor = models.load()
-    with (
-        open_vocabulary(store, extractor, models) as vocabulary,
-        bars(Console(stderr=True)) as lines,
-    ):
-        indexer = build_indexer(vocabulary, clip, extractor, pipeline=pipeline, workers=workers)
+    models = Models(encoder, proposer, embed, precision, device)
+    opened = open_indexer(models, store, pipeline=pipeline, workers=workers)
+    with opened as indexer, bars(Console(stderr=True)) as lines:
         reading = lines.add("pictures", count_pairs(source))
         nouns = lines.add("nouns")
         job = indexer.index(
@@ -68,20 +63,23 @@ def _report(job: Job, *, failures: Path, store: str) -> None:
         f"{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
         f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {store}"
     )
-    failures.unlink(missing_ok=True)
+    _write_failures(job.failures, failures)
     if job.failures:
-        _write_failures(job.failures, failures)
         first = job.failures[0]
         print(
             f"refused, first: {first.where}: {first.reason}\nall of them: {failures}",
             file=sys.stderr,
         )
+    if len(job.failures) == job.pairs > 0:
+        raise typer.Exit(2)
 
 
 def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
-    """One JSON object a line: where, image, reason."""
+    """One JSON object a line: where, image, reason; no file where there are none."""
     lines = [json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failed]
     try:
-        path.write_text("".join(lines), encoding="utf-8")
+        path.unlink(missing_ok=True)
+        if lines:
+            path.write_text("".join(lines), encoding="utf-8")
     except OSError as error:
         raise WrongInput(f"cannot write the list of refused pairs: {error}") from error

@@ -17,7 +17,7 @@ Proposer: TypeAlias = Annotated[
 ]
 Embed: TypeAlias = Annotated[str | None, typer.Option(help="crop: how a region is embedded.")]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Precision: TypeAlias = Annotated[str, typer.Option(help="auto, float32 or bfloat16.")]
+Precision: TypeAlias = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
 
 FusionName: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
 BackgroundName: TypeAlias = Literal["none", "names", "threshold", "auto"]
@@ -32,8 +32,4 @@ Threshold: TypeAlias = Annotated[
     float,
     typer.Option(help="Background below this probability (threshold, auto).", min=0, max=1),
 ]
-StoreOrNone: TypeAlias = Annotated[
-    str | None, typer.Option(help="Folder of the dictionary; not needed with --fusion text.")
-]
-
 DEFAULT_STORE = "dictionary"

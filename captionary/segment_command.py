@@ -19,7 +19,7 @@ def segment(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
     *,
     classes: Annotated[str, typer.Option(help="'road, sky, person: man | woman' or @FILE.")],
-    store: options.StoreOrNone = None,
+    store: options.Store = options.DEFAULT_STORE,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("segmented"),
     format: Annotated[str, typer.Option(help="Any of overlay,png,coco,json.")] = "overlay,png,json",
     fusion: options.Fusion = "both",
@@ -32,7 +32,7 @@ def segment(
     proposer: options.Proposer = None,
     embed: options.Embed = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = None,
 ) -> None:
     """Label every pixel of pictures with class names."""
     from rich.console import Console
@@ -45,7 +45,7 @@ def segment(
     named, formats = parse_classes(classes), parse_formats(format)
     files = list(_files(pictures))
     settings = Settings(fusion, background, threshold, evidence)
-    models = Models(encoder, proposer, embed, device, precision)
+    models = Models(encoder, proposer, embed, precision, device)
     refused = []
     with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
         bar = lines.add("pictures", len(files))

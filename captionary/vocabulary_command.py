@@ -66,7 +66,7 @@ def remove(
     store: options.Store = options.DEFAULT_STORE,
     encoder: options.Encoder = None,
     device: options.Device = "auto",
-    precision: options.Precision = "auto",
+    precision: options.Precision = None,
 ) -> None:
     """Remove a picture or a source, and refresh the nouns that it had taught."""
     from captionary.build import build_refresher
@@ -78,7 +78,7 @@ def remove(
             found = [image] if vocabulary.picture(image) else []
         else:
             found = [picture.id for picture in vocabulary.pictures(source=source)]
-        if not found and not vocabulary.pending():  # pending: a removal that was cut short
+        if not found and not vocabulary.retired():  # else finish a removal that was cut short
             what = f"picture {image!r}" if image is not None else f"source {source!r}"
             raise WrongInput(f"the dictionary at {store} has no {what}; nothing was removed")
         refresher = build_refresher(vocabulary, Models(encoder, device=device, precision=precision))

@@ -56,7 +56,8 @@ def choose_regions(
     In every caption the noun competes with the others for regions, one to one; of what it wins in
     the captions of a picture it keeps the best. The others compete by text alone, so that what a
     noun gets depends on its own pictures and the sample, and on nothing else. A compound and its
-    head ("fire hydrant", "hydrant") name the same thing and do not compete.
+    head ("fire hydrant", "hydrant") name the same thing and do not compete, and where there are
+    fewer regions than nouns nobody does.
 
     Args:
         noun: the noun; pictures: its pictures; own: their candidates, in the same order.
@@ -70,20 +71,27 @@ def choose_regions(
         rivals = {
             other: TEXT_SHARE * reader.text_scores(words[other], own.vectors[rows])
             for other in sorted(picture.all_nouns - {noun})
-            if not (other.endswith(f" {noun}") or noun.endswith(f" {other}"))
+            if not (_is_head(noun, other) or _is_head(other, noun))
         }
         won = []
         for caption, nouns in zip(picture.captions, picture.nouns, strict=True):
             if noun in nouns:
                 competing = [other for other in nouns if other == noun or other in rivals]
                 table = [scores[rows] if other == noun else rivals[other] for other in competing]
-                place = int(one_to_one(table)[competing.index(noun)])
-                if place >= 0:
-                    won.append((float(scores[rows][place]), rows.start + place, caption))
+                if len(competing) > len(scores[rows]):  # too few regions to have one each
+                    place = int(scores[rows].argmax())
+                else:
+                    place = int(one_to_one(table)[competing.index(noun)])
+                won.append((float(scores[rows][place]), rows.start + place, caption))
         if won:
             score, row, caption = max(won, key=lambda item: (item[0], -item[1]))
             choices.append(Choice(number, row, score, caption))
     return choices
+
+
+def _is_head(word: str, compound: str) -> bool:
+    """Whether a compound, of words or with hyphens, ends in the word."""
+    return compound.endswith((f" {word}", f"-{word}"))
 
 
 def _scores(noun: str, own: Candidates, *, word: Vector, reader: CandidateReader) -> Floats:

@@ -32,6 +32,14 @@ ID_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """A pair with the nouns of each of its captions."""
+
+    pair: ImageCaption
+    nouns: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Read:
     """A pair whose picture was read.
 
@@ -39,7 +47,7 @@ class Read:
     table:   its regions; None where they are stored already.
     """
 
-    pair: ImageCaption
+    named: Named
     picture: Picture
     table: RegionTable | None
 
@@ -79,7 +87,7 @@ class Indexer:
             report:    told the state of the job after every pair.
             refreshed: told how many nouns are done, of how many.
         """
-        if any(self._vocabulary.picture(item.id) is None for item in self._vocabulary.pending()):
+        if self._vocabulary.retired():
             # A removal was cut short. Its pictures may come again, and would hide what is left.
             self._refresher.refresh()
         job = Job(state="running")
@@ -98,30 +106,42 @@ class Indexer:
         """Yield what becomes of each pair, in order, with a bounded number under way."""
         waiting: deque[Future[Read | PairFailure]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="embed") as pool:
-            for pair in pairs:
-                waiting.append(pool.submit(self._outcome, pair))
+            for item in self._named(pairs):
+                waiting.append(pool.submit(self._outcome, item))
                 if len(waiting) > self._workers * AHEAD:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def _outcome(self, pair: ImageCaption | PairFailure) -> Read | PairFailure:
-        if isinstance(pair, PairFailure):
-            return pair
-        captions = tuple(dict.fromkeys(text.strip() for text in pair.captions if text.strip()))
-        if not captions:
-            return _failure(pair, "it has no caption; give at least one sentence")
-        try:
-            return self._read(replace(pair, captions=captions), picture_bytes(pair.image))
-        except UnreadablePicture as error:
-            return _failure(pair, str(error))
+    def _named(self, pairs: Iterable[ImageCaption | PairFailure]) -> Iterator[Named | PairFailure]:
+        """Find the nouns first: a pair that names nothing need not be looked at."""
+        source = (_cleaned(pair) for pair in pairs)
+        while chunk := list(islice(source, BATCH)):
+            usable = (item for item in chunk if isinstance(item, ImageCaption))
+            found = self._nouns.nouns(caption for item in usable for caption in item.captions)
+            for item in chunk:
+                if isinstance(item, PairFailure):
+                    yield item
+                elif any(nouns := tuple(islice(found, len(item.captions)))):
+                    yield Named(item, nouns)
+                else:
+                    yield _failure(item, "its captions name nothing that can be seen")
 
-    def _read(self, pair: ImageCaption, data: bytes) -> Read | PairFailure:
+    def _outcome(self, item: Named | PairFailure) -> Read | PairFailure:
+        if isinstance(item, PairFailure):
+            return item
+        try:
+            return self._read(item, picture_bytes(item.pair.image))
+        except UnreadablePicture as error:
+            return _failure(item.pair, str(error))
+
+    def _read(self, named: Named, data: bytes) -> Read | PairFailure:
+        pair = named.pair
         sha256 = hashlib.sha256(data).hexdigest()
         image_id = pair.id or sha256[:ID_DIGITS]
         known = self._vocabulary.picture(image_id)
         if known is not None:
-            return Read(pair, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
+            return Read(named, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
         loaded = decode_picture(data, name=pair.image)
         _, table = self._extractor.extract(loaded)
         picture = Picture(
@@ -136,7 +156,7 @@ class Indexer:
             tags=pair.tags,
             thumbnail=thumbnail(loaded.pixels),
         )
-        return Read(pair, picture, table)
+        return Read(named, picture, table)
 
     def _store(self, batch: Sequence[Read | PairFailure], job: Job) -> Job:
         """Store what a batch brings, and count it."""
@@ -145,16 +165,13 @@ class Indexer:
         new: dict[str, tuple[Picture, RegionTable]] = {}
         amended: dict[str, Picture] = {}
         known = 0
-        for read, nouns in zip(reads, self._nouns_of(reads), strict=True):
+        for read in reads:
             name = read.picture.id
             before = new[name][0] if name in new else amended.get(name)
             before = before or self._vocabulary.picture(name) or read.picture
-            after = _with_captions(before, read.pair.captions, nouns)
-            # Neither of these may depend on what came before, or a second run would differ.
-            if not any(nouns):
-                failures.append(_failure(read.pair, "its captions name nothing that can be seen"))
-            elif before.sha256 != read.picture.sha256:
-                failures.append(_taken(read.pair, name))
+            after = _with_captions(before, read.named)
+            if before.sha256 != read.picture.sha256:
+                failures.append(_taken(read.named.pair, name))
             elif after == before:
                 known += 1
             elif read.table is not None and not before.captions:
@@ -173,22 +190,26 @@ class Indexer:
             failures=(*job.failures, *failures),
         )
 
-    def _nouns_of(self, reads: Sequence[Read]) -> Iterator[list[tuple[str, ...]]]:
-        """The nouns of each caption of each pair."""
-        found = self._nouns.nouns(caption for read in reads for caption in read.pair.captions)
-        for read in reads:
-            yield list(islice(found, len(read.pair.captions)))
+
+def _cleaned(pair: ImageCaption | PairFailure) -> ImageCaption | PairFailure:
+    """A pair with its captions stripped, none blank and none twice."""
+    if isinstance(pair, PairFailure):
+        return pair
+    captions = tuple(dict.fromkeys(text.strip() for text in pair.captions if text.strip()))
+    if not captions:
+        return _failure(pair, "it has no caption; give at least one sentence")
+    return replace(pair, captions=captions)
 
 
-def _with_captions(
-    picture: Picture, captions: Sequence[str], nouns: Sequence[tuple[str, ...]]
-) -> Picture:
-    """The picture with the captions that it does not have yet."""
-    new = [place for place, caption in enumerate(captions) if caption not in picture.captions]
+def _with_captions(picture: Picture, named: Named) -> Picture:
+    """The picture with the captions and tags that it does not have yet."""
+    captions = zip(named.pair.captions, named.nouns, strict=True)
+    new = [(caption, nouns) for caption, nouns in captions if caption not in picture.captions]
     return replace(
         picture,
-        captions=(*picture.captions, *(captions[place] for place in new)),
-        nouns=(*picture.nouns, *(nouns[place] for place in new)),
+        captions=(*picture.captions, *(caption for caption, _ in new)),
+        nouns=(*picture.nouns, *(nouns for _, nouns in new)),
+        tags=tuple(dict.fromkeys((*picture.tags, *named.pair.tags))),
     )
 
 

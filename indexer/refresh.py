@@ -12,10 +12,9 @@ from indexer.candidates import CandidateReader
 from indexer.choices import choose_regions, make_prototypes, tag_regions
 from schemas.dictionary import Picture, Prototype, TaggedRegion
 from vision.encoder import TextEncoder
-from vocabulary.ids import rank
 from vocabulary.vocabulary import Vocabulary
 
-RULES_VERSION = 1
+RULES_VERSION = 2
 """Raise it when a change of this package's code changes any tag or prototype."""
 
 MOST_PICTURES = 1000
@@ -40,8 +39,7 @@ class Refresher:
     def refresh(self, report: Callable[[int, int], None] = lambda _done, _due: None) -> int:
         """Refresh every noun that is due, then settle the pending pictures.
 
-        Due are the nouns of pending pictures, and all nouns that were made with another sample; a
-        noun that got no prototype does not tell with which, so it is tried again with the others.
+        Due are the nouns of pending pictures, and all nouns that were made with another sample.
 
         Args:
             report: told after each noun how many are done, of how many.
@@ -56,9 +54,7 @@ class Refresher:
         due = {
             noun for noun, generation in stored.items() if generation[:SAMPLE_DIGITS] != made_with
         }
-        due |= {noun for picture in pending for noun in picture.all_nouns}
-        if due:
-            due |= {entry.noun for entry in self._vocabulary.entries() if not entry.prototypes}
+        due = due.union(*pending.values())
         anew = 0
         if due:
             reader = CandidateReader(self._vocabulary, sample)
@@ -67,15 +63,14 @@ class Refresher:
             for done, noun in enumerate(sorted(due), start=1):
                 anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
                 report(done, len(due))
-        self._vocabulary.settle([picture.id for picture in pending])
+        self._vocabulary.settle(pending)
         return anew
 
     def _refresh_noun(
         self, noun: str, reader: CandidateReader, made_with: str, stored: str | None
     ) -> bool:
         """Make one noun anew, unless its generation says that nothing would change."""
-        found = self._vocabulary.pictures(noun=noun)
-        pictures = sorted(found, key=lambda picture: rank(picture.id))[:MOST_PICTURES]
+        pictures = self._vocabulary.first_pictures(noun, limit=MOST_PICTURES)
         generation = f"{made_with}-{_digest(map(_content, pictures))[:20]}"
         if pictures and stored == generation:
             return False

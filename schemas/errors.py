@@ -39,7 +39,8 @@ class FingerprintMismatch(WrongInput):
     def __init__(self, *, store: str, running: str) -> None:
         super().__init__(
             f"the store was built with {store!r} but this process runs {running!r}; "
-            "use the same --encoder, --proposer and --embed, or index into a new --store"
+            "leave out --encoder, --proposer, --embed and --precision to use its own, "
+            "or index into a new --store"
         )
 
 

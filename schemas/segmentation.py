@@ -28,7 +28,7 @@ class LabelledRegion:
     class_id:   index into `Segmentation.classes` of its best class.
     score:      fused probability of that class, in [0, 1].
     text:       probability by text alone.
-    prototype:  probability by prototypes alone; None where no class had any.
+    prototype:  probability by prototypes alone; None where its class has none.
     evidence:   the nearest prototypes of that class, nearest first; empty unless asked for.
     """
 

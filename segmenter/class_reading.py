@@ -98,13 +98,20 @@ def read_classes_by_dictionary(
 def _weights(
     classes: Sequence[ClassName], text: TextEncoder, retriever: Retriever
 ) -> list[dict[str, float]]:
-    """The nouns that speak for each class, and how much."""
+    """The nouns that speak for each class, and how much.
+
+    A noun that names one class of the list stands in for no other.
+    """
     nouns = frozenset(retriever.nouns())
     named = [_named(item, nouns) for item in classes]
     if all(named):
         return named
-    entries = retriever.vocabulary.entries()
-    known = [entry.noun for entry in entries if entry.regions >= FEWEST_REGIONS]
+    taken = {noun for of_class in named for noun in of_class}
+    known = [
+        entry.noun
+        for entry in retriever.vocabulary.entries()
+        if entry.regions >= FEWEST_REGIONS and entry.noun not in taken
+    ]
     vectors = text.encode_texts(known, templates="plain")
     return [
         own or _near(item, known, vectors, text) for item, own in zip(classes, named, strict=True)

@@ -69,7 +69,8 @@ def write_outputs(
         The files written, `classes.txt` left out.
 
     Raises:
-        WrongInput: the folder cannot be written, or a file would replace the picture itself.
+        WrongInput: the folder cannot be written, has PNGs of other classes, or a file would replace
+            the picture itself.
     """
     makers: Mapping[Format, tuple[str, Callable[[], bytes]]] = {
         "overlay": (".overlay.jpg", lambda: overlay_jpeg(segmentation, image)),
@@ -82,14 +83,23 @@ def write_outputs(
         raise WrongInput(f"{clash.pop()} would be overwritten; give another --out folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        if "png" in targets:
+            _write_classes(segmentation.classes, folder / "classes.txt")
         for name, path in targets.items():
             write_whole(path, makers[name][1]())
-        if "png" in targets:
-            names = "".join(f"{name}\n" for name in segmentation.classes)
-            write_whole(folder / "classes.txt", names.encode())
     except OSError as error:
         raise WrongInput(f"cannot write into {folder}: {error}") from error
     return list(targets.values())
+
+
+def _write_classes(classes: Sequence[str], path: Path) -> None:
+    """Write the class list that all PNGs of a folder share, never over another one."""
+    names = "".join(f"{name}\n" for name in classes).encode()
+    if path.exists() and path.read_bytes() != names:
+        raise WrongInput(
+            f"{path} lists other classes, and the PNGs beside it need it; give another --out folder"
+        )
+    write_whole(path, names)
 
 
 def write_whole(path: Path, content: bytes) -> None:

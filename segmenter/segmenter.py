@@ -30,7 +30,7 @@ Fusion: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
 PROTOTYPE_SCALE = 10.0
 """Sharpness of prototype votes, for cosines of centred regions."""
 
-PROTOTYPE_WEIGHT = 0.6
+PROTOTYPE_WEIGHT = 0.7
 """Share of prototypes in `both`. These two were chosen on one half of MSRC (docs/results.md)."""
 
 CLASS_LISTS = 16
@@ -183,7 +183,9 @@ def _labelled(
         class_id=class_id,
         score=float(painted[row, class_id]),
         text=float(scores.text[row, class_id]),
-        prototype=None if scores.prototypes is None else float(scores.prototypes[row, class_id]),
+        prototype=float(scores.prototypes[row, class_id])
+        if scores.prototypes is not None and class_id in reading.owner
+        else None,
         evidence=_evidence(scores.similarity[row], class_id, reading, limit=evidence),
     )
 

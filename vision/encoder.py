@@ -11,6 +11,7 @@ from schemas.arrays import Vectors
 from vision.clip_files import clip_digest, find_clip, load_clip
 from vision.folding import fold_batch_norms
 from vision.hardware import choose_device, choose_precision
+from vision.sphere import unit
 from vision.texts import (
     VectorCache,
     choose_templates,
@@ -98,6 +99,7 @@ class ClipEncoder:
     std: tuple[float, float, float]
     logit_scale: float
     batch_size: int
+    precision: str
     fingerprint: str
 
     def __init__(
@@ -135,7 +137,8 @@ class ClipEncoder:
         self.std = _three(cfg["std"])
         self.logit_scale = float(model.logit_scale.exp())
         self.batch_size = IMAGE_BATCH[self._device.type]
-        self.fingerprint = f"clip-{digest}-{str(self._dtype).removeprefix('torch.')}"
+        self.precision = str(self._dtype).removeprefix("torch.")
+        self.fingerprint = f"clip-{digest}-{self.precision}"
 
     @torch.inference_mode()
     def encode_images(self, batch: torch.Tensor) -> Vectors:
@@ -158,7 +161,7 @@ class ClipEncoder:
             whole = _padded((part.float() - mean) / std, self.batch_size)
             whole = whole.to(self._device, self._dtype, memory_format=torch.channels_last)
             passes.append(self._model.encode_image(whole)[: len(part)].float().cpu().numpy())
-        return _unit(np.concatenate(passes)) if passes else self._none()
+        return unit(np.concatenate(passes)) if passes else self._none()
 
     def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
         """Encode names: each is put in every template, and the sentences' unit vectors averaged.
@@ -185,7 +188,7 @@ class ClipEncoder:
         sentences_of = choose_templates(templates)
         sentences = [template(name) for name in names for template in sentences_of]
         each = self._encode_sentences(self._tokenize(sentences))
-        return _unit(each.reshape(len(names), len(sentences_of), self.dim).mean(axis=1))
+        return unit(each.reshape(len(names), len(sentences_of), self.dim).mean(axis=1))
 
     @torch.inference_mode()
     def _encode_sentences(self, tokens: torch.Tensor) -> Vectors:
@@ -201,7 +204,7 @@ class ClipEncoder:
                 rows = alike[start : start + size]
                 part = _padded(tokens[rows, :length], size).to(self._device)
                 vectors[rows.numpy()] = self._run_text(part)[: len(rows)].float().cpu().numpy()
-        return _unit(vectors)
+        return unit(vectors)
 
     def _run_text(self, tokens: torch.Tensor) -> torch.Tensor:
         if self._text_tower is not None:
@@ -221,10 +224,3 @@ def _padded(part: torch.Tensor, size: int) -> torch.Tensor:
 def _three(values: Sequence[float]) -> tuple[float, float, float]:
     red, green, blue = (float(value) for value in values)
     return red, green, blue
-
-
-def _unit(raw_vectors: Vectors) -> Vectors:
-    """Scale rows, (N, D), to unit length."""
-    length = np.linalg.norm(raw_vectors, axis=1, keepdims=True)
-    unit: Vectors = (raw_vectors / np.maximum(length, 1e-12)).astype(np.float32)
-    return unit

@@ -14,7 +14,7 @@ Settings, as measured on 2 cores (see benchmarks/retrieval.py):
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID
@@ -283,10 +283,12 @@ class EdgeEngine:
 
     def close(self) -> None:
         """Flush, close the shards, let go of the lock."""
-        while self._open:
-            _, collection = self._open.popitem()
-            collection.close()
-        self._folder.unlock()
+        try:
+            with ExitStack() as closing:
+                while self._open:
+                    closing.callback(self._open.popitem()[1].close)
+        finally:
+            self._folder.unlock()
 
     def _created(self, name: CollectionName, *, dim: int) -> EdgeCollection:
         path = self._folder.path / name

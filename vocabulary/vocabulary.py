@@ -119,9 +119,25 @@ class Vocabulary:
         wanted = {field: [value] for field, value in asked.items() if value is not None}
         return self._sorted_pictures(Where(any_of=wanted, none_of=VISIBLE.none_of))
 
-    def pending(self) -> list[Picture]:
-        """Pictures added, amended or retired since their nouns were last refreshed."""
-        return list(self._sorted_pictures(PENDING))
+    def first_pictures(self, noun: str, *, limit: int) -> list[Picture]:
+        """Of the pictures whose captions have a noun, those first in the order of samples."""
+        where = Where(any_of={"noun": [noun]}, none_of=VISIBLE.none_of)
+        found = self._pictures.first(where, order_by="rank", limit=limit)
+        return [picture_from(point.payload) for point in found]
+
+    def pending(self) -> dict[str, frozenset[str]]:
+        """Pictures added, amended or retired since their nouns were last refreshed.
+
+        Returns:
+            The nouns of each, by id.
+        """
+        found = self._pictures.scroll(PENDING, fields=["image_id", "noun"])
+        return {point.payload["image_id"]: frozenset(point.payload["noun"]) for point in found}
+
+    def retired(self) -> list[str]:
+        """Ids of pictures that are retired but not settled: a removal was cut short."""
+        found = self._pictures.scroll(Where(any_of={"state": ["gone"]}), fields=["image_id"])
+        return [point.payload["image_id"] for point in found]
 
     def _sorted_pictures(self, where: Where) -> Iterator[Picture]:
         found = self._pictures.scroll(where, fields=["image_id"])

@@ -83,9 +83,9 @@ def test_masks_that_ignore_everything_give_no_figures(
     [
         (("--part", "3/2"), "the part '3/2' is not of the form n/m"),
         (("--part", "half"), "the part 'half' is not of the form n/m"),
-        (("--json", "nowhere/a.json"), "the folder of nowhere/a.json does not exist"),
-        (("--store", "nowhere"), "there is no dictionary at nowhere"),
-        (("--fusion", "both"), "fusion 'both' reads a dictionary; name one with --store"),
+        (("--json", "nowhere/a.json"), "cannot write nowhere/a.json: No such file or directory"),
+        (("--json", "."), "cannot write .: Is a directory"),
+        (("--store", "nowhere", "--fusion", "both"), "there is no dictionary at nowhere"),
         (("--threshold", "7"), "Invalid value for '--threshold'"),
     ],
 )

@@ -161,5 +161,5 @@ def test_an_interrupted_run_says_how_to_go_on(
         _, said = run.communicate(timeout=60)
 
     assert run.returncode == 130
-    assert said == "interrupted; run the same command again to go on\n"
+    assert said == "interrupted; nothing is lost, run the same command again\n"
     assert images_in(store) <= 100

@@ -144,17 +144,35 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 @pytest.mark.parametrize("fusion", ["calibrated", "prototypes", "both"])
 def test_what_reads_a_dictionary_wants_one(
-    fusion: str, world: World, models: tuple[str, ...]
+    fusion: str, world: World, models: tuple[str, ...], tmp_path: Path
 ) -> None:
+    """An empty folder is no dictionary, and looking for one makes none."""
+    store = tmp_path / "none"
+    store.mkdir()
     answer = captionary(
-        "segment", world.images[0], "--classes", CLASSES, "--fusion", fusion, *models
+        *("segment", world.images[0], "--classes", CLASSES, "--fusion", fusion),
+        *("--store", store, *models),
     )
 
     assert answer.code == 2
     assert answer.err == (
-        f"captionary: fusion {fusion!r} reads a dictionary; "
-        "name one with --store, or use --fusion text\n"
+        f"captionary: there is no dictionary at {store}; "
+        "make one with 'captionary index', or give another --store\n"
     )
+    assert not any(store.iterdir())
+
+
+def test_another_class_list_is_not_overwritten(
+    world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The user's own class file may stand in the folder that results go to."""
+    classes = tmp_path / "classes.txt"
+    classes.write_text("bear | grizzly\ngrass\n")
+    options = ("--classes", f"@{classes}", "--fusion", "text", "--out", tmp_path, *models)
+    answer = captionary("segment", world.images[0], *options)
+    assert answer.code == 2
+    assert "lists other classes" in answer.err
+    assert classes.read_text() == "bear | grizzly\ngrass\n"
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path: Path) -> None:

@@ -81,7 +81,8 @@ def test_removing_the_only_source_leaves_an_empty_dictionary(
         *("segment", world.images[0], "--classes", "bear, grass", "--store", store),
         *("--out", tmp_path / "out", *models),
     )
-    assert (segmenting.code, segmenting.err) == (0, "")
+    assert segmenting.code == 2
+    assert segmenting.err.endswith("is empty; fill it with 'captionary index'\n")
 
 
 @pytest.mark.parametrize(

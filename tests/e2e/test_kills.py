@@ -98,7 +98,7 @@ def at_noun(number: int) -> Callable[[Path], bool]:
 
 def contents(store: Path) -> tuple[Dump, list[str]]:
     with Vocabulary(EdgeEngine(store), fingerprint=None, dim=None) as vocabulary:
-        assert vocabulary.pending() == []
+        assert vocabulary.pending() == {}
         return dump(vocabulary), vocabulary.sample()
 
 
