@@ -4,9 +4,13 @@ import importlib.metadata
 import os
 import platform
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from schemas.errors import CaptionaryError
 
 PACKAGES = ("torch", "open_clip_torch", "qdrant-edge-py", "qdrant-client", "spacy", "scikit-learn")
 
@@ -42,21 +46,39 @@ def _version(package: str) -> str:
 
 
 def doctor() -> None:
-    """Say what this machine has, and whether it can index and segment."""
-    import torch
-
-    from indexer.nouns import NounExtractor
-    from vision.hardware import choose_device, has_bfloat16
-
-    device = choose_device("auto")
+    """Say what this machine has, and try the parts that indexing and segmenting need."""
     print(f"{'python':17}{sys.version.split()[0]} on {platform.system()} {platform.machine()}")
     for package in PACKAGES:
         print(f"{package:17}{_version(package)}")
-    print(
-        f"{'device':17}{device.type}, {os.cpu_count()} cores, torch uses {torch.get_num_threads()}"
-    )
-    print(
-        f"{'bfloat16':17}{'yes' if has_bfloat16(device) else 'no: float32, several times slower'}"
-    )
-    nouns = next(NounExtractor().nouns(["two dogs beside a red fire hydrant"]))
-    print(f"{'nouns':17}of 'two dogs beside a red fire hydrant': {', '.join(nouns)}")
+    for name, trial in (("device", _device), ("nouns", _nouns), ("store", _store)):
+        try:
+            found = trial()
+        except (ImportError, CaptionaryError) as error:
+            raise CaptionaryError(f"{name}: {error}; install captionary again") from error
+        print(f"{name:17}{found}")
+
+
+def _device() -> str:
+    import torch
+
+    from vision.hardware import choose_device, has_bfloat16
+
+    device = choose_device("auto")
+    fast = "bfloat16" if has_bfloat16(device) else "no bfloat16, so float32 and slower"
+    return f"{device.type}, {os.cpu_count()} cores ({torch.get_num_threads()} for torch), {fast}"
+
+
+def _nouns() -> str:
+    from indexer.nouns import NounExtractor
+
+    caption = "two dogs beside a red fire hydrant"
+    return f"of {caption!r}: {', '.join(next(NounExtractor().nouns([caption])))}"
+
+
+def _store() -> str:
+    from vocabulary.edge import EdgeEngine
+    from vocabulary.vocabulary import Vocabulary
+
+    with tempfile.TemporaryDirectory() as folder:
+        Vocabulary(EdgeEngine(Path(folder) / "store"), fingerprint="trial", dim=2).close()
+    return "an empty one was made and removed"

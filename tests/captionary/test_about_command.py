@@ -70,8 +70,13 @@ def test_doctor_tries_what_indexing_needs() -> None:
     answer = captionary("doctor")
 
     assert (answer.code, answer.err) == (0, "")
-    assert "fire hydrant" in answer.out.splitlines()[-1]
     assert "torch" in answer.out
+    assert [line.split()[0] for line in answer.out.splitlines()[-3:]] == [
+        "device",
+        "nouns",
+        "store",
+    ]
+    assert "dog, fire hydrant, hydrant" in answer.out
 
 
 def test_a_process_ends_with_the_exit_code() -> None:
