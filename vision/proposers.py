@@ -8,7 +8,6 @@ from typing import Protocol
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 from skimage.segmentation import felzenszwalb
 
 from schemas.arrays import LabelMap, Mask, Rgb
@@ -167,14 +166,12 @@ class LabelMaps:
 
     Args:
         folder: where the maps are.
-        components: whether the separate parts of one value are regions of their own.
 
     Raises:
         WrongInput: the folder does not exist.
     """
 
     folder: Path
-    components: bool = False
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
@@ -183,7 +180,7 @@ class LabelMaps:
     @property
     def fingerprint(self) -> str:
         """Names everything that its regions depend on, apart from the maps."""
-        return "masks-components" if self.components else "masks"
+        return "masks"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
         """Answer the regions of the picture's label map, in the order of their values.
@@ -193,15 +190,7 @@ class LabelMaps:
         """
         labels = read_label_map(self.folder / f"{picture.name}.png", size_hw=picture.size_hw)
         masks = [labels == value for value in np.unique(labels) if value != IGNORED_LABEL]
-        if self.components:
-            masks = [part for mask in masks for part in connected_parts(mask)]
         return [Region(mask) for mask in masks] or Whole().propose(picture)
-
-
-def connected_parts(mask: Mask) -> list[Mask]:
-    """Split a mask, (H, W) bool, into the parts that touch by a side or a corner."""
-    numbered, count = ndimage.label(mask, structure=np.ones((3, 3)))
-    return [numbered == part for part in range(1, count + 1)]
 
 
 def read_label_map(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
