@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from skimage.segmentation import felzenszwalb
 
-from schemas.arrays import LabelMap, Mask, Rgb
+from schemas.arrays import LabelMap, Rgb
 from schemas.errors import UnreadablePicture, WrongInput
 from schemas.regions import Region
 from vision.pictures import LoadedPicture
