@@ -1,5 +1,7 @@
 """Fixtures shared by all tests: where the development data and models are, if they are."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,14 @@ def shared() -> Path:
 def photo_mini(shared: Path) -> str:
     """Name of the small photographic CLIP."""
     return f"local-dir:{shared / 'models' / 'photo-mini'}"
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes that a test starts heed SIGINT, also where this one was told to ignore it.
+
+    So shells start what runs in the background; a signal with a handler is reset for the child.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

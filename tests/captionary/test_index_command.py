@@ -148,6 +148,7 @@ def test_a_folder_of_something_else_is_left_alone(
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_says_how_to_go_on(
     shared: Path, models: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -158,7 +159,10 @@ def test_an_interrupted_run_says_how_to_go_on(
             time.sleep(0.05)
         time.sleep(1)
         run.send_signal(signal.SIGINT)
-        _, said = run.communicate(timeout=60)
+        try:
+            _, said = run.communicate(timeout=60)
+        finally:
+            run.kill()
 
     assert run.returncode == 130
     assert said == "interrupted; nothing is lost, run the same command again\n"

@@ -148,6 +148,7 @@ def test_a_run_killed_at_random_ends_as_one_clean_run(
     check_kills(command, tmp_path, moments)
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_answered_in_one_line(tmp_path: Path, shared: Path, photo_mini: str) -> None:
     command = Command(captioned(shared, tmp_path, 20), photo_mini, "whole")
     complaints = command.stop(tmp_path / "store", at_noun(0), signal.SIGINT)
