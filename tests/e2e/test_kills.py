@@ -123,7 +123,7 @@ def check_kills(command: Command, folder: Path, moments: list[Callable[[Path], b
     killed = 0
     for moment in moments:
         killed += command.stop(folder / "killed", moment, signal.SIGKILL) is not None
-    assert killed >= len(moments) - 1
+    assert killed >= 0.7 * len(moments)  # a run may end before its moment comes
     said = command.run(folder / "killed")
     assert " 0 refused" in said
     assert contents(folder / "killed") == contents(folder / "clean")
@@ -138,13 +138,15 @@ def test_a_run_killed_twice_ends_as_one_clean_run(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_run_killed_at_random_ends_as_one_clean_run(
     tmp_path: Path, shared: Path, photo_mini: str
 ) -> None:
     chance = random.Random(11)
     command = Command(captioned(shared, tmp_path, 24), photo_mini, "superpixels")
-    moments = [after_opening(chance.uniform(0, 6), number) for number in range(4)]
-    moments += [at_noun(chance.randint(1, 30)), at_noun(chance.randint(40, 70))]
+    # The store is opened before the models are loaded, which takes some seconds of it.
+    moments = [after_opening(chance.uniform(2, 9), number) for number in range(7)]
+    moments += [at_noun(chance.randint(place, place + 20)) for place in (1, 30, 60)]
     check_kills(command, tmp_path, moments)
 
 
