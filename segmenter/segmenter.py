@@ -35,8 +35,6 @@ PROTOTYPE_WEIGHT = 0.7
 
 CLASS_LISTS = 16
 
-NO_DICTIONARY = "fusion {!r} reads a dictionary; name one with --store, or use --fusion text"
-
 
 class ScaledTextEncoder(TextEncoder, Protocol):
     """A text encoder that knows how sharply it compares."""
@@ -133,7 +131,9 @@ class Segmenter:
                 (classes, None), lambda: read_classes_by_text(classes, self.text)
             )
         if self.retriever is None:
-            raise WrongInput(NO_DICTIONARY.format(settings.fusion))
+            raise WrongInput(
+                f"fusion {settings.fusion!r} reads a dictionary; name one, or use fusion 'text'"
+            )
         retriever = self.retriever
         return self._readings.get(
             (classes, retriever.revision),

@@ -266,7 +266,7 @@ def test_text_alone_needs_no_dictionary(
     answer = alone.segment(picture, CLASSES, Settings("text"))
 
     assert (answer.class_map == answers["text"].class_map).all()
-    with pytest.raises(WrongInput, match="'both' reads a dictionary; name one with --store"):
+    with pytest.raises(WrongInput, match="'both' reads a dictionary; name one"):
         alone.segment(picture, CLASSES)
 
 
