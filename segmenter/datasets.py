@@ -1,7 +1,8 @@
 """Pictures with true masks, as `captionary evaluate` reads them from a folder.
 
-A dataset folder has `images/`, `masks/` (PNG, a class index per pixel, 255 = ignore; a mask has the
-stem of its picture) and `classes.txt`. Pictures without a mask are left out.
+A dataset folder has `images/`, `masks/` (PNG, a class index per pixel, 255 = ignore, in 16-bit
+files 65535; a mask has the stem of its picture) and `classes.txt`. Pictures without a mask are left
+out.
 """
 
 import hashlib
@@ -10,20 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from schemas.arrays import LabelMap
 from schemas.classes import ClassName, read_classes
 from schemas.errors import WrongInput
-
-IGNORE = 255
-"""The mask value of pixels that count for nothing."""
+from schemas.labels import MOST_LABELS
+from vision.label_files import read_labels
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
-
-INDEXED_MODES = frozenset({"P", "L", "I", "I;16"})
-"""Pillow's names for pictures of one number per pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +50,10 @@ class DatasetFolder:
                     f"{self.path} has no folder {name}/; "
                     "a dataset folder has images/, masks/ and classes.txt"
                 )
-        if len(self.classes) > IGNORE:
+        if len(self.classes) > MOST_LABELS:
             raise WrongInput(
                 f"{self.path / 'classes.txt'} has {len(self.classes)} classes; "
-                f"at most {IGNORE} can be told apart, as {IGNORE} means ignore"
+                f"masks can tell at most {MOST_LABELS} apart, name fewer"
             )
         if not self.pictures:
             raise WrongInput(
@@ -92,7 +86,7 @@ class DatasetFolder:
 
 
 def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap:
-    """Read a true mask, (H, W) int32: class indices, or 255 for ignore.
+    """Read a true mask, (H, W) int32: class indices, or IGNORE.
 
     Args:
         path:    a PNG of one number per pixel (indexed or grey).
@@ -102,24 +96,13 @@ def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap
     Raises:
         WrongInput: it cannot be read, or does not fit the picture or the classes.
     """
-    try:
-        with Image.open(path) as picture:
-            mode, mask = picture.mode, np.asarray(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise WrongInput(f"cannot read the mask {path}: {error}") from error
-    if mode not in INDEXED_MODES:
-        raise WrongInput(f"the mask {path} is {mode}; it must be an indexed or grey PNG")
-    if mask.shape != size_hw:
+    mask = read_labels(path, size_hw=size_hw)
+    if (highest := int(mask.max())) >= classes:
         raise WrongInput(
-            f"the mask {path} is {mask.shape[1]} x {mask.shape[0]} "
-            f"but its picture is {size_hw[1]} x {size_hw[0]}; they must be equal"
+            f"the mask {path} holds the value {highest} but classes.txt has {classes} classes; "
+            f"values are 0 to {classes - 1}, or 255 for ignore (65535 in 16-bit files)"
         )
-    if (wrong := mask[(mask != IGNORE) & ((mask < 0) | (mask >= classes))]).size:
-        raise WrongInput(
-            f"the mask {path} holds the value {wrong[0]} but classes.txt has {classes} classes; "
-            f"values are 0 to {classes - 1}, or {IGNORE} for ignore"
-        )
-    return mask.astype(np.int32)
+    return mask
 
 
 def _part(paths: list[Path], part: str | None) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.arrays import LabelMap
-from segmenter.datasets import IGNORE
+from schemas.labels import IGNORE
 
 
 @dataclass(slots=True)
@@ -32,11 +32,11 @@ class ConfusionMatrix:
         """Count one picture.
 
         Args:
-            truth:     (H, W) class indices, or 255 for pixels that count for nothing.
+            truth:     (H, W) class indices, or IGNORE for pixels that count for nothing.
             predicted: (H, W) class indices; those >= C are none of the classes.
 
         Raises:
-            ValueError: the shapes differ, or a true value is neither a class nor 255.
+            ValueError: the shapes differ, or a true value is neither a class nor IGNORE.
         """
         count = len(self.classes)
         if truth.shape != predicted.shape:

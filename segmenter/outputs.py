@@ -18,6 +18,7 @@ from pycocotools import mask as coco_mask
 from schemas.arrays import LabelMap, Mask, Rgb
 from schemas.dictionary import Exemplar
 from schemas.errors import WrongInput
+from schemas.labels import pack_labels
 from schemas.segmentation import Evidence, LabelledRegion, Segmentation
 from segmenter.overlay import draw_overlay
 from segmenter.palette import class_colours
@@ -121,11 +122,14 @@ def overlay_jpeg(segmentation: Segmentation, image: Rgb) -> bytes:
 
 
 def class_map_png(class_map: LabelMap, classes: Sequence[str]) -> bytes:
-    """PNG bytes, pixel value = class index: with a palette, or 16-bit above 256 classes."""
-    if len(classes) > 256:
-        picture = Image.fromarray(class_map.astype(np.uint16))
-    else:
-        picture = Image.fromarray(class_map.astype(np.uint8))
+    """PNG bytes, pixel value = class index: with a palette, or 16-bit above 255 classes.
+
+    Raises:
+        WrongInput: there are more classes than 16 bits can tell apart.
+    """
+    values = pack_labels(class_map, count=len(classes))
+    picture = Image.fromarray(values)
+    if values.dtype == np.uint8:
         picture.putpalette(class_colours(tuple(classes)).tobytes())
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")

@@ -11,14 +11,15 @@ from PIL import Image
 from skimage.segmentation import felzenszwalb
 
 from schemas.arrays import LabelMap, Rgb
-from schemas.errors import UnreadablePicture, WrongInput
+from schemas.errors import WrongInput
+from schemas.labels import IGNORE
 from schemas.regions import Region
+from vision.label_files import read_labels
 from vision.pictures import LoadedPicture
 
 WORKING_SIDE = 224
 SMOOTHING = 0.8
 SAME_REGION_IOU = 0.95
-IGNORED_LABEL = 255
 PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "whole")
 
 
@@ -161,8 +162,8 @@ def _iou(
 class LabelMaps:
     """Given label maps: an indexed PNG for each picture, named by its stem.
 
-    Each value is a region, IGNORED_LABEL none; a map that ignores everything gives the whole
-    picture. The folder is no part of the fingerprint: other pictures have their maps elsewhere.
+    Each value is a region, IGNORE none; a map that ignores everything gives the whole picture.
+    The folder is no part of the fingerprint: other pictures have their maps elsewhere.
 
     Args:
         folder: where the maps are.
@@ -188,38 +189,9 @@ class LabelMaps:
         Raises:
             UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
         """
-        labels = read_label_map(self.folder / f"{picture.name}.png", size_hw=picture.size_hw)
-        masks = [labels == value for value in np.unique(labels) if value != IGNORED_LABEL]
+        labels = read_labels(self.folder / f"{picture.name}.png", size_hw=picture.size_hw)
+        masks = [labels == value for value in np.unique(labels) if value != IGNORE]
         return [Region(mask) for mask in masks] or Whole().propose(picture)
-
-
-def read_label_map(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
-    """Read an indexed or grey PNG as numbers, (H, W) int32.
-
-    Raises:
-        UnreadablePicture: it is missing, damaged, of another size, or has colours, not numbers.
-    """
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            problem = _label_problem(image, size_hw)
-            values = None if problem else np.asarray(image)
-    except FileNotFoundError as error:
-        raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
-    except Exception as error:  # decoders raise anything at all on foreign bytes
-        reason = " ".join(str(error).split())
-        raise UnreadablePicture(f"the mask {path} cannot be read: {reason}") from error
-    if values is None:
-        raise UnreadablePicture(f"the mask {path} {problem}")
-    return values.astype(np.int32)
-
-
-def _label_problem(image: Image.Image, size_hw: tuple[int, int]) -> str:
-    if image.mode not in ("1", "L", "P", "I", "I;16"):
-        return f"has colours ({image.mode}), not labels; save it as an indexed PNG"
-    if (image.height, image.width) != size_hw:
-        mask, picture = f"{image.width} x {image.height}", f"{size_hw[1]} x {size_hw[0]}"
-        return f"is {mask} pixels but its picture is {picture}; make them the same size"
-    return ""
 
 
 def build_proposer(text: str) -> RegionProposer:

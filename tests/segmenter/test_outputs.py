@@ -14,6 +14,7 @@ from schemas.dictionary import Exemplar
 from schemas.errors import WrongInput
 from schemas.segmentation import Evidence, LabelledRegion, Segmentation
 from segmenter import outputs
+from segmenter.datasets import read_mask
 from segmenter.outputs import (
     class_map_png,
     coco_json,
@@ -62,7 +63,7 @@ def test_masks_come_back(seed: int, height: int, width: int, share: float) -> No
     np.testing.assert_array_equal(decode_mask(json.loads(json.dumps(rle))), mask)
 
 
-@pytest.mark.parametrize(("count", "mode"), [(1, "P"), (256, "P"), (257, "I;16"), (1000, "I;16")])
+@pytest.mark.parametrize(("count", "mode"), [(1, "P"), (255, "P"), (256, "I;16"), (1000, "I;16")])
 def test_class_maps_come_back(count: int, mode: str) -> None:
     class_map = np.random.default_rng(0).integers(0, count, (20, 30)).astype(np.int32)
     class_map[0, 0] = count - 1
@@ -70,6 +71,19 @@ def test_class_maps_come_back(count: int, mode: str) -> None:
     with Image.open(io.BytesIO(png)) as picture:
         assert picture.mode == mode
     np.testing.assert_array_equal(read_class_map(png), class_map)
+
+
+def test_a_class_map_is_read_back_as_a_mask(tmp_path: Path) -> None:
+    class_map = np.arange(256, dtype=np.int32).reshape(16, 16)
+    png = class_map_png(class_map, [f"class {index}" for index in range(256)])
+    (tmp_path / "it.png").write_bytes(png)
+    mask = read_mask(tmp_path / "it.png", size_hw=(16, 16), classes=256)
+    np.testing.assert_array_equal(mask, class_map)
+
+
+def test_more_classes_than_a_png_can_hold() -> None:
+    with pytest.raises(WrongInput, match="there are 70000 classes, but a PNG can tell only"):
+        class_map_png(np.zeros((2, 2), np.int32), [""] * 70_000)
 
 
 def test_json_tells_everything(segmentation: Segmentation) -> None:

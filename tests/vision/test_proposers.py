@@ -127,20 +127,18 @@ def test_map_that_ignores_everything_gives_the_whole(tmp_path: Path) -> None:
     assert region.mask.all()
 
 
-def test_label_maps_of_wrong_kinds(tmp_path: Path) -> None:
-    picture = picture_of(np.zeros((2, 3, 3)))
-    proposer = LabelMaps(tmp_path)
-    with pytest.raises(UnreadablePicture, match="does not exist"):
-        proposer.propose(picture)
-    Image.new("L", (4, 2)).save(tmp_path / "it.png")
-    with pytest.raises(WrongInput, match="is 4 x 2 pixels but its picture is 3 x 2"):
-        proposer.propose(picture)
-    Image.new("RGB", (3, 2)).save(tmp_path / "it.png")
-    with pytest.raises(UnreadablePicture, match="has colours"):
-        proposer.propose(picture)
-    (tmp_path / "it.png").write_bytes(b"no picture")
-    with pytest.raises(UnreadablePicture, match="cannot be read"):
-        proposer.propose(picture)
+def test_label_maps_of_more_than_8_bits(tmp_path: Path) -> None:
+    values = np.array([[0, 255, 65535], [300, 0, 255]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "it.png")
+    regions = LabelMaps(tmp_path).propose(picture_of(np.zeros((2, 3, 3))))
+    assert [region.mask.tolist() for region in regions] == [
+        (values == value).tolist() for value in (0, 255, 300)
+    ]
+
+
+def test_a_picture_without_a_label_map(tmp_path: Path) -> None:
+    with pytest.raises(UnreadablePicture, match=r"it\.png does not exist; add it"):
+        LabelMaps(tmp_path).propose(picture_of(np.zeros((2, 3, 3))))
 
 
 def test_build_proposer(tmp_path: Path) -> None:
