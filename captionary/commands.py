@@ -10,7 +10,9 @@ from captionary import (
     evaluate_command,
     index_command,
     segment_command,
+    train_command,
     vocabulary_command,
+    world_command,
 )
 from schemas.errors import CaptionaryError, WrongInput
 
@@ -27,7 +29,9 @@ def _captionary() -> None:
 app.command()(index_command.index)
 app.command()(segment_command.segment)
 app.command()(evaluate_command.evaluate)
+app.command()(world_command.world)
 app.add_typer(vocabulary_command.app, name="vocabulary")
+app.add_typer(train_command.app, name="train")
 app.command()(about_command.models)
 app.command()(about_command.doctor)
 

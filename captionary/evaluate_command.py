@@ -89,14 +89,15 @@ def _print_figures(figures: Mapping[str, Any]) -> None:
 
     table = Table("class", "IoU %", box=None)
     for name, iou in figures["iou"].items():
-        table.add_row(escape(name), _percent(iou))
+        table.add_row(escape(name), percent(iou))
     Console().print(table)
     print(
-        f"mIoU {_percent(figures['miou'])} %, pixel accuracy "
-        f"{_percent(figures['pixel_accuracy'])} %, {figures['images']} pictures, "
+        f"mIoU {percent(figures['miou'])} %, pixel accuracy "
+        f"{percent(figures['pixel_accuracy'])} %, {figures['images']} pictures, "
         f"{figures['seconds_per_image']:.2f} s each"
     )
 
 
-def _percent(fraction: float | None) -> str:
+def percent(fraction: float | None) -> str:
+    """A fraction in percent with one digit, or a dash."""
     return "-" if fraction is None else f"{100 * fraction:.1f}"

@@ -32,12 +32,11 @@ class Bar:
         self._progress = progress
         self._task = progress.add_task(label, total=total)
 
-    def show(self, done: int, total: int | None = None) -> None:
-        """Say how much is done, and, where it is known by now, of how much."""
-        if total is None:
-            self._progress.update(self._task, completed=done)
-        else:
-            self._progress.update(self._task, completed=done, total=total)
+    def show(self, done: int, total: int | None = None, *, label: str | None = None) -> None:
+        """Say how much is done, and, where it is known by now, of how much; or change the label."""
+        self._progress.update(self._task, completed=done, description=label)
+        if total is not None:
+            self._progress.update(self._task, total=total)
 
 
 class Bars:

@@ -9,7 +9,7 @@ import numpy as np
 from schemas.arrays import Scores, Vectors
 from schemas.classes import ClassName
 from schemas.errors import WrongInput
-from schemas.regions import Region
+from schemas.regions import Region, RegionTable
 from schemas.segmentation import Evidence, LabelledRegion, Segmentation
 from segmenter.background import DEFAULT_THRESHOLD, BackgroundMode, add_background, apply_threshold
 from segmenter.class_reading import (
@@ -104,9 +104,22 @@ class Segmenter:
         Raises:
             WrongInput: the fusion needs a dictionary and there is none.
         """
+        regions, table = self.extractor.extract(picture)
+        return self.label(regions, table, classes, settings)
+
+    def label(
+        self,
+        regions: Sequence[Region],
+        table: RegionTable,
+        classes: Sequence[ClassName],
+        settings: Settings = Settings(),
+    ) -> Segmentation:
+        """Label every pixel of a picture that the extractor has looked at, as `segment` does.
+
+        So one look serves any number of class lists, settings and states of the dictionary.
+        """
         named, background_id = add_background(tuple(classes), settings.background)
         reading = self._read(named, settings)
-        regions, table = self.extractor.extract(picture)
         scores = score_regions(table.vectors, reading, settings, text_scale=self.text.logit_scale)
         painted = scores.fused
         if background_id is not None and settings.background in ("threshold", "auto"):

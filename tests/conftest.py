@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: where the development data and models are, if they are."""
+"""Fixtures shared by all tests: the bundled CLIP, scenes that it knows, and ../shared."""
 
 import signal
 from collections.abc import Iterator
@@ -6,7 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.scenes import draw
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def mini() -> str:
+    """Name of the bundled CLIP, which is small and knows pictograms."""
+    return "mini"
+
+
+@pytest.fixture(scope="session")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of 40 pictogram scenes with captions and masks, to be read only."""
+    return draw(tmp_path_factory.mktemp("drawn") / "scenes", 40)
 
 
 @pytest.fixture(scope="session")

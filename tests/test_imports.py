@@ -19,8 +19,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "indexer": {"schemas", "vision", "vocabulary"},
     "segmenter": {"schemas", "vision", "vocabulary"},
     "learning": {"schemas", "vision", "vocabulary"},
-    "captionary": {"schemas", "vision", "vocabulary", "indexer", "segmenter", "learning"},
+    "pictograms": {"schemas"},
 }
+MAY_IMPORT["captionary"] = {*MAY_IMPORT}
 HOUSE = {*MAY_IMPORT, "tests", "benchmarks"}
 NOT_IN_SCHEMAS = {"torch", "qdrant_client", "qdrant_edge", "open_clip", "spacy"}
 HEAVY = {"torch", "spacy", "open_clip", "sklearn", "skimage", "qdrant_edge", "pyarrow"}

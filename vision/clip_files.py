@@ -1,4 +1,4 @@
-"""Finding and loading CLIP models: MODEL/TAG of open_clip, or a folder as `local-dir:FOLDER`.
+"""Finding and loading CLIP models: MODEL/TAG of open_clip, `local-dir:FOLDER`, or a bundled name.
 
 Everything that a user can get wrong is found before open_clip is asked, because its own complaints
 come as log lines, several retries and long tracebacks.
@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import importlib.util
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -19,10 +20,13 @@ import torch
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from schemas.errors import MissingExtra, WrongInput
-from vision.models import all_model_names
+from vision.models import BUNDLED, all_model_names
+from vision.texts import TEMPLATES
 
 LOCAL_DIR = "local-dir:"
 CONFIG_FILE = "open_clip_config.json"
+TEMPLATES_KEY = "captionary_templates"
+"""Names, in a model's configuration file, the sentences that it is to be asked in."""
 WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HUB_TIMEOUT_S = 10.0
@@ -36,6 +40,8 @@ class ClipFiles:
     weights:    path of the weights; None where open_clip finds them by the name itself.
     config:     the architecture's configuration.
     preprocess: overrides of open_clip's preprocessing (mean, std, ...).
+    merges:     the byte-pair vocabulary, where it is one of the model's own.
+    templates:  the sentences that a name is put in for it, where the folder says so.
     """
 
     name: str
@@ -43,6 +49,8 @@ class ClipFiles:
     config: Mapping[str, Any]
     preprocess: Mapping[str, Any]
     quick_gelu: bool = False
+    merges: Path | None = None
+    templates: str | None = None
 
 
 def find_clip(name: str) -> ClipFiles:
@@ -52,6 +60,8 @@ def find_clip(name: str) -> ClipFiles:
         WrongInput: the name is unknown, the folder is not a model, or the download failed.
         MissingExtra: its tokenizer needs a package that is not installed.
     """
+    if name in BUNDLED:
+        return _in_folder(BUNDLED[name])
     if name.startswith(LOCAL_DIR):
         return _in_folder(Path(name.removeprefix(LOCAL_DIR)))
     model, _, tag = name.rpartition("/")
@@ -66,7 +76,7 @@ def find_clip(name: str) -> ClipFiles:
 
 
 def _unknown(name: str) -> str:
-    names = {_letters(known): known for known in all_model_names()}
+    names = {_letters(known): known for known in [*BUNDLED, *all_model_names()]}
     near = difflib.get_close_matches(_letters(name), names, n=4, cutoff=0.5)
     hint = f"; near it: {', '.join(names[letters] for letters in near)}" if near else ""
     return f"unknown encoder {name!r}{hint}; 'captionary models' lists all MODEL/TAG names"
@@ -82,7 +92,8 @@ def _in_folder(folder: Path) -> ClipFiles:
         raise WrongInput(f"the encoder folder {folder} does not exist; check the path")
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        written = json.loads(path.read_text(encoding="utf-8"))
+        config, templates = written["model_cfg"], written.get(TEMPLATES_KEY)
     except FileNotFoundError as error:
         raise WrongInput(
             f"{folder} has no {CONFIG_FILE}; give a folder in open_clip's local-dir layout"
@@ -91,12 +102,27 @@ def _in_folder(folder: Path) -> ClipFiles:
         raise WrongInput(
             f"{path} is not a model configuration ({first_line(error)}); copy the folder again"
         ) from error
+    if templates is not None and templates not in list(TEMPLATES):
+        raise WrongInput(
+            f"{path} names unknown {TEMPLATES_KEY} {templates!r}; "
+            f"choose one of {', '.join(TEMPLATES)}"
+        )
     if not any(next(folder.glob(pattern), None) for pattern in WEIGHT_PATTERNS):
         raise WrongInput(
             f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
         )
     _need_tokenizer(str(folder), config, siglip=False)
-    return ClipFiles(f"{LOCAL_DIR}{folder}", None, config, {})
+    merges = _merges(folder, config)
+    return ClipFiles(f"{LOCAL_DIR}{folder}", None, config, {}, merges=merges, templates=templates)
+
+
+def _merges(folder: Path, config: Mapping[str, Any]) -> Path | None:
+    """The vocabulary that a configuration names, by a path that is relative to its folder."""
+    named = (config.get("text_cfg", {}).get("tokenizer_kwargs") or {}).get("bpe_path")
+    path = None if named is None else folder / str(named)
+    if path is not None and not path.is_file():
+        raise WrongInput(f"{folder} has no vocabulary {named}; copy the folder again")
+    return path
 
 
 def _need_tokenizer(name: str, config: Mapping[str, Any], *, siglip: bool) -> None:
@@ -147,14 +173,40 @@ def load_clip(files: ClipFiles) -> Any:
     return model.eval().requires_grad_(False)
 
 
+def load_tokenizer(files: ClipFiles) -> Any:
+    """The model's tokenizer: N sentences to (N, context length) int64.
+
+    Raises:
+        WrongInput: its vocabulary is damaged, or of another model.
+    """
+    if files.merges is None:
+        return open_clip.get_tokenizer(files.name)
+    try:
+        tokenizer = open_clip.get_tokenizer(files.name, bpe_path=str(files.merges))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise WrongInput(
+            f"cannot read the vocabulary {files.merges} ({first_line(error)}); "
+            "copy the folder again"
+        ) from error
+    known = int(files.config["text_cfg"].get("vocab_size", 0))
+    if tokenizer.eot_token_id + 1 != known:
+        raise WrongInput(
+            f"the vocabulary {files.merges} has {tokenizer.eot_token_id + 1} symbols but the model "
+            f"knows {known}; copy the folder again"
+        )
+    return tokenizer
+
+
 def clip_digest(model: torch.nn.Module, files: ClipFiles) -> str:
-    """Digest of the configuration, the preprocessing and every weight: independent of names.
+    """Digest of configuration, preprocessing, vocabulary and every weight: independent of names.
 
     Returns:
         12 hexadecimal digits.
     """
     facts = {"config": _own(files.config), "quick_gelu": files.quick_gelu}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+    if files.merges is not None:
+        digest.update(files.merges.read_bytes())
     cfg = open_clip.get_model_preprocess_cfg(model)
     digest.update(repr((cfg["mean"], cfg["std"], cfg["size"])).encode())
     for name, tensor in sorted(model.state_dict().items()):

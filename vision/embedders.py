@@ -78,11 +78,17 @@ def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, float, float]
 
 
 def squash(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
-    """Resize a picture, (h, w, 3) uint8, to (3, H, W) float in [0, 1], whatever its aspect.
+    """Resize a picture, (h, w, 3) uint8, to (3, H, W) float in [0, 1], whatever its aspect."""
+    return squash_bytes(pixels, size_hw=size_hw).float() / 255
+
+
+def squash_bytes(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
+    """Resize a picture, (h, w, 3) uint8, to (3, H, W) uint8, whatever its aspect.
 
     Bicubic with antialiasing, on bytes: several times faster than on floats, and the same as
     Pillow's up to rounding.
     """
-    planes = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)[None]
+    own = np.require(pixels, requirements=["C", "W"])  # torch takes no others; a copy where it must
+    planes = torch.from_numpy(own).permute(2, 0, 1)[None]
     resized = torch.nn.functional.interpolate(planes, size_hw, mode="bicubic", antialias=True)
-    return resized[0].float() / 255
+    return resized[0].contiguous()

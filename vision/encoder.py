@@ -8,7 +8,7 @@ import open_clip
 import torch
 
 from schemas.arrays import Vectors
-from vision.clip_files import clip_digest, find_clip, load_clip
+from vision.clip_files import clip_digest, find_clip, load_clip, load_tokenizer
 from vision.folding import fold_batch_norms
 from vision.hardware import choose_device, choose_precision
 from vision.sphere import unit
@@ -26,6 +26,7 @@ IMAGE_BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
 TEXT_BATCH = {"cpu": 64, "mps": 128, "cuda": 512}
 """Sentences per pass."""
 
+DEFAULT_TEMPLATES = "80"
 NAMES_AT_ONCE = 64
 CACHED_NAMES = 20_000
 
@@ -86,7 +87,8 @@ class ClipEncoder:
         name: MODEL/TAG (`ViT-B-16/openai`), or `local-dir:FOLDER` in open_clip's layout.
         device: auto, cpu, cuda or mps.
         precision: auto, float32 or bfloat16; auto is bfloat16 where the processor has it.
-        templates: the sentences that a name is put in: 80, 7 or plain.
+        templates: the sentences that a name is put in: 80, 7 or plain; None: what the model's
+            folder says, or else 80.
 
     Raises:
         WrongInput: a name is unknown, or the model cannot be found, downloaded or loaded.
@@ -108,18 +110,20 @@ class ClipEncoder:
         *,
         device: str = "auto",
         precision: str = "auto",
-        templates: str = "80",
+        templates: str | None = None,
     ) -> None:
-        choose_templates(templates)
-        self._templates = templates
+        choose_templates(templates or DEFAULT_TEMPLATES)
         self._device = choose_device(device)
         self._dtype = choose_precision(precision, self._device)
         files = find_clip(name)
+        self._only = None if templates else files.templates
+        self._templates = templates or files.templates or DEFAULT_TEMPLATES
+        choose_templates(self._templates)
         model = load_clip(files)
         self.name = name
         self._describe(model, digest=clip_digest(model, files))
         self.dim = int(files.config["embed_dim"])
-        self._tokenize = open_clip.get_tokenizer(files.name)
+        self._tokenize = load_tokenizer(files)
         example = torch.rand(1, 3, *self.input_size_hw, generator=torch.Generator().manual_seed(0))
         model.visual = fold_batch_norms(model.visual, example)
         self._model = model.to(device=self._device, dtype=self._dtype)
@@ -168,12 +172,13 @@ class ClipEncoder:
 
         Args:
             names:     any words; what was encoded lately is not encoded again.
-            templates: 80, 7 or plain; None: those that the encoder was made with.
+            templates: 80, 7 or plain; None: those that the encoder was made with. A model whose
+                folder names its sentences is asked in no others.
 
         Returns:
             (N, D) float32, unit length; one row for each name, in order.
         """
-        templates = templates or self._templates
+        templates = self._only or templates or self._templates
         vectors = {name: self._cache.get((templates, name)) for name in names}
         missing = [name for name, vector in vectors.items() if vector is None]
         for start in range(0, len(missing), NAMES_AT_ONCE):

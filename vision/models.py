@@ -4,6 +4,7 @@ Sizes are those of the weights in float32: open_clip's own parameter counts time
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import open_clip
 
@@ -12,7 +13,7 @@ import open_clip
 class ClipModel:
     """What to know of a model before downloading it.
 
-    name:     MODEL/TAG of open_clip, as given to `--encoder`.
+    name:     as given to `--encoder`: MODEL/TAG of open_clip, or the name of a bundled model.
     dim:      length of its vectors.
     licence:  of the weights.
     size_mb:  of the weights in float32, in millions of bytes.
@@ -36,8 +37,12 @@ CATALOGUE = {
         ClipModel("ViT-B-16/datacomp_xl_s13b_b90k", 512, "MIT", 598, "photographs, newer data"),
         ClipModel("ViT-L-14/openai", 768, "MIT", 1710, "quality, on a GPU"),
         ClipModel("ViT-L-14/datacomp_xl_s13b_b90k", 768, "MIT", 1710, "quality, newer data"),
+        ClipModel("mini", 192, "Apache-2.0", 9, "drawn pictograms only; comes with it"),
     )
 }
+
+BUNDLED = {"mini": Path(__file__).with_name("mini")}
+"""Models that come with the program, by name: folders in open_clip's local-dir layout."""
 
 
 def all_model_names() -> list[str]:

@@ -14,9 +14,6 @@ import pytest
 
 from captionary.commands import main
 
-SIDE = 96
-"""Width and height of the world's photographs."""
-
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -37,7 +34,7 @@ def captionary(*arguments: object) -> Answer:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A few small photographs with captions, and the dictionary made of them."""
+    """A few pictogram scenes with captions, and the dictionary made of them."""
 
     captions: Path
     images: tuple[Path, ...]

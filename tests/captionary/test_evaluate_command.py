@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.captionary.running import SIDE, World, captionary
+from tests.captionary.running import World, captionary
+from tests.scenes import SIDE
 
 KEYS = {"miou", "pixel_accuracy", "iou", "images", "seconds_per_image", "settings"}
 

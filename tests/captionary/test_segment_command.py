@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.captionary.running import SIDE, World, captionary
+from tests.captionary.running import World, captionary
+from tests.scenes import SIDE
 
 ROOT = Path(__file__).parents[2]
-CLASSES = "bear, grass, person: man | woman, zeppelin"
+CLASSES = "teddy bear, grass, person: man | woman, zeppelin"
 
 
 @contextmanager

@@ -35,11 +35,11 @@ def test_list_stops_at_its_limit(world: World) -> None:
 
 
 def test_show_tells_the_captions_behind_a_noun(world: World) -> None:
-    answer = captionary("vocabulary", "show", "teddy bear", "--store", world.store)
+    answer = captionary("vocabulary", "show", "night sky", "--store", world.store)
 
     assert answer.code == 0
-    assert answer.out.startswith("teddy bear: 1 pictures, 1 regions\nprototype 0: 1 regions")
-    assert "teddy bears" in answer.out
+    assert answer.out.startswith("night sky: 1 pictures, 1 regions\nprototype 0: 1 regions")
+    assert "a hound, a bus and the teddy bear under the night sky" in answer.out
 
 
 def test_stats_as_json_have_the_documented_keys(world: World) -> None:
@@ -48,12 +48,12 @@ def test_stats_as_json_have_the_documented_keys(world: World) -> None:
     figures = json.loads(answer.out)
     assert {"images", "regions", "nouns", "prototypes", "fingerprint"} <= figures.keys()
     assert figures["images"] == 8
-    assert figures["nouns"] == figures["prototypes"] > 30
+    assert 10 < figures["nouns"] <= figures["prototypes"]
 
 
 def test_removing_a_picture_takes_its_nouns_along(store: Path, models: tuple[str, ...]) -> None:
     before = json.loads(captionary("vocabulary", "stats", "--json", "--store", store).out)
-    shown = captionary("vocabulary", "show", "teddy bear", "--store", store).out
+    shown = captionary("vocabulary", "show", "night sky", "--store", store).out
     image = shown.split()[shown.split().index("box") - 1]
 
     answer = captionary("vocabulary", "remove", "--image", image, "--store", store, *models)
@@ -63,15 +63,15 @@ def test_removing_a_picture_takes_its_nouns_along(store: Path, models: tuple[str
     after = json.loads(captionary("vocabulary", "stats", "--json", "--store", store).out)
     assert after["images"] == before["images"] - 1
     assert after["regions"] < before["regions"]
-    gone = captionary("vocabulary", "show", "teddy bear", "--store", store)
+    gone = captionary("vocabulary", "show", "night sky", "--store", store)
     assert (gone.code, gone.out) == (2, "")
-    assert "the dictionary has no noun 'teddy bear'" in gone.err
+    assert "the dictionary has no noun 'night sky'" in gone.err
 
 
 def test_removing_the_only_source_leaves_an_empty_dictionary(
     world: World, store: Path, models: tuple[str, ...], tmp_path: Path
 ) -> None:
-    answer = captionary("vocabulary", "remove", "--source", "coco", "--store", store, *models)
+    answer = captionary("vocabulary", "remove", "--source", "drawn", "--store", store, *models)
 
     assert answer.out.startswith("8 pictures removed, ")
     figures = json.loads(captionary("vocabulary", "stats", "--json", "--store", store).out)

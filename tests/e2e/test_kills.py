@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.indexer.planted import Dump, dump
+from tests.scenes import draw
 from vocabulary.edge import EdgeEngine
 from vocabulary.vocabulary import Vocabulary
 
@@ -102,15 +103,13 @@ def contents(store: Path) -> tuple[Dump, list[str]]:
         return dump(vocabulary), vocabulary.sample()
 
 
-def captioned(shared: Path, folder: Path, count: int) -> Path:
-    """A SOURCE of the first photographs."""
-    coco = shared / "data" / "coco"
-    lines = (coco / "captions.jsonl").read_text(encoding="utf-8").splitlines()[:count]
-    rows = [json.loads(line) for line in lines]
+def in_halves(scenes: Path, folder: Path) -> Path:
+    """A SOURCE of scenes, each of which stands in it twice."""
+    lines = (scenes / "captions.jsonl").read_text(encoding="utf-8").splitlines()
     said = [
-        json.dumps({"image": str((coco / "images" / row["image"]).resolve()), "captions": text})
-        for row in rows
-        for text in (row["captions"][:3], row["captions"][3:])
+        json.dumps({"image": str(scenes / row["image"]), "captions": text})
+        for row in map(json.loads, lines)
+        for text in (row["captions"][:2], row["captions"][2:])
     ]
     source = folder / "pairs.jsonl"
     # The second half of each picture's captions comes after all pictures.
@@ -129,30 +128,27 @@ def check_kills(command: Command, folder: Path, moments: list[Callable[[Path], b
     assert contents(folder / "killed") == contents(folder / "clean")
 
 
-def test_a_run_killed_twice_ends_as_one_clean_run(
-    tmp_path: Path, shared: Path, photo_mini: str
-) -> None:
+def test_a_run_killed_twice_ends_as_one_clean_run(tmp_path: Path, scenes: Path, mini: str) -> None:
     """Once between pictures, once between nouns; one region a picture, to be quick."""
-    command = Command(captioned(shared, tmp_path, 8), photo_mini, "whole")
-    check_kills(command, tmp_path, [after_opening(0.3, 0), at_noun(9)])
+    command = Command(in_halves(scenes, tmp_path), mini, "whole")
+    check_kills(command, tmp_path, [at_noun(0), at_noun(3)])
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_run_killed_at_random_ends_as_one_clean_run(
-    tmp_path: Path, shared: Path, photo_mini: str
-) -> None:
+def test_a_run_killed_at_random_ends_as_one_clean_run(tmp_path: Path, mini: str) -> None:
     chance = random.Random(11)
-    command = Command(captioned(shared, tmp_path, 24), photo_mini, "superpixels")
+    scenes = draw(tmp_path / "scenes", 96)
+    command = Command(in_halves(scenes, tmp_path), mini, "superpixels")
     # The store is opened before the models are loaded, which takes some seconds of it.
     moments = [after_opening(chance.uniform(2, 9), number) for number in range(7)]
-    moments += [at_noun(chance.randint(place, place + 20)) for place in (1, 30, 60)]
+    moments += [at_noun(chance.randint(place, place + 8)) for place in (1, 10, 20)]
     check_kills(command, tmp_path, moments)
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_is_answered_in_one_line(tmp_path: Path, shared: Path, photo_mini: str) -> None:
-    command = Command(captioned(shared, tmp_path, 20), photo_mini, "whole")
+def test_ctrl_c_is_answered_in_one_line(tmp_path: Path, scenes: Path, mini: str) -> None:
+    command = Command(scenes / "captions.jsonl", mini, "superpixels")
     complaints = command.stop(tmp_path / "store", at_noun(0), signal.SIGINT)
     assert complaints is not None
     assert complaints.count("\n") == 1

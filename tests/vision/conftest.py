@@ -1,25 +1,40 @@
-"""The small photographic CLIP, loaded once for all tests of this room."""
+"""The bundled CLIP, which has a ViT, and the small photographic one, which is convolutional."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from schemas.arrays import Rgb
+from vision.clip_files import LOCAL_DIR
 from vision.encoder import ClipEncoder
+from vision.models import BUNDLED
 from vision.pictures import LoadedPicture
 
 
+@pytest.fixture(scope="session", params=["mini", "photo_mini"])
+def model(request: pytest.FixtureRequest) -> str:
+    """Name of a model; every test of an encoder is made on both, where they are."""
+    return str(request.getfixturevalue(request.param))
+
+
 @pytest.fixture(scope="session")
-def encoder(photo_mini: str) -> ClipEncoder:
+def folder(model: str) -> Path:
+    """Where the model's files are."""
+    return BUNDLED.get(model, Path(model.removeprefix(LOCAL_DIR)))
+
+
+@pytest.fixture(scope="session")
+def encoder(model: str) -> ClipEncoder:
     """In float32, to be compared with references."""
-    return ClipEncoder(photo_mini, device="cpu", precision="float32", templates="7")
+    return ClipEncoder(model, device="cpu", precision="float32", templates="7")
 
 
 @pytest.fixture(scope="session")
-def fast_encoder(photo_mini: str) -> ClipEncoder:
+def fast_encoder(model: str) -> ClipEncoder:
     """In bfloat16, as most users run it."""
-    return ClipEncoder(photo_mini, device="cpu", precision="bfloat16", templates="plain")
+    return ClipEncoder(model, device="cpu", precision="bfloat16", templates="plain")
 
 
 @pytest.fixture(scope="session")

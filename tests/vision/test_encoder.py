@@ -11,6 +11,7 @@ import open_clip
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from schemas.errors import MissingExtra, WrongInput
 from vision.clip_files import find_clip
@@ -18,7 +19,7 @@ from vision.embedders import MaskedCrops
 from vision.encoder import ClipEncoder
 from vision.extraction import RegionExtractor
 from vision.hardware import choose_device, choose_precision
-from vision.models import CATALOGUE, all_model_names
+from vision.models import BUNDLED, CATALOGUE, all_model_names
 from vision.pictures import LoadedPicture, load_picture
 from vision.proposers import Superpixels, Whole
 from vision.texts import VectorCache, encode_trimmed, sentence_lengths, trimmable_tower
@@ -28,14 +29,25 @@ NAMES = ["dog", "fire hydrant", "a very long name of a thing that needs many mor
 
 
 @pytest.fixture(scope="module")
-def reference(photo_mini: str) -> tuple[open_clip.CLIP, Callable[[Image.Image], torch.Tensor]]:
-    model, _, preprocess = open_clip.create_model_and_transforms(photo_mini)
+def reference(folder: Path) -> tuple[open_clip.CLIP, Callable[[Image.Image], torch.Tensor]]:
+    model, _, preprocess = open_clip.create_model_and_transforms(f"local-dir:{folder}")
     return model.eval(), preprocess
 
 
-def test_describes_itself(encoder: ClipEncoder, fast_encoder: ClipEncoder) -> None:
-    assert encoder.dim == 512
-    assert encoder.input_size_hw == (224, 224)
+@pytest.fixture(scope="module")
+def tokenize(folder: Path) -> Callable[[list[str]], torch.Tensor]:
+    """open_clip's tokenizer, which looks for a model's own vocabulary where the process runs."""
+    merges = folder / "merges.txt.gz"
+    own = {"bpe_path": str(merges)} if merges.exists() else {}
+    tokenizer: Callable[[list[str]], torch.Tensor] = open_clip.get_tokenizer(
+        f"local-dir:{folder}", **own
+    )
+    return tokenizer
+
+
+def test_describes_itself(model: str, encoder: ClipEncoder, fast_encoder: ClipEncoder) -> None:
+    assert (encoder.dim, encoder.input_size_hw[0]) == ((192, 64) if model == "mini" else (512, 224))
+    assert encoder.input_size_hw[0] == encoder.input_size_hw[1]
     assert encoder.mean == encoder.std == (0.5, 0.5, 0.5)
     assert 1 < encoder.logit_scale <= 100.5
     assert encoder.fingerprint.startswith("clip-")
@@ -44,9 +56,8 @@ def test_describes_itself(encoder: ClipEncoder, fast_encoder: ClipEncoder) -> No
 
 
 def test_fingerprint_is_of_the_content_not_of_the_name(
-    encoder: ClipEncoder, photo_mini: str, tmp_path: Path
+    encoder: ClipEncoder, folder: Path, tmp_path: Path
 ) -> None:
-    folder = Path(photo_mini.removeprefix("local-dir:"))
     copy = tmp_path / "another name"
     copy.mkdir()
     for file in folder.iterdir():
@@ -66,23 +77,22 @@ def test_whole_region_equals_open_clip(
     make_picture: MakePicture,
 ) -> None:
     model, preprocess = reference
-    for size in ((300, 200), (64, 90), (224, 224)):
+    for size in ((300, 200), (64, 90), encoder.input_size_hw):
         picture = make_picture(*size)
         (ours,) = MaskedCrops(encoder).embed(picture, Whole().propose(picture))
         with torch.inference_mode():
             batch = preprocess(Image.fromarray(picture.pixels))[None]
             theirs = model.encode_image(batch, normalize=True)[0].numpy()
         # The input size needs no resizing; elsewhere Pillow and torch round some pixels apart.
-        assert float(ours @ theirs) > (1 - 1e-6 if size == (224, 224) else 0.999)
+        assert float(ours @ theirs) > (1 - 1e-6 if size == encoder.input_size_hw else 0.999)
 
 
 def test_text_ensemble_equals_a_plain_loop(
     encoder: ClipEncoder,
     reference: tuple[open_clip.CLIP, Callable[[Image.Image], torch.Tensor]],
-    photo_mini: str,
+    tokenize: Callable[[list[str]], torch.Tensor],
 ) -> None:
     model, _ = reference
-    tokenize = open_clip.get_tokenizer(photo_mini)
     ours = encoder.encode_texts(NAMES)
     for name, vector in zip(NAMES, ours, strict=True):
         sentences = [template(name) for template in open_clip.SIMPLE_IMAGENET_TEMPLATES]
@@ -93,10 +103,11 @@ def test_text_ensemble_equals_a_plain_loop(
 
 
 def test_text_cut_short_equals_the_full_context(
-    reference: tuple[open_clip.CLIP, Callable[[Image.Image], torch.Tensor]], photo_mini: str
+    reference: tuple[open_clip.CLIP, Callable[[Image.Image], torch.Tensor]],
+    tokenize: Callable[[list[str]], torch.Tensor],
 ) -> None:
     model, _ = reference
-    tokens = open_clip.get_tokenizer(photo_mini)(["a photo of a dog.", "word " * 60])
+    tokens = tokenize(["a photo of a dog.", "word " * 60])
     assert sentence_lengths(tokens).tolist() == [8, 32]
     tower = trimmable_tower(model)
     assert tower is not None
@@ -121,12 +132,14 @@ def test_towers_that_read_their_padding_are_not_cut() -> None:
         np.testing.assert_allclose(encode_trimmed(tower, tokens[:, :4]), text(tokens), atol=1e-6)
 
 
-@pytest.mark.parametrize("which", ["encoder", "fast_encoder"])
-def test_vector_is_the_same_in_any_company(which: str, request: pytest.FixtureRequest) -> None:
-    encoder: ClipEncoder = request.getfixturevalue(which)
-    crops = torch.rand(11, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_vector_is_the_same_in_any_company(
+    precision: str, encoder: ClipEncoder, fast_encoder: ClipEncoder
+) -> None:
+    encoder = {each.precision: each for each in (encoder, fast_encoder)}[precision]
+    crops = torch.rand(11, 3, *encoder.input_size_hw, generator=torch.Generator().manual_seed(1))
     together = encoder.encode_images(crops)
-    assert together.shape == (11, 512)
+    assert together.shape == (11, encoder.dim)
     assert together.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
     order = torch.randperm(11, generator=torch.Generator().manual_seed(2))
@@ -134,9 +147,9 @@ def test_vector_is_the_same_in_any_company(which: str, request: pytest.FixtureRe
     assert np.array_equal(encoder.encode_images(crops[10:]), together[10:])
 
 
-def test_text_vector_is_the_same_in_any_company(photo_mini: str) -> None:
+def test_text_vector_is_the_same_in_any_company(model: str) -> None:
     def fresh() -> ClipEncoder:
-        return ClipEncoder(photo_mini, device="cpu", templates="7")
+        return ClipEncoder(model, device="cpu", templates="7")
 
     together = fresh().encode_texts([*NAMES, "dog"])
     assert np.array_equal(together[0], together[4])
@@ -147,13 +160,15 @@ def test_text_vector_is_the_same_in_any_company(photo_mini: str) -> None:
 
 
 def test_nothing_in_nothing_out(encoder: ClipEncoder, make_picture: MakePicture) -> None:
-    assert encoder.encode_texts([]).shape == (0, 512)
-    assert encoder.encode_images(torch.empty(0, 3, 224, 224)).shape == (0, 512)
-    assert MaskedCrops(encoder).embed(make_picture(9, 9), []).shape == (0, 512)
+    nothing = (0, encoder.dim)
+    assert encoder.encode_texts([]).shape == nothing
+    assert encoder.encode_images(torch.empty(0, 3, *encoder.input_size_hw)).shape == nothing
+    assert MaskedCrops(encoder).embed(make_picture(9, 9), []).shape == nothing
 
 
 def test_wrong_input_size_is_a_fault(encoder: ClipEncoder) -> None:
-    with pytest.raises(ValueError, match=r"takes \(N, 3, 224, 224\), got \(2, 3, 9, 9\)"):
+    height, width = encoder.input_size_hw
+    with pytest.raises(ValueError, match=rf"takes \(N, 3, {height}, {width}\), got \(2, 3, 9, 9\)"):
         encoder.encode_images(torch.zeros(2, 3, 9, 9))
 
 
@@ -187,16 +202,17 @@ np.savez(out, regions=table.vectors, texts=encoder.encode_texts(["dog"]))
 
 
 def test_two_processes_agree_bit_for_bit(
-    fast_encoder: ClipEncoder, photo_mini: str, shared: Path, tmp_path: Path
+    fast_encoder: ClipEncoder, model: str, make_picture: MakePicture, tmp_path: Path
 ) -> None:
-    photograph = min((shared / "data" / "msrc" / "images").iterdir())
+    path = tmp_path / "picture.png"
+    Image.fromarray(make_picture(120, 160).pixels).save(path)
     threads = str(torch.get_num_threads())
-    arguments = [photo_mini, str(photograph), threads, str(tmp_path / "a.npz")]
+    arguments = [model, str(path), threads, str(tmp_path / "a.npz")]
     subprocess.run(
         [sys.executable, "-c", SCRIPT, *arguments], check=True, cwd=Path(__file__).parents[2]
     )
     extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
-    _, here = extractor.extract(load_picture(photograph))
+    _, here = extractor.extract(load_picture(path))
     there = np.load(tmp_path / "a.npz")
     assert np.array_equal(here.vectors, there["regions"])
     assert np.array_equal(fast_encoder.encode_texts(["dog"]), there["texts"])
@@ -217,8 +233,9 @@ def test_unknown_names_list_near_ones() -> None:
     assert "captionary models" in wrong("")
 
 
-def test_folders_that_are_no_models(tmp_path: Path, photo_mini: str) -> None:
-    source = Path(photo_mini.removeprefix("local-dir:"))
+def test_folders_that_are_no_models(tmp_path: Path, mini: str) -> None:
+    source = BUNDLED[mini]
+    shutil.copy(source / "merges.txt.gz", tmp_path)
     assert "does not exist" in wrong(f"local-dir:{tmp_path}/none")
     assert "no open_clip_config.json" in wrong(f"local-dir:{tmp_path}")
     config = tmp_path / "open_clip_config.json"
@@ -287,6 +304,34 @@ def test_unknown_templates() -> None:
         ClipEncoder("ViT-B-16/openai", templates="8")
 
 
+@pytest.mark.parametrize("named", ["8", ["80"], 80, ""])
+def test_unknown_templates_in_a_folder_are_told_with_their_file(
+    named: object, tmp_path: Path, mini: str
+) -> None:
+    copy = shutil.copytree(BUNDLED[mini], tmp_path / "copy")
+    config = copy / "open_clip_config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps({**facts, "captionary_templates": named}))
+    assert wrong(f"local-dir:{copy}") == (
+        f"{config} names unknown captionary_templates {named!r}; choose one of 80, 7, plain"
+    )
+
+
+def test_a_folder_says_how_its_model_is_to_be_asked(tmp_path: Path, mini: str) -> None:
+    copy = shutil.copytree(BUNDLED[mini], tmp_path / "copy")
+    config = copy / "open_clip_config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps({**facts, "captionary_templates": "7"}))
+    encoder = ClipEncoder(f"local-dir:{copy}", device="cpu")
+    plain, seven = (
+        ClipEncoder(mini, device="cpu", templates=templates).encode_texts(["dog"])
+        for templates in ("plain", "7")
+    )
+    for templates in (None, "80"):
+        assert np.array_equal(encoder.encode_texts(["dog"], templates=templates), seven)
+    assert not np.allclose(plain, seven)
+
+
 def test_cache_forgets_what_was_not_asked_for() -> None:
     cache = VectorCache(2)
     for name in ("a", "b"):
@@ -300,7 +345,16 @@ def test_cache_forgets_what_was_not_asked_for() -> None:
 def test_catalogue_agrees_with_open_clip() -> None:
     names = all_model_names()
     assert len(names) == len(set(names)) > 100
-    for model in CATALOGUE.values():
+    for model in (model for name, model in CATALOGUE.items() if name not in BUNDLED):
         assert model.name in names
         config = open_clip.get_model_config(model.name.partition("/")[0])
         assert config["embed_dim"] == model.dim
+
+
+def test_catalogue_agrees_with_what_is_bundled(mini: str) -> None:
+    encoder = ClipEncoder(mini, device="cpu", templates="plain")
+    weights = load_file(BUNDLED[mini] / "open_clip_model.safetensors").values()
+    assert {*BUNDLED} <= {*CATALOGUE}
+    assert CATALOGUE[mini].dim == encoder.dim
+    in_float32 = 4 * sum(each.numel() for each in weights) / 1e6
+    assert CATALOGUE[mini].size_mb == pytest.approx(in_float32, abs=1)

@@ -1,0 +1,109 @@
+"""`captionary train`: models from captioned pictures alone."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from captionary import options
+from captionary.build import Training, open_trainer
+
+if TYPE_CHECKING:
+    from learning.trainer import Progress
+
+app = typer.Typer(help="Train models on captioned pictures.", no_args_is_help=True)
+
+
+@app.callback()
+def _train() -> None:
+    """Train models on captioned pictures."""
+
+
+@app.command()
+def clip(
+    source: Annotated[
+        str | None,
+        typer.Argument(help="Captioned pictures, as for 'captionary index'."),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for the model; local-dir:FOLDER loads it.")],
+    world: Annotated[
+        str | None, typer.Option(help="Learn from drawn scenes instead: pictograms.")
+    ] = None,
+    images: Annotated[
+        str | None, typer.Option(help="Folder that relative picture names refer to.")
+    ] = None,
+    model: Annotated[
+        str, typer.Option(help="mini, an architecture of open_clip (ViT-B-32), or a JSON file.")
+    ] = "mini",
+    merges: Annotated[
+        int | None,
+        typer.Option(
+            help="Learn a vocabulary of so many byte pairs from the captions; 2000 where the "
+            "model has none, unless told.",
+            min=0,
+            max=48_894,  # open_clip's tokenizer reads no more
+        ),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Updates of the weights.", min=1)] = 10_000,
+    batch: Annotated[int, typer.Option(help="Pictures a step, over all GPUs.", min=2)] = 256,
+    learning_rate: Annotated[float, typer.Option(help="The highest.", min=0)] = 1e-3,
+    warm_up: Annotated[int, typer.Option(help="Steps in which the rate rises.", min=0)] = 500,
+    seed: Annotated[int, typer.Option(help="Another seed, another run.", min=0)] = 0,
+    held_out: Annotated[
+        int | None,
+        typer.Option(
+            help="Pictures to evaluate on, not learned from; a tenth, at most 500, unless told.",
+            min=0,
+        ),
+    ] = None,
+    evaluate_every: Annotated[
+        int, typer.Option(help="Steps from one evaluation to the next.", min=1)
+    ] = 1000,
+    save_every: Annotated[
+        int, typer.Option(help="Steps at most that a killed run has to do again.", min=1)
+    ] = 500,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Processes that read pictures; unless told, what a GPU needs.", min=0),
+    ] = None,
+    device: options.Device = "auto",
+) -> None:
+    """Train a CLIP: pictures and captions that belong together become alike.
+
+    Interrupted or killed, the same command goes on. On several GPUs:
+    torchrun --nproc-per-node 8 -m captionary train clip ...
+    """
+    from rich.console import Console
+
+    from captionary.progress import bars
+    from learning.settings import Settings
+
+    settings = Settings(
+        steps=steps,
+        batch_size=batch,
+        learning_rate=learning_rate,
+        warm_up=warm_up,
+        seed=seed,
+        evaluate_every=evaluate_every,
+        save_every=save_every,
+    )
+    training = Training(source, world, images, model, merges, held_out, workers, device)
+    with open_trainer(training, settings, out) as trainer:
+        first = trainer.processes.first
+        with bars(Console(stderr=True, quiet=not first)) as lines:
+            bar = lines.add("training", steps)
+
+            def report(now: "Progress") -> None:
+                bar.show(now.step, label=f"loss {now.loss:.3f}")
+                if now.figures:
+                    print(_line(now), flush=True)
+
+            trainer.train(report)
+    if first:
+        print(f"{steps} steps done; use the model with --encoder local-dir:{out}")
+
+
+def _line(now: "Progress") -> str:
+    figures = (f"{name} {value:.3f}" for name, value in now.figures.items())
+    return "  ".join([f"step {now.step}", f"loss {now.loss:.3f}", *figures])

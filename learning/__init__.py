@@ -1,0 +1,1 @@
+"""Training models on image-caption pairs alone: one trainer, and what it trains."""

@@ -1,0 +1,176 @@
+"""Architectures of CLIP: read, given a vocabulary, built, and written for use."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from safetensors.torch import save
+
+from learning.merges import (
+    MERGES_FILE,
+    Merge,
+    learn_merges,
+    merges_file,
+    vocabulary_size,
+)
+from schemas.errors import WrongInput
+from vision.clip_files import CONFIG_FILE, TEMPLATES_KEY, first_line
+
+CONFIGS = Path(__file__).with_name("configs")
+WEIGHTS_FILE = "open_clip_model.safetensors"
+MEAN = STD = (0.5, 0.5, 0.5)
+PREPROCESS = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "squash"}
+UNSUPPORTED = {"multimodal_cfg", "init_logit_bias", "hf_model_name", "hf_tokenizer_name"}
+MERGES = 2000
+"""Merges that are learned unless told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """What is built: layers and vocabulary.
+
+    name:   as it was given.
+    config: as open_clip's model configurations; its `text_cfg` has no `vocab_size` where a
+        vocabulary is still to be learned.
+    merges: the vocabulary; None: that of open_clip.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    merges: tuple[Merge, ...] | None = None
+
+    @property
+    def input_size_hw(self) -> tuple[int, int]:
+        """Height and width of the pictures that it takes."""
+        size = self.config["vision_cfg"].get("image_size", 224)
+        height, width = (size, size) if isinstance(size, int) else size
+        return int(height), int(width)
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that differ where architectures do."""
+        text = json.dumps([self.config, self.merges], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def read_architecture(name: str) -> Architecture:
+    """The architecture of a name: `mini`, a name of open_clip, or a JSON file.
+
+    Raises:
+        WrongInput: there is none, or it is none that can be trained here.
+    """
+    own = CONFIGS / f"{name}.json"
+    if name.endswith(".json") or own.is_file():
+        config = _read_json(Path(name) if name.endswith(".json") else own)
+    else:
+        config = open_clip.get_model_config(name.replace("/", "-")) or {}
+    if not config:
+        raise WrongInput(
+            f"unknown model {name!r}; give mini, an architecture of open_clip (ViT-B-32) or a "
+            "JSON file"
+        )
+    if UNSUPPORTED & {*config, *config["text_cfg"]}:
+        raise WrongInput(f"the model {name} is no plain CLIP and cannot be trained; choose another")
+    return Architecture(name, config)
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    """An architecture's file, or that of a whole model, without the vocabulary of its own."""
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config = config.get("model_cfg", config)
+        text = dict(config["text_cfg"])
+        if text.pop("tokenizer_kwargs", None):
+            text.pop("vocab_size", None)
+        return {**config, "vision_cfg": dict(config["vision_cfg"]), "text_cfg": text}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise WrongInput(
+            f"cannot read the architecture {path} ({first_line(error)}); give a JSON file like "
+            "those of open_clip"
+        ) from error
+
+
+def with_vocabulary(
+    architecture: Architecture, captions: Iterable[str], merges: int | None
+) -> Architecture:
+    """The architecture with a vocabulary: open_clip's, or one learned from captions.
+
+    Args:
+        architecture: as read.
+        captions:     read only where a vocabulary is to be learned.
+        merges:       how many to learn at most; None: MERGES where it has no vocabulary.
+    """
+    config, text = architecture.config, architecture.config["text_cfg"]
+    if merges is None and "vocab_size" in text:
+        return architecture
+    learned = tuple(learn_merges(captions, MERGES if merges is None else merges))
+    own = {"vocab_size": vocabulary_size(learned), "tokenizer_kwargs": {"bpe_path": MERGES_FILE}}
+    return replace(architecture, config={**config, "text_cfg": {**text, **own}}, merges=learned)
+
+
+def build_tokenizer(architecture: Architecture) -> SimpleTokenizer:
+    """The tokenizer: sentences to (N, context length) int64."""
+    length = architecture.config["text_cfg"].get("context_length", 77)
+    if architecture.merges is None:
+        return SimpleTokenizer(context_length=length)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / MERGES_FILE
+        path.write_bytes(merges_file(architecture.merges))
+        return SimpleTokenizer(bpe_path=str(path), context_length=length)
+
+
+def build_clip(architecture: Architecture, *, seed: int) -> torch.nn.Module:
+    """A model with random weights, on the CPU; equal seeds give equal weights.
+
+    Raises:
+        WrongInput: the configuration is not one of a CLIP.
+    """
+    config = dict(architecture.config)
+    kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
+    if "timm_model_name" in config["vision_cfg"]:
+        config["vision_cfg"] = {**config["vision_cfg"], "timm_model_pretrained": False}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        try:
+            model: torch.nn.Module = kind(**config)
+        except Exception as error:  # wrong values fail anywhere in the layers' constructors
+            raise WrongInput(
+                f"the model {architecture.name} cannot be built ({first_line(error)}); "
+                "check its JSON"
+            ) from error
+    return model
+
+
+def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) -> None:
+    """Write a model as `local-dir:` loads it, in float16; a kill leaves whole files only.
+
+    Args:
+        folder: it exists.
+        clip:   built of the architecture.
+    """
+    config = {
+        "model_cfg": architecture.config,
+        "preprocess_cfg": PREPROCESS,
+        TEMPLATES_KEY: "plain",  # its captions had none of the sentences made for photographs
+    }
+    weights = {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in clip.state_dict().items()
+    }
+    files = {
+        WEIGHTS_FILE: save(weights),
+        CONFIG_FILE: (json.dumps(config, indent=2) + "\n").encode(),
+    }
+    if architecture.merges is not None:
+        files[MERGES_FILE] = merges_file(architecture.merges)
+    for name, content in files.items():
+        new = folder / f"{name}.new"
+        new.write_bytes(content)
+        new.replace(folder / name)

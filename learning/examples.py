@@ -1,0 +1,94 @@
+"""What is learned from: pictures with captions, by number."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from schemas.arrays import Rgb
+from schemas.errors import UnreadablePicture, WrongInput
+from schemas.pairs import ImageCaption
+from vision.pictures import load_picture
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A picture and the sentences that describe it.
+
+    picture:  (H, W, 3) uint8, sRGB.
+    captions: at least one.
+    """
+
+    picture: Rgb
+    captions: tuple[str, ...]
+
+
+class Examples(Protocol):
+    """Examples by number; the same number is always the same example.
+
+    It is sent to other processes, so it must be possible to pickle it.
+    """
+
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
+
+    def __getitem__(self, index: int) -> Example:
+        """The example of a number from 0 to length - 1."""
+        ...
+
+
+class CaptionedPictures:
+    """Picture files with captions; pairs of one picture are one example.
+
+    Where a picture cannot be read, the next one that can stands in for it. The first such picture
+    of a process is told of in the log.
+
+    Args:
+        pairs: as a reader yields them.
+
+    Raises:
+        WrongInput: no pair has a caption.
+    """
+
+    def __init__(self, pairs: Sequence[ImageCaption]) -> None:
+        captions: dict[str, dict[str, None]] = {}
+        for pair in pairs:
+            said = (" ".join(caption.split()) for caption in pair.captions)
+            captions.setdefault(pair.image, {}).update((text, None) for text in said if text)
+        self._pictures = [(image, tuple(texts)) for image, texts in captions.items() if texts]
+        if not self._pictures:
+            raise WrongInput(f"none of {len(pairs)} pairs has a caption; there is nothing to learn")
+        self._told = False
+
+    def __len__(self) -> int:
+        return len(self._pictures)
+
+    @property
+    def captions(self) -> list[str]:
+        """All captions, in order."""
+        return [caption for _, captions in self._pictures for caption in captions]
+
+    def __getitem__(self, index: int) -> Example:
+        """Read a picture, or the next one that can be read.
+
+        Raises:
+            IndexError: there is no such number.
+            UnreadablePicture: none of the pictures can be read.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} pictures, and none is number {index}")
+        for number in range(index, index + len(self)):
+            image, captions = self._pictures[number % len(self)]
+            try:
+                return Example(load_picture(image).pixels, captions)
+            except UnreadablePicture as error:
+                self._tell(error)
+        raise UnreadablePicture(f"none of the {len(self)} pictures can be read; check the SOURCE")
+
+    def _tell(self, error: UnreadablePicture) -> None:
+        if not self._told:
+            self._told = True
+            LOG.warning("skipped: %s; others that cannot be read are skipped silently", error)

@@ -1,0 +1,1 @@
+"""The pictogram world: scenes of small pictures on grounds, with exact masks and captions."""

@@ -1,0 +1,244 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from tests.captionary.running import captionary, write_lines
+from tests.learning.drawn import TINY, Flags
+from vision.encoder import ClipEncoder
+
+ROOT = Path(__file__).parents[2]
+COUNT = 60
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Flags as files, with captions; one of them cannot be read."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("flags")
+    rows = []
+    for index in range(COUNT):
+        example = Flags(side=40)[index]
+        Image.fromarray(example.picture).save(folder / f"{index}.png")
+        rows.append({"image": f"{index}.png", "captions": list(example.captions)})
+    (folder / "7.png").write_bytes(b"no picture")
+    return write_lines(folder / "captions.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "tiny.json"
+    path.write_text(json.dumps(TINY))
+    return path
+
+
+@pytest.fixture(scope="module")
+def options(model: Path) -> tuple[str, ...]:
+    text = "--merges 30 --steps 40 --batch 8 --warm-up 5 --learning-rate 0.003 --workers 0"
+    saving = "--evaluate-every 20 --save-every 5 --device cpu"
+    return ("--model", str(model), *text.split(), *saving.split())
+
+
+@pytest.fixture(scope="module")
+def trained(
+    source: Path, options: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """What an undisturbed run has written."""
+    out = tmp_path_factory.mktemp("trained") / "flags"
+    answer = captionary("train", "clip", source, "--out", out, *options)
+    assert answer.code == 0, answer.err
+    said = answer.out.splitlines()
+    assert [line.split("  ")[0] for line in said[:2]] == ["step 20", "step 40"]
+    assert "image_to_text_1 " in said[0]
+    assert said[2] == f"40 steps done; use the model with --encoder local-dir:{out}"
+    return out
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "open_clip_model.safetensors").read_bytes()
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "log.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def test_the_loss_falls_and_the_folder_is_an_encoder(trained: Path) -> None:
+    encoder = ClipEncoder(f"local-dir:{trained}", device="cpu", templates="plain")
+
+    assert losses(trained)[-1] < losses(trained)[0] - 0.1
+    assert encoder.encode_texts(["red above blue"]).shape == (1, encoder.dim)
+
+
+def test_the_model_segments(trained: Path, source: Path, tmp_path: Path) -> None:
+    words = ("--classes", "red, green, blue", "--fusion", "text", "--device", "cpu")
+
+    answer = captionary(
+        "segment",
+        source.parent / "0.png",
+        *words,
+        "--encoder",
+        f"local-dir:{trained}",
+        "--out",
+        tmp_path,
+    )
+
+    assert answer.code == 0, answer.err
+
+
+def test_the_same_command_again_changes_nothing(
+    trained: Path, source: Path, options: tuple[str, ...]
+) -> None:
+    before = weights(trained), (trained / "log.csv").read_bytes()
+
+    answer = captionary("train", "clip", source, "--out", trained, *options)
+
+    assert answer.code == 0
+    assert (weights(trained), (trained / "log.csv").read_bytes()) == before
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_was_cut_short_ends_in_the_same_weights(
+    how: signal.Signals, trained: Path, source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    command = ["train", "clip", str(source), "--out", str(tmp_path / "cut"), *options]
+    with subprocess.Popen(
+        [sys.executable, "-m", "captionary", *command],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as run:
+        while not (tmp_path / "cut" / "checkpoint.pt").exists() and run.poll() is None:
+            time.sleep(0.01)
+        run.send_signal(how)
+        try:
+            _, said = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode == (-how if how == signal.SIGKILL else 130), said
+    if how != signal.SIGKILL:
+        assert said.endswith("interrupted; nothing is lost, run the same command again\n")
+    answer = captionary(*command)
+
+    assert answer.code == 0, answer.err
+    assert weights(tmp_path / "cut") == weights(trained)
+    assert losses(tmp_path / "cut") == losses(trained)
+
+
+def test_a_world_is_drawn_and_learned(model: Path, tmp_path: Path) -> None:
+    options = f"--model {model} --merges 50 --steps 4 --batch 4 --held-out 6 --workers 1"
+
+    answer = captionary(
+        "train",
+        "clip",
+        "--world",
+        "pictograms",
+        "--out",
+        tmp_path / "a",
+        *options.split(),
+        "--device",
+        "cpu",
+    )
+
+    assert answer.code == 0, answer.err
+    assert "accuracy" in answer.out
+
+
+def test_no_held_out_pictures_no_figures(
+    source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    answer = captionary(
+        "train", "clip", source, "--out", tmp_path, *options, "--held-out", 0, "--steps", 3
+    )
+
+    assert answer.code == 0
+    assert answer.out.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ((), "either a SOURCE or --world"),
+        (("SOURCE", "--world", "pictograms"), "either a SOURCE or --world"),
+        (("--world", "moon"), "unknown world 'moon'"),
+        (("missing.jsonl",), "missing.jsonl does not exist"),
+        (("FOLDER",), "FOLDER"),
+        (("SOURCE", "--held-out", "60"), "of which 60 are to be held out"),
+        (("SOURCE", "--batch", "55"), "a batch of 55 is more than the 54 pictures"),
+        (("SOURCE", "--model", "vit"), "unknown model 'vit'"),
+        (("SOURCE", "--device", "tpu"), "unknown device 'tpu'"),
+        (("SOURCE", "--steps", "0"), "greater than or equal to 1"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(
+    arguments: tuple[str, ...],
+    complaint: str,
+    source: Path,
+    options: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    named = {"SOURCE": str(source), "FOLDER": str(tmp_path)}
+    complaint = complaint.replace("FOLDER", named["FOLDER"])
+
+    answer = captionary(
+        "train",
+        "clip",
+        "--out",
+        tmp_path / "out",
+        *options,
+        *(named.get(argument, argument) for argument in arguments),
+    )
+
+    assert answer.code == 2
+    assert answer.err.startswith("captionary: ")
+    assert answer.err.count("\n") == 1
+    assert complaint in answer.err
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (("--batch", "4"), "batch_size 8, not 4"),
+        (("--merges", "20"), "with model tiny"),
+        (("--held-out", "10"), "with pictures 54 "),
+    ],
+)
+def test_another_run_in_the_same_folder_is_refused(
+    change: tuple[str, ...],
+    complaint: str,
+    trained: Path,
+    source: Path,
+    options: tuple[str, ...],
+) -> None:
+    before = {file.name: file.read_bytes() for file in trained.iterdir()}
+
+    answer = captionary("train", "clip", source, "--out", trained, *options, *change)
+
+    assert answer.code == 2
+    assert complaint in answer.err
+    assert {file.name: file.read_bytes() for file in trained.iterdir()} == before
+
+
+def test_files_and_other_models_are_not_written_over(
+    source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "open_clip_config.json").write_text("{}")
+
+    for name, complaint in (("file", "cannot write into"), ("model", "holds a model already")):
+        answer = captionary("train", "clip", source, "--out", tmp_path / name, *options)
+        assert answer.code == 2
+        assert complaint in answer.err
+    assert (tmp_path / "file").read_text() == "mine"

@@ -1,0 +1,9 @@
+"""One thread, as others may use the machine too, and as sums then have one order."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,97 @@
+"""Pictures that are quickly drawn and quickly learned, and the smallest model that can."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from learning.architectures import Architecture, build_clip, build_tokenizer, with_vocabulary
+from learning.batches import Batch, Batches
+from learning.clip import ClipInputs, ClipTask, Contrast
+from learning.examples import Example
+from learning.processes import Processes
+from learning.settings import Settings
+from learning.trainer import Trainer
+
+COLOURS = {
+    "red": (220, 30, 30),
+    "green": (30, 200, 30),
+    "blue": (30, 30, 220),
+    "white": (240, 240, 240),
+    "black": (10, 10, 10),
+    "yellow": (230, 220, 30),
+}
+SIDE = 16
+TINY: Mapping[str, Any] = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "image_size": SIDE,
+        "layers": 2,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 8,
+    },
+    "text_cfg": {"context_length": 12, "width": 32, "heads": 2, "layers": 2},
+}
+CPU = Processes(torch.device("cpu"))
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Flags of two colours, one above the other, and captions that name them."""
+
+    count: int = 400
+    side: int = SIDE
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Example:
+        random = np.random.default_rng(index)
+        upper, lower = (str(name) for name in random.choice(list(COLOURS), 2, replace=False))
+        picture = np.empty((self.side, self.side, 3), dtype=np.uint8)
+        picture[: self.side // 2], picture[self.side // 2 :] = COLOURS[upper], COLOURS[lower]
+        return Example(picture, (f"{upper} above {lower}", f"{lower} below {upper}"))
+
+
+def tiny_architecture(config: Mapping[str, Any] = TINY) -> Architecture:
+    captions = [caption for index in range(100) for caption in Flags()[index].captions]
+    return with_vocabulary(Architecture("tiny", config), captions, merges=40)
+
+
+def tiny_task(processes: Processes = CPU, **extra: Any) -> ClipTask:
+    architecture = tiny_architecture()
+    inputs = ClipInputs((SIDE, SIDE), build_tokenizer(architecture))
+    module = Contrast(build_clip(architecture, seed=0), processes).to(processes.device)
+    return ClipTask(module, inputs, architecture=architecture, **extra)
+
+
+def tiny_batches(
+    inputs: ClipInputs, settings: Settings, processes: Processes = CPU
+) -> Batches[Batch]:
+    return Batches(
+        Flags(),
+        inputs,
+        settings.batch_size,
+        seed=settings.seed,
+        rank=processes.rank,
+        ranks=processes.count,
+        pinned=processes.device.type == "cuda",
+    )
+
+
+def tiny_trainer(
+    folder: Path,
+    settings: Settings,
+    *,
+    task: Any = None,
+    processes: Processes = CPU,
+    facts: Mapping[str, str] | None = None,
+) -> Trainer:
+    task = task or tiny_task(processes)
+    batches = tiny_batches(task.inputs, settings, processes)
+    folder.mkdir(exist_ok=True)
+    return Trainer(task, batches, settings, folder=folder, facts=facts or {}, processes=processes)

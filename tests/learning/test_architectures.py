@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+
+from learning.architectures import (
+    build_clip,
+    build_tokenizer,
+    read_architecture,
+    with_vocabulary,
+    write_clip,
+)
+from schemas.errors import WrongInput
+from tests.learning.drawn import TINY, Flags, tiny_architecture
+from vision.encoder import ClipEncoder
+
+
+def written(config: object, folder: Path) -> str:
+    path = folder / "own.json"
+    path.write_text(json.dumps(config))
+    return str(path)
+
+
+def test_names_are_found_and_files_read(tmp_path: Path) -> None:
+    assert "vocab_size" not in read_architecture("mini").config["text_cfg"]
+    assert read_architecture("ViT-B/32").config == open_clip.get_model_config("ViT-B-32")
+    assert read_architecture(written(TINY, tmp_path)).input_size_hw == (16, 16)
+
+
+def test_a_whole_models_file_is_read_without_its_vocabulary(tmp_path: Path) -> None:
+    config = tiny_architecture().config
+
+    read = read_architecture(written({"model_cfg": config}, tmp_path))
+
+    assert read.config == TINY
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("[1]", "cannot read the architecture"),
+        ("{", "cannot read the architecture"),
+        ('{"embed_dim": 4}', "cannot read the architecture"),
+        ('{"vision_cfg": {}, "text_cfg": {"hf_model_name": "x"}}', "no plain CLIP"),
+        ('{"vision_cfg": {}, "text_cfg": {}, "init_logit_bias": -10}', "no plain CLIP"),
+    ],
+)
+def test_wrong_files_are_refused(content: str, complaint: str, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.json"
+    path.write_text(content)
+
+    with pytest.raises(WrongInput, match=complaint):
+        read_architecture(str(path))
+
+
+def test_wrong_names_and_values_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="unknown model 'mimi'"):
+        read_architecture("mimi")
+    with pytest.raises(WrongInput, match="cannot read the architecture"):
+        read_architecture(str(tmp_path / "none.json"))
+    wrong = read_architecture(written({**TINY, "vision_cfg": {"witdh": 3}}, tmp_path))
+    with pytest.raises(WrongInput, match="cannot be built"):
+        build_clip(wrong, seed=0)
+
+
+def test_a_vocabulary_is_learned_where_there_is_none_or_it_is_asked_for() -> None:
+    named = read_architecture("ViT-B-32")
+
+    assert with_vocabulary(named, ["x"], None) == named
+    assert build_tokenizer(named).vocab_size == 49408
+    learned = with_vocabulary(named, ["dog dog"], 5)
+    assert learned.merges == (("d", "o"), ("do", "g</w>"))
+    assert learned.config["text_cfg"]["vocab_size"] == 516
+    assert build_tokenizer(learned).vocab_size == 516
+    assert build_tokenizer(learned).context_length == 77
+    assert learned.digest != named.digest
+
+
+def test_equal_seeds_build_equal_models_and_leave_random_numbers_alone() -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(1)
+    torch.manual_seed(1)
+    one, same, other = (
+        build_clip(tiny_architecture(), seed=seed).state_dict() for seed in (3, 3, 4)
+    )
+
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(value, same[name]) for name, value in one.items())
+    assert not torch.equal(one["visual.proj"], other["visual.proj"])
+
+
+@pytest.mark.parametrize("custom_text", [False, True])
+def test_what_is_written_is_loaded(tmp_path: Path, custom_text: bool) -> None:
+    architecture = tiny_architecture({**TINY, "custom_text": custom_text})
+    clip = build_clip(architecture, seed=0)
+
+    write_clip(tmp_path, clip, architecture)
+
+    loaded = open_clip.create_model(f"local-dir:{tmp_path}")
+    assert type(loaded) is type(clip)
+    for name, value in clip.state_dict().items():
+        assert loaded.state_dict()[name].dtype == torch.float32
+        torch.testing.assert_close(loaded.state_dict()[name], value, atol=1e-3, rtol=1e-3)
+    encoder = ClipEncoder(f"local-dir:{tmp_path}", device="cpu", templates="plain")
+    assert encoder.input_size_hw == (16, 16)
+    assert encoder.encode_texts([Flags()[0].captions[0]]).shape == (1, 16)
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "merges.txt.gz",
+        "open_clip_config.json",
+        "open_clip_model.safetensors",
+    ]

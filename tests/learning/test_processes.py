@@ -1,0 +1,89 @@
+"""Two real processes that train one model, joined by gloo."""
+
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from learning.processes import Processes, joined
+from learning.settings import Settings
+from tests.learning.drawn import Flags, tiny_task, tiny_trainer
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = Settings(steps=12, batch_size=8, learning_rate=2e-3, warm_up=3, save_every=5)
+
+
+def train(folder: Path) -> None:
+    torch.set_num_threads(1)
+    with joined(torch.device("cpu")) as processes:
+        task = tiny_task(processes, held_out=Flags(10) if processes.first else None)
+        reported: list[int] = []
+        trainer = tiny_trainer(folder, SETTINGS, task=task, processes=processes)
+        trainer.train(lambda now: reported.append(now.step))
+        assert bool(reported) == processes.first
+
+
+def losses(folder: Path) -> list[float]:
+    with (folder / "log.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """What one process has trained, and what two have."""
+    one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
+    program = f"""
+from pathlib import Path
+from tests.learning.test_processes import train
+train(Path({str(two)!r}))
+"""
+    script = two / "program.py"
+    script.write_text(program)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, "--standalone", str(script)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    train(one)
+    return one, two
+
+
+def test_two_processes_learn_what_one_learns(folders: tuple[Path, Path]) -> None:
+    one, two = folders
+
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+    alone, shared = (
+        torch.load(folder / "checkpoint.pt", weights_only=True)["state"]["module"]
+        for folder in folders
+    )
+    for name, value in alone.items():
+        torch.testing.assert_close(shared[name], value, atol=1e-3, rtol=1e-2)
+
+
+def test_one_process_goes_on_where_two_have_stopped(folders: tuple[Path, Path]) -> None:
+    _, two = folders
+
+    figures = tiny_trainer(two, SETTINGS, task=tiny_task(held_out=Flags(10))).train()
+
+    assert "image_to_text_1" in figures
+
+
+def test_one_process_needs_no_others() -> None:
+    with joined(torch.device("cpu")) as processes:
+        assert processes == Processes(torch.device("cpu"))
+        module = torch.nn.Linear(2, 2)
+        assert processes.wrapped(module) is module
+        assert processes.mean(torch.tensor(3)) == 3
+        assert processes.any(here=True)
+        rows = torch.ones(2, 3)
+        assert processes.gathered(rows) is rows

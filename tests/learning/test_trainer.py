@@ -1,0 +1,228 @@
+import csv
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from learning.processes import Processes
+from learning.settings import Settings
+from learning.stopping import stop_requests
+from learning.trainer import Progress, mixed_precision
+from schemas.errors import CaptionaryError, WrongInput
+from tests.learning.drawn import Flags, tiny_batches, tiny_task, tiny_trainer
+from vision.hardware import has_bfloat16
+
+SETTINGS = Settings(
+    steps=30,
+    batch_size=8,
+    learning_rate=2e-3,
+    warm_up=5,
+    evaluate_every=20,
+    save_every=7,
+    seed=1,
+)
+
+
+class Killed(Exception):
+    """Ends a run without anything being saved."""
+
+
+def at_step(step: int, act: Callable[[], None]) -> Callable[[Progress], None]:
+    def report(now: Progress) -> None:
+        if now.step == step:
+            act()
+
+    return report
+
+
+def kill() -> None:
+    raise Killed
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def curve(folder: Path) -> list[Mapping[str, str]]:
+    """The log, but for how fast it went."""
+    with (folder / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    return [{key: row[key] for key in row if key != "examples_per_second"} for row in rows]
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "open_clip_model.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing has cut short."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("whole")
+    tiny_trainer(folder, SETTINGS, task=tiny_task(held_out=Flags(10))).train()
+    return folder
+
+
+def test_the_loss_falls_and_is_logged(whole: Path) -> None:
+    rows = curve(whole)
+
+    assert [row["step"] for row in rows] == ["10", "20", "30"]
+    assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) - 0.2
+    assert [bool(row["image_to_text_1"]) for row in rows] == [False, True, True]
+
+
+@pytest.mark.parametrize("step", [10, 20])
+def test_a_killed_run_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Path, step: int) -> None:
+    with pytest.raises(Killed):
+        tiny_trainer(tmp_path, SETTINGS, task=tiny_task(held_out=Flags(10))).train(
+            at_step(step, kill)
+        )
+    figures = tiny_trainer(tmp_path, SETTINGS, task=tiny_task(held_out=Flags(10))).train()
+
+    assert weights(tmp_path) == weights(whole)
+    assert curve(tmp_path) == curve(whole)
+    assert f"{figures['image_to_text_1']:.4f}" == curve(whole)[-1]["image_to_text_1"]
+
+
+def test_an_interrupted_run_loses_no_step(whole: Path, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, save_every=1000)
+    before = signal.getsignal(signal.SIGINT)
+    trainer = tiny_trainer(tmp_path, settings, task=tiny_task(held_out=Flags(10)))
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train(at_step(20, interrupt))
+    assert signal.getsignal(signal.SIGINT) == before
+    steps = []
+    trainer = tiny_trainer(tmp_path, settings, task=tiny_task(held_out=Flags(10)))
+    trainer.train(lambda now: steps.append(now.step))
+
+    assert steps == [30]
+    assert weights(tmp_path) == weights(whole)
+    assert curve(tmp_path) == curve(whole)
+
+
+def test_a_finished_run_is_left_alone(whole: Path) -> None:
+    before = curve(whole), weights(whole)
+    steps: list[int] = []
+    trainer = tiny_trainer(whole, SETTINGS, task=tiny_task(held_out=Flags(10)))
+
+    figures = trainer.train(lambda now: steps.append(now.step))
+
+    assert not steps
+    assert (curve(whole), weights(whole)) == before
+    assert set(figures) == set(tiny_task(held_out=Flags(10)).measures)
+
+
+def test_a_run_is_resumed_only_as_it_was_begun(whole: Path) -> None:
+    for changed, complaint in (
+        (replace(SETTINGS, steps=60), "steps 30, not 60"),
+        (replace(SETTINGS, batch_size=4), "batch_size 8, not 4"),
+        (replace(SETTINGS, seed=2), "seed 1, not 2"),
+    ):
+        with pytest.raises(WrongInput, match=complaint):
+            tiny_trainer(whole, changed).train()
+    with pytest.raises(WrongInput, match="pictures None, not many"):
+        tiny_trainer(whole, SETTINGS, facts={"pictures": "many"}).train()
+    tiny_trainer(whole, replace(SETTINGS, save_every=1, evaluate_every=3)).train()
+
+
+def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
+    task = tiny_task()
+    torch.nn.init.constant_(task.module.clip.logit_scale, torch.nan)
+
+    with pytest.raises(CaptionaryError, match="the loss is nan at step 10"):
+        tiny_trainer(tmp_path, SETTINGS, task=task).train()
+
+
+class Noisy(torch.nn.Module):
+    """A loss that draws random numbers, as dropout does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, pictures: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+        noise = torch.rand(len(pictures))
+        loss: torch.Tensor = (self.weight - noise).square().mean()
+        return loss
+
+
+class NoisyTask:
+    """A task that has nothing to do with CLIP."""
+
+    measures = ("weight",)
+
+    def __init__(self) -> None:
+        self.module = Noisy()
+        self.inputs = tiny_task().inputs
+
+    def after_step(self) -> None: ...
+
+    def evaluate(self) -> Mapping[str, float]:
+        assert not self.module.training
+        assert not torch.is_grad_enabled()
+        return {"weight": self.module.weight.item()}
+
+    def write(self, folder: Path) -> None:
+        (folder / "weight.txt").write_text(str(self.module.weight.item()))
+
+
+def test_what_a_step_draws_does_not_depend_on_the_steps_before(tmp_path: Path) -> None:
+    figures = tiny_trainer(tmp_path / "a", SETTINGS, task=NoisyTask()).train()
+    with pytest.raises(Killed):
+        tiny_trainer(tmp_path / "b", SETTINGS, task=NoisyTask()).train(at_step(20, kill))
+    resumed = tiny_trainer(tmp_path / "b", SETTINGS, task=NoisyTask()).train()
+
+    assert figures == resumed
+    assert (tmp_path / "b" / "weight.txt").read_text() == str(figures["weight"])
+
+
+def test_one_update_equals_torch(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, steps=1, warm_up=0, clip_norm=0.05, weight_decay=0.3)
+    task, plain = tiny_task(), tiny_task().module
+    (batch,) = tiny_batches(task.inputs, settings).stream(0, 1)
+    plain(*batch).backward()
+    torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.05)
+    decaying = [v for n, v in plain.named_parameters() if v.ndim > 1 and "embedding" not in n]
+    others = [v for n, v in plain.named_parameters() if v.ndim < 2 or "embedding" in n]
+    groups = [
+        {"params": decaying, "weight_decay": 0.3},
+        {"params": others, "weight_decay": 0},
+    ]
+    torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98), eps=1e-6).step()
+
+    tiny_trainer(tmp_path, settings, task=task).train()
+
+    for ours, theirs in zip(task.module.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_the_second_request_to_stop_is_obeyed_at_once() -> None:
+    with stop_requests() as stop:
+        assert not stop.asked
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.asked
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_short_numbers_are_those_that_the_processor_has() -> None:
+    cpu = torch.device("cpu")
+
+    assert mixed_precision(cpu) == (torch.bfloat16 if has_bfloat16(cpu) else None)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_learns_what_a_cpu_learns(whole: Path, tmp_path: Path) -> None:
+    gpu = Processes(torch.device("cuda", 0))
+    with pytest.raises(Killed):
+        tiny_trainer(
+            tmp_path, SETTINGS, task=tiny_task(gpu, held_out=Flags(10)), processes=gpu
+        ).train(at_step(20, kill))
+    tiny_trainer(tmp_path, SETTINGS, task=tiny_task(gpu, held_out=Flags(10)), processes=gpu).train()
+
+    losses = [[float(row["loss"]) for row in curve(folder)] for folder in (whole, tmp_path)]
+    assert losses[0] == pytest.approx(losses[1], abs=0.05)

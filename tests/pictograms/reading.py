@@ -1,0 +1,85 @@
+"""Reads the captions of the pictogram world back, by a grammar of its own."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pictograms.grounds import GROUNDS
+from pictograms.nouns import Word, read_nouns
+
+NUMBERS = {"a pair of": 2, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
+VAGUE = ("some", "several", "the", "a", "an")
+ADJECTIVES = ("small", "big", "lovely", "beautiful", "old", "nice", "cute", "pretty", "strange")
+RELATIONS = ("beside", "next to", "near", "above", "below", "to the left of", "to the right of")
+ENDINGS = ("on a sunny day", "this morning", "in the middle", "again", "for once", "as always")
+OPENINGS = (
+    *("a photo of", "a picture of", "a view of", "an image of", "a snapshot of"),
+    *("just", "there is", "there are", "here we see", "look at"),
+)
+
+
+def one_of(texts: Iterable[str]) -> str:
+    """A pattern for any of some texts, the longest first."""
+    return "|".join(sorted(map(re.escape, texts), key=len, reverse=True))
+
+
+def forms_of(words: list[Word]) -> dict[str, Word]:
+    return {form: word for word in words for form in (word.singular, word.plural) if form}
+
+
+THINGS = forms_of([word for noun in read_nouns() for word in noun.words])
+PLACES = forms_of([word for ground in GROUNDS for word in ground.words])
+
+THING = rf"(?:{one_of({*NUMBERS, *VAGUE})}) (?:(?:{one_of(ADJECTIVES)}) )?(?:{one_of(THINGS)})"
+PARTS = re.compile(
+    rf"({one_of({*NUMBERS, *VAGUE})}) (?:({one_of(ADJECTIVES)}) )?({one_of(THINGS)})"
+)
+CAPTION = re.compile(
+    rf"(?:(?:{one_of(OPENINGS)}) )?"
+    rf"(?P<first>{THING})"
+    rf"(?: (?P<relation>{one_of(RELATIONS)}) (?P<other>{THING}))?"
+    rf"(?P<others>(?:(?:, with |, | and ){THING})*)"
+    r"(?: can be seen)?"
+    rf"(?: (?:on|over|under|in front of|in) (?:the|a) (?P<place>{one_of(PLACES)}))?"
+    rf"(?: (?:{one_of(ENDINGS)}))?"
+    r"\.?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    """One thing that a caption names: `two small cats`. form: the noun as it stands there."""
+
+    number: str
+    adjective: str
+    form: str
+
+    @property
+    def word(self) -> Word:
+        return THINGS[self.form]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a caption says. relation: of the first thing to the second; empty if there is none."""
+
+    things: tuple[Mention, ...]
+    relation: str
+    place: Word | None
+
+
+def read_caption(caption: str) -> Reading:
+    """Read a whole caption; fails if it says anything that the grammar does not know."""
+    found = CAPTION.fullmatch(caption)
+    assert found is not None, caption
+    said = " ".join(filter(None, (found["first"], found["other"], found["others"])))
+    things = tuple(Mention(*parts) for parts in PARTS.findall(said))
+    place = PLACES[found["place"]] if found["place"] else None
+    return Reading(things, found["relation"] or "", place)
+
+
+def words_of(caption: str) -> set[str]:
+    """The nouns that a caption says, singular."""
+    reading = read_caption(caption)
+    places = {reading.place.singular} if reading.place else set()
+    return {thing.word.singular for thing in reading.things} | places

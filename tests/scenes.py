@@ -1,0 +1,24 @@
+"""Pictogram scenes in a folder: pictures with captions and true masks, drawn when needed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pictograms.folder import write_world
+from pictograms.nouns import read_nouns
+from pictograms.world import Split, World
+
+SIDE = 96
+"""Width and height of a scene."""
+
+NOUNS = ("dog", "apple", "umbrella", "bus", "man", "woman", "teddy bear")
+
+
+def draw(
+    folder: Path, scenes: int, *, nouns: Sequence[str] = NOUNS, split: Split = "train"
+) -> Path:
+    """Write so many scenes of a few nouns, with three captions each, and answer the folder."""
+    playing = tuple(noun for noun in read_nouns() if noun.name in nouns)
+    world = World(playing, SIDE, split=split, captions=3)
+    for _ in write_world(world, folder, scenes=scenes, nouns="all"):
+        pass
+    return folder
