@@ -15,21 +15,14 @@ PYTEST_ARGS ?=
 DATA := ../shared/data
 ENCODER ?= local-dir:../shared/models/photo-mini
 CAPTIONS ?= $(DATA)/coco/captions.jsonl
-CLASSES ?= $(DATA)/msrc/classes.txt
-PHOTOGRAPHS ?= $(foreach kind,5 7 9,$(firstword $(sort $(wildcard $(DATA)/msrc/images/$(kind)_*.jpg))))
-STORE := out/dictionary
-SEGMENTED := out/segmented
+STORE ?=
+DEMO := out/demo
 BENCH_PICTURES ?= 1000
 
-.PHONY: demo photographs test test-slow check bench clean
+.PHONY: demo test test-slow check bench clean
 
-demo: photographs $(READY)
-	$(VENV)/bin/captionary index $(CAPTIONS) --store $(STORE) --encoder $(ENCODER)
-	$(VENV)/bin/captionary segment $(PHOTOGRAPHS) --classes @$(CLASSES) --store $(STORE) --out $(SEGMENTED)
-	@echo "the segmented photographs:" && ls $(SEGMENTED)/*.overlay.jpg
-
-photographs:
-	@test -e $(CAPTIONS) || { echo "make demo: there are no captioned photographs at $(CAPTIONS); a demo that brings its own pictures comes with a later release; try your own: make demo CAPTIONS=photos.jsonl PHOTOGRAPHS=a.jpg CLASSES=classes.txt ENCODER=ViT-B-16/openai" >&2; exit 1; }
+demo: $(READY)
+	$(VENV)/bin/captionary demo --out $(DEMO)
 
 test: $(READY)
 	$(PYTHON) -m pytest $(PYTEST_ARGS)
@@ -47,12 +40,13 @@ check: $(READY)
 bench: $(READY)
 	$(PYTHON) -m benchmarks.noun_extraction $(DATA)/flickr8k/captions.jsonl
 	$(PYTHON) -m benchmarks.retrieval
+	$(PYTHON) -m benchmarks.scenes
 	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 0 --count $(BENCH_PICTURES)
 	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 100 --count 0
-	$(PYTHON) -m benchmarks.segmenting $(DATA)/msrc --encoder $(ENCODER) $(if $(wildcard $(STORE)),--store $(STORE))
+	$(PYTHON) -m benchmarks.segmenting $(DATA)/msrc --encoder $(ENCODER) $(if $(STORE),--store $(STORE))
 
 clean:
-	rm -rf $(VENV) $(STORE) $(SEGMENTED) build dist ./*.egg-info
+	rm -rf $(VENV) $(DEMO) build dist ./*.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

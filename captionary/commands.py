@@ -7,6 +7,7 @@ import typer
 
 from captionary import (
     about_command,
+    demo_command,
     evaluate_command,
     index_command,
     segment_command,
@@ -26,6 +27,7 @@ def _captionary() -> None:
     """A visual dictionary that grows from captions, and a segmenter that reads it."""
 
 
+app.command()(demo_command.demo)
 app.command()(index_command.index)
 app.command()(segment_command.segment)
 app.command()(evaluate_command.evaluate)

@@ -42,13 +42,11 @@ def draw_overlay(image: Rgb, class_map: LabelMap, classes: Sequence[str]) -> Rgb
     scale = min(max(longest, SHORTEST), LONGEST) / longest
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     colours = class_colours(tuple(classes))
-    labels = _resize_labels(class_map, size)
-    photograph = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     background = [index for index, name in enumerate(classes) if name.casefold() == BACKGROUND]
-    tinted = _tint(photograph, labels, colours, plain=background)
     text_size = min(max(round(math.sqrt(size[0] * size[1]) / 38) + 2, 14), 34)
-    picture = Image.fromarray(_draw_borders(tinted, labels, width=max(size) / 500))
-    _draw_names(picture, labels, classes, text_size=text_size)
+    picture = draw_classes(
+        image, class_map, classes, colours=colours, size=size, text_size=text_size, plain=background
+    )
     shares = np.bincount(class_map.ravel(), minlength=len(classes)) / class_map.size
     entries = [
         LegendEntry(classes[index], tuple(colours[index].tolist()), float(shares[index]))
@@ -56,6 +54,33 @@ def draw_overlay(image: Rgb, class_map: LabelMap, classes: Sequence[str]) -> Rgb
         if shares[index] > 0
     ]
     return _stack(picture, draw_legend(entries, width=max(size[0], 400), text_size=text_size))
+
+
+def draw_classes(
+    image: Rgb,
+    class_map: LabelMap,
+    classes: Sequence[str],
+    *,
+    colours: NDArray[np.uint8],
+    size: tuple[int, int],
+    text_size: int,
+    plain: Sequence[int] = (),
+) -> Image.Image:
+    """The picture under translucent colours, with borders and names but without a legend.
+
+    Args:
+        image:     (H, W, 3) uint8.
+        class_map: (H, W) int32, indices into `classes`.
+        colours:   (C, 3) uint8, of each class.
+        size:      width and height of the answer.
+        plain:     classes that are dimmed instead of coloured, and named only once.
+    """
+    labels = _resize_labels(class_map, size)
+    photograph = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    tinted = _tint(photograph, labels, colours, plain=plain)
+    picture = Image.fromarray(_draw_borders(tinted, labels, width=max(size) / 500))
+    _draw_names(picture, labels, classes, text_size=text_size, once=plain)
+    return picture
 
 
 def _resize_labels(class_map: LabelMap, size: tuple[int, int]) -> LabelMap:
@@ -98,9 +123,14 @@ def _draw_borders(picture: Rgb, labels: LabelMap, *, width: float) -> Rgb:
 
 
 def _draw_names(
-    picture: Image.Image, labels: LabelMap, classes: Sequence[str], *, text_size: int
+    picture: Image.Image,
+    labels: LabelMap,
+    classes: Sequence[str],
+    *,
+    text_size: int,
+    once: Sequence[int],
 ) -> None:
-    """Write each class's name in its widest parts, where it fits."""
+    """Write each class's name in its parts where it fits; those of `once` in the largest only."""
     font = text_font((classes[label] for label in np.unique(labels)), size=text_size)
     draw = ImageDraw.Draw(picture)
     step = 4
@@ -108,7 +138,8 @@ def _draw_names(
     for label in np.unique(coarse):
         name = classes[label]
         half_w, half_h = (font.getlength(name) / 2 + 4) / step, text_size * 0.75 / step
-        for row, column in _places(coarse == label, half_h=half_h, half_w=half_w):
+        places = _places(coarse == label, half_h=half_h, half_w=half_w)
+        for row, column in places[:1] if label in once else places:
             draw.text(
                 ((column + 0.5) * step, (row + 0.5) * step),
                 name,
@@ -123,13 +154,15 @@ def _draw_names(
 def _places(mask: Mask, *, half_h: float, half_w: float) -> list[tuple[int, int]]:
     """Row and column, per connected part, where a box of that half height and width has room.
 
-    Of the places with enough of it the one nearest to the part's centre is taken. The
-    part is squeezed along the text, so that the box becomes a square.
+    The largest part comes first. Of the places with enough of it the one nearest to the part's
+    centre is taken. The part is squeezed along the text, so that the box becomes a square.
     """
     parts, _ = ndimage.label(mask)
+    boxes = ndimage.find_objects(parts)
     places = []
-    for number, box in enumerate(ndimage.find_objects(parts), start=1):
-        part = parts[box] == number
+    for index in np.argsort(-np.bincount(parts.ravel())[1:], kind="stable"):
+        box = boxes[index]
+        part = parts[box] == index + 1
         if part.sum() < 6 * half_h * half_w:
             continue
         room = ndimage.distance_transform_edt(np.pad(part, 1), sampling=(1 / half_h, 1 / half_w))[

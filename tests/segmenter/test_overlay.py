@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from segmenter.legend import LegendEntry, draw_legend, fit, text_font
-from segmenter.overlay import draw_overlay
+from segmenter.overlay import draw_classes, draw_overlay
 from segmenter.palette import DISTINCT, GREY, class_colours
 
 CLASSES = (
@@ -44,6 +44,29 @@ def test_the_picture_wears_the_colours_of_its_classes() -> None:
     assert np.abs(left - colours[0]).sum() < np.abs(left - colours[1]).sum()
     assert np.abs(right - colours[1]).sum() < np.abs(right - colours[0]).sum()
     assert (drawn[50, 398:402] > 200).all(axis=1).any()
+
+
+def test_a_plain_class_is_named_once_in_its_largest_part() -> None:
+    image = np.full((100, 300, 3), 128, np.uint8)
+    class_map = np.zeros((100, 300), np.int32)
+    class_map[:, 100:120] = 1
+    colours = class_colours(CLASSES[:2])
+
+    def names(plain: list[int]) -> tuple[bool, bool]:
+        """Whether the left part of the first class bears its name, and the right part."""
+        drawn = np.asarray(
+            draw_classes(
+                *(image, class_map, CLASSES[:2]),
+                colours=colours,
+                size=(300, 100),
+                text_size=18,
+                plain=plain,
+            )
+        )
+        return bool(np.ptp(drawn[:, :95]) > 60), bool(np.ptp(drawn[:, 125:]) > 60)
+
+    assert names([0]) == (False, True)
+    assert names([1]) == (True, True)
 
 
 def test_drawing_changes_nothing_and_repeats() -> None:
