@@ -138,7 +138,7 @@ def test_a_run_killed_twice_ends_as_one_clean_run(tmp_path: Path, scenes: Path, 
 @pytest.mark.timeout(900)
 def test_a_run_killed_at_random_ends_as_one_clean_run(tmp_path: Path, mini: str) -> None:
     chance = random.Random(11)
-    scenes = draw(tmp_path / "scenes", 96)
+    scenes = draw(tmp_path / "scenes", 80)
     command = Command(in_halves(scenes, tmp_path), mini, "superpixels")
     # The store is opened before the models are loaded, which takes some seconds of it.
     moments = [after_opening(chance.uniform(2, 9), number) for number in range(7)]
