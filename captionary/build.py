@@ -14,14 +14,8 @@ from typing import TYPE_CHECKING
 from schemas.errors import FingerprintMismatch, WrongInput
 
 if TYPE_CHECKING:
-    from captionary.training_data import TrainingData
     from indexer.pipeline import Indexer
     from indexer.refresh import Refresher
-    from learning.architectures import Architecture
-    from learning.clip import ClipTask
-    from learning.processes import Processes
-    from learning.settings import Settings
-    from learning.trainer import Trainer
     from segmenter.segmenter import Segmenter
     from vision.encoder import ClipEncoder
     from vision.extraction import RegionExtractor
@@ -199,100 +193,3 @@ def open_segmenter(models: Models, store: str, fusion: str = "both") -> "Iterato
         if extractor.fingerprint != vocabulary.fingerprint:
             raise FingerprintMismatch(store=vocabulary.fingerprint, running=extractor.fingerprint)
         yield Segmenter(extractor, encoder, retriever)
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """What to train on what, as named on the command line; None where nothing was named."""
-
-    source: str | None
-    world: str | None
-    images: str | None
-    model: str
-    merges: int | None
-    held_out: int | None
-    workers: int | None
-    device: str
-
-    def read(self, *, size: int, seed: int) -> "TrainingData":
-        """The examples, those that are drawn with `size` pixels a side."""
-        from captionary.training_data import source_data, world_data
-
-        if (self.source is None) == (self.world is None):
-            raise WrongInput("name what to learn from: either a SOURCE or --world pictograms")
-        if self.source is not None:
-            return source_data(self.source, images=self.images, held_out=self.held_out)
-        return world_data(self.world or "", size=size, seed=seed, held_out=self.held_out)
-
-    def workers_of(self, processes: "Processes") -> int:
-        """Unless told, one for a CPU, which has the model to run; for a GPU, what keeps it busy."""
-        if self.workers is not None:
-            return self.workers
-        cores = (os.cpu_count() or 1) // processes.count
-        return max(1, min(16, cores)) if processes.device.type == "cuda" else 1
-
-
-@contextmanager
-def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Iterator[Trainer]":
-    """The trainer of a CLIP, which goes on where a run in the same folder was cut short.
-
-    Raises:
-        WrongInput: what is named cannot be used, or the folder cannot be written to.
-    """
-    from learning.architectures import read_architecture, with_vocabulary
-    from learning.batches import Batches
-    from learning.checkpoints import make_run_folder
-    from learning.processes import joined
-    from learning.trainer import Trainer
-    from vision.hardware import choose_device
-
-    with joined(choose_device(training.device)) as processes:
-        layers = read_architecture(training.model)
-        data = training.read(size=max(layers.input_size_hw), seed=settings.seed)
-        make_run_folder(folder)
-        architecture = with_vocabulary(layers, data.captions, training.merges)
-        workers = training.workers_of(processes)
-        task = _clip_task(architecture, data, processes, seed=settings.seed, workers=workers)
-        batches = Batches(
-            data.examples,
-            task.inputs,
-            settings.batch_size,
-            seed=settings.seed,
-            rank=processes.rank,
-            ranks=processes.count,
-            workers=workers,
-            pinned=processes.device.type == "cuda",
-        )
-        # The vocabulary depends on the pictures: where both differ, these are to be named.
-        model = f"{Path(training.model).stem} {architecture.digest}"
-        facts = {"pictures": data.name, "model": model}
-        yield Trainer(task, batches, settings, folder=folder, facts=facts, processes=processes)
-
-
-def _clip_task(
-    architecture: "Architecture",
-    data: "TrainingData",
-    processes: "Processes",
-    *,
-    seed: int,
-    workers: int,
-) -> "ClipTask":
-    from learning.architectures import build_clip, build_tokenizer
-    from learning.clip import ClipInputs, ClipTask, Contrast
-    from vision.texts import trimmable_tower
-
-    clip = build_clip(architecture, seed=seed).to(processes.device)
-    inputs = ClipInputs(
-        architecture.input_size_hw,
-        build_tokenizer(architecture),
-        least=data.least,
-        trimmable=trimmable_tower(clip) is not None,
-    )
-    return ClipTask(
-        Contrast(clip, processes).to(processes.device),
-        inputs,
-        architecture=architecture,
-        held_out=data.held_out if processes.first else None,
-        labelled=data.labelled if processes.first else None,
-        workers=workers,
-    )

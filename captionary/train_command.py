@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from captionary import options
-from captionary.build import Training, open_trainer
+from captionary.build_training import Training, open_trainer
 
 if TYPE_CHECKING:
     from learning.trainer import Progress
@@ -34,8 +34,18 @@ def clip(
         str | None, typer.Option(help="Folder that relative picture names refer to.")
     ] = None,
     model: Annotated[
-        str, typer.Option(help="mini, an architecture of open_clip (ViT-B-32), or a JSON file.")
-    ] = "mini",
+        str | None,
+        typer.Option(
+            help="mini, an architecture of open_clip (ViT-B-32), or a JSON file; mini unless told."
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="Go on from those of mini, local-dir:FOLDER or MODEL/TAG, with its layers "
+            "and vocabulary."
+        ),
+    ] = None,
     merges: Annotated[
         int | None,
         typer.Option(
@@ -45,6 +55,14 @@ def clip(
             max=48_894,  # open_clip's tokenizer reads no more
         ),
     ] = None,
+    masked: Annotated[
+        float,
+        typer.Option(
+            help="Share of the pictures shown as regions are: masked crops, here at random.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.0,
     steps: Annotated[int, typer.Option(help="Updates of the weights.", min=1)] = 10_000,
     batch: Annotated[int, typer.Option(help="Pictures a step, over all GPUs.", min=2)] = 256,
     learning_rate: Annotated[float, typer.Option(help="The highest.", min=0)] = 1e-3,
@@ -88,7 +106,9 @@ def clip(
         evaluate_every=evaluate_every,
         save_every=save_every,
     )
-    training = Training(source, world, images, model, merges, held_out, workers, device)
+    training = Training(
+        source, world, images, model, weights, merges, masked, held_out, workers, device
+    )
     with open_trainer(training, settings, out) as trainer:
         first = trainer.processes.first
         with bars(Console(stderr=True, quiet=not first)) as lines:

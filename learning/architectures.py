@@ -18,15 +18,15 @@ from learning.merges import (
     Merge,
     learn_merges,
     merges_file,
+    read_merges,
     vocabulary_size,
 )
 from schemas.errors import WrongInput
-from vision.clip_files import CONFIG_FILE, TEMPLATES_KEY, first_line
+from vision.clip_files import CONFIG_FILE, TEMPLATES_KEY, ClipFiles, first_line
 
 CONFIGS = Path(__file__).with_name("configs")
 WEIGHTS_FILE = "open_clip_model.safetensors"
 MEAN = STD = (0.5, 0.5, 0.5)
-PREPROCESS = {"mean": MEAN, "std": STD, "interpolation": "bicubic", "resize_mode": "squash"}
 UNSUPPORTED = {"multimodal_cfg", "init_logit_bias", "hf_model_name", "hf_tokenizer_name"}
 MERGES = 2000
 """Merges that are learned unless told."""
@@ -40,11 +40,14 @@ class Architecture:
     config: as open_clip's model configurations; its `text_cfg` has no `vocab_size` where a
         vocabulary is still to be learned.
     merges: the vocabulary; None: that of open_clip.
+    mean, std: of each colour, in [0, 1]: how pictures are normalised for it.
     """
 
     name: str
     config: Mapping[str, Any]
     merges: tuple[Merge, ...] | None = None
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
@@ -76,9 +79,33 @@ def read_architecture(name: str) -> Architecture:
             f"unknown model {name!r}; give mini, an architecture of open_clip (ViT-B-32) or a "
             "JSON file"
         )
+    _check(name, config)
+    return Architecture(name, config)
+
+
+def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Architecture:
+    """The architecture of a model that is there already, to go on from.
+
+    Args:
+        name: as it was given.
+        files, clip: as found and loaded (vision.clip_files).
+
+    Raises:
+        WrongInput: it is none that can be trained here.
+    """
+    config, text = dict(files.config), dict(files.config["text_cfg"])
+    _check(name, config)
+    config["quick_gelu"] = files.quick_gelu or bool(config.get("quick_gelu"))
+    merges = None if files.merges is None else tuple(read_merges(files.merges))
+    if merges is not None:
+        config["text_cfg"] = {**text, "tokenizer_kwargs": {"bpe_path": MERGES_FILE}}
+    own = open_clip.get_model_preprocess_cfg(clip)
+    return Architecture(name, config, merges, tuple(own["mean"]), tuple(own["std"]))
+
+
+def _check(name: str, config: Mapping[str, Any]) -> None:
     if UNSUPPORTED & {*config, *config["text_cfg"]}:
         raise WrongInput(f"the model {name} is no plain CLIP and cannot be trained; choose another")
-    return Architecture(name, config)
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -157,7 +184,12 @@ def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) 
     """
     config = {
         "model_cfg": architecture.config,
-        "preprocess_cfg": PREPROCESS,
+        "preprocess_cfg": {
+            "mean": architecture.mean,
+            "std": architecture.std,
+            "interpolation": "bicubic",
+            "resize_mode": "squash",
+        },
         TEMPLATES_KEY: "plain",  # its captions had none of the sentences made for photographs
     }
     weights = {

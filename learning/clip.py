@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
 
 from learning.architectures import MEAN, STD, Architecture, write_clip
 from learning.batches import Batch, Prepared, loader
@@ -18,12 +19,16 @@ from learning.losses import contrastive_loss
 from learning.measures import accuracy, recall
 from learning.processes import Processes
 from schemas.arrays import Rgb
-from vision.embedders import squash_bytes
+from schemas.regions import Region
+from vision.embedders import masked_crop, squash_bytes
 from vision.texts import choose_templates, encode_trimmed, sentence_lengths, trimmable_tower
 
 LARGEST_SCALE = math.log(100)
 EVALUATED_AT_ONCE = 256
 READ_AT_ONCE = 32
+NOISE_HW = (4, 4)
+LEAST_SIDE, LEAST_COVERED = 0.5, 0.4
+"""Of random regions: shortest side of their box, and smallest share of it that they cover."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +37,16 @@ class ClipInputs:
 
     least:     the smallest share of a picture's area that is cut out, anywhere and at the
         picture's own aspect, to be learned from; 1: the whole picture always.
+    masked:    share of the examples that are shown as the indexer shows regions: as masked crops,
+        here of regions drawn at random. fill: what is painted outside of these, RGB in [0, 1].
     trimmable: whether the text tower does not read behind a caption's end.
     """
 
     size_hw: tuple[int, int]
     tokenizer: SimpleTokenizer
     least: float = 1.0
+    masked: float = 0.0
+    fill: tuple[float, ...] = MEAN
     trimmable: bool = True
 
     def one(self, example: Example, random: np.random.Generator) -> Batch:
@@ -45,6 +54,9 @@ class ClipInputs:
         captions = example.captions
         tokens = self.tokenizer([captions[int(random.integers(len(captions)))]])[0]
         pixels = cut_out(example.picture, random, least=self.least)
+        if random.random() < self.masked:
+            region = random_region((pixels.shape[0], pixels.shape[1]), random)
+            pixels = masked_crop(pixels, region, fill=self.fill)
         return squash_bytes(pixels, size_hw=self.size_hw), tokens
 
     def together(self, prepared: Sequence[Batch]) -> Batch:
@@ -63,6 +75,24 @@ def cut_out(picture: Rgb, random: np.random.Generator, *, least: float) -> Rgb:
     top = int(random.integers(picture.shape[0] - height + 1))
     left = int(random.integers(picture.shape[1] - width + 1))
     return picture[top : top + height, left : left + width]
+
+
+def random_region(size_hw: tuple[int, int], random: np.random.Generator) -> Region:
+    """A region as ragged as those that superpixels make, (H, W), never empty.
+
+    Smooth noise above a threshold, inside of a box whose sides are LEAST_SIDE of the picture's or
+    more.
+    """
+    sides = [max(1, round(side * random.uniform(LEAST_SIDE, 1))) for side in size_hw]
+    top, left = (
+        int(random.integers(side - own + 1)) for side, own in zip(size_hw, sides, strict=True)
+    )
+    grid = Image.fromarray(random.standard_normal(NOISE_HW).astype(np.float32))
+    noise = np.asarray(grid.resize((sides[1], sides[0]), Image.Resampling.BICUBIC))
+    least = np.quantile(noise, 1 - random.uniform(LEAST_COVERED, 1))
+    mask = np.zeros(size_hw, dtype=np.bool_)
+    mask[top : top + sides[0], left : left + sides[1]] = noise >= least
+    return Region(mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +115,20 @@ class Contrast(torch.nn.Module):
     _mean: torch.Tensor
     _std: torch.Tensor
 
-    def __init__(self, clip: torch.nn.Module, processes: Processes) -> None:
+    def __init__(
+        self,
+        clip: torch.nn.Module,
+        processes: Processes,
+        *,
+        mean: tuple[float, ...] = MEAN,
+        std: tuple[float, ...] = STD,
+    ) -> None:
         super().__init__()
         self.clip = clip
         self._processes = processes
         self._tower = [trimmable_tower(clip)]  # in a list, so that it is no second child
-        self.register_buffer("_mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("_std", torch.tensor(STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, pictures: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The loss, a scalar, of (N, 3, h, w) uint8 pictures and their (N, l) int64 captions."""
@@ -197,7 +234,7 @@ class ClipTask:
 
 def _all_of(examples: Examples, inputs: ClipInputs, workers: int) -> Batch:
     """All examples, whole, with a caption each, as one batch; always the same."""
-    data = Prepared(examples, replace(inputs, least=1.0, trimmable=False), seed=0)
+    data = Prepared(examples, replace(inputs, least=1.0, masked=0.0, trimmable=False), seed=0)
     draws = [(number, 0) for number in range(len(examples))]
     parts = [draws[start : start + READ_AT_ONCE] for start in range(0, len(draws), READ_AT_ONCE)]
     batches = list(loader(data, parts, data.inputs.together, workers=workers))

@@ -69,7 +69,7 @@ class MaskedCrops:
             yield torch.stack(crops)
 
 
-def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, float, float]) -> Rgb:
+def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, ...]) -> Rgb:
     """Cut out a region's box, (h, w, 3) uint8, with `fill` (RGB in [0, 1]) outside of its mask."""
     left, top, right, bottom = region.box_xyxy
     inside = region.mask[top:bottom, left:right, None]

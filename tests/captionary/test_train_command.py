@@ -155,6 +155,19 @@ def test_a_world_is_drawn_and_learned(model: Path, tmp_path: Path) -> None:
     assert "accuracy" in answer.out
 
 
+def test_a_run_goes_on_from_the_weights_of_another(
+    trained: Path, source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    rest = options[options.index("--steps") :]
+    start = ("--weights", f"local-dir:{trained}", "--masked", "0.5")
+
+    answer = captionary("train", "clip", source, "--out", tmp_path / "on", *start, *rest)
+
+    assert answer.code == 0, answer.err
+    assert losses(tmp_path / "on")[0] < losses(trained)[0] - 0.1
+    assert weights(tmp_path / "on") != weights(trained)
+
+
 def test_no_held_out_pictures_no_figures(
     source: Path, options: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -177,6 +190,7 @@ def test_no_held_out_pictures_no_figures(
         (("SOURCE", "--held-out", "60"), "of which 60 are to be held out"),
         (("SOURCE", "--batch", "55"), "a batch of 55 is more than the 54 pictures"),
         (("SOURCE", "--model", "vit"), "unknown model 'vit'"),
+        (("SOURCE", "--weights", "mini"), "leave out --model and --merges"),
         (("SOURCE", "--device", "tpu"), "unknown device 'tpu'"),
         (("SOURCE", "--steps", "0"), "greater than or equal to 1"),
     ],

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import open_clip
@@ -6,6 +7,7 @@ import pytest
 import torch
 
 from learning.architectures import (
+    architecture_of,
     build_clip,
     build_tokenizer,
     read_architecture,
@@ -14,6 +16,7 @@ from learning.architectures import (
 )
 from schemas.errors import WrongInput
 from tests.learning.drawn import TINY, Flags, tiny_architecture
+from vision.clip_files import find_clip, load_clip
 from vision.encoder import ClipEncoder
 
 
@@ -111,3 +114,32 @@ def test_what_is_written_is_loaded(tmp_path: Path, custom_text: bool) -> None:
         "open_clip_config.json",
         "open_clip_model.safetensors",
     ]
+
+
+def test_a_model_is_written_again_as_it_was(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder in (before, after):
+        folder.mkdir()
+    own = replace(tiny_architecture(), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    write_clip(before, build_clip(own, seed=0), own)
+    files = find_clip(f"local-dir:{before}")
+    clip = load_clip(files)
+
+    read = architecture_of("before", files, clip)
+    write_clip(after, clip, read)
+
+    assert (read.merges, read.mean, read.std) == (own.merges, own.mean, own.std)
+    encoders = [ClipEncoder(f"local-dir:{folder}", device="cpu") for folder in (before, after)]
+    texts = [encoder.encode_texts(["red above blue"]) for encoder in encoders]
+    assert (texts[0] == texts[1]).all()
+    assert encoders[1].mean == own.mean
+
+
+def test_a_model_that_is_no_plain_clip_is_not_gone_on_from(tmp_path: Path) -> None:
+    own = tiny_architecture()
+    write_clip(tmp_path, build_clip(own, seed=0), own)
+    files = find_clip(f"local-dir:{tmp_path}")
+    other = replace(files, config={**files.config, "multimodal_cfg": {}})
+
+    with pytest.raises(WrongInput, match="no plain CLIP"):
+        architecture_of("other", other, load_clip(files))

@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning.architectures import build_clip, build_tokenizer
-from learning.clip import LARGEST_SCALE, ClipInputs, Contrast, LabelledPictures, cut_out
+from learning.clip import (
+    LARGEST_SCALE,
+    ClipInputs,
+    Contrast,
+    LabelledPictures,
+    cut_out,
+    random_region,
+)
 from learning.settings import Settings
 from tests.learning.drawn import (
     COLOURS,
@@ -58,6 +65,27 @@ def test_a_cut_is_a_part_of_the_picture(height: int, width: int, least: float, s
     assert (rows + 0.5) * (columns + 0.5) >= least * (height - 0.5) * (width - 0.5) or (
         rows == 1 or columns == 1
     )
+
+
+@given(st.integers(1, 50), st.integers(1, 50), st.integers(0, 99))
+def test_a_random_region_is_never_empty_and_no_speck(height: int, width: int, seed: int) -> None:
+    region = random_region((height, width), np.random.default_rng(seed))
+
+    assert region.mask.shape == (height, width)
+    assert region.area >= 0.5 * 0.5 * 0.4 * 0.5  # sides, share covered, rounding
+
+
+def test_some_pictures_are_shown_as_masked_crops() -> None:
+    inputs = ClipInputs(
+        (SIDE, SIDE), tiny_task().inputs.tokenizer, masked=0.5, fill=(1.0, 0.0, 1.0)
+    )
+    fill = torch.tensor([255, 0, 255], dtype=torch.uint8).view(3, 1, 1)
+    whole = inputs.one(Flags()[3], np.random.default_rng(0))[0].numel()
+    drawn = [inputs.one(Flags()[3], np.random.default_rng(seed))[0] for seed in range(200)]
+    painted = sum(bool((picture == fill).all(dim=0).any()) for picture in drawn)
+
+    assert {picture.numel() for picture in drawn} == {whole}
+    assert 60 <= painted <= 120
 
 
 def test_short_texts_encode_as_in_the_full_context() -> None:

@@ -1,0 +1,145 @@
+"""Puts a training together: examples, architecture, weights to start from, trainer."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.errors import WrongInput
+
+if TYPE_CHECKING:
+    import torch
+
+    from captionary.training_data import TrainingData
+    from learning.architectures import Architecture
+    from learning.checkpoints import Facts
+    from learning.clip import ClipTask
+    from learning.processes import Processes
+    from learning.settings import Settings
+    from learning.trainer import Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What to train on what, as named on the command line; None where nothing was named."""
+
+    source: str | None
+    world: str | None
+    images: str | None
+    model: str | None
+    weights: str | None
+    merges: int | None
+    masked: float
+    held_out: int | None
+    workers: int | None
+    device: str
+
+    def read(self, *, size: int, seed: int) -> "TrainingData":
+        """The examples, those that are drawn with `size` pixels a side."""
+        from captionary.training_data import source_data, world_data
+
+        if (self.source is None) == (self.world is None):
+            raise WrongInput("name what to learn from: either a SOURCE or --world pictograms")
+        if self.source is not None:
+            return source_data(self.source, images=self.images, held_out=self.held_out)
+        return world_data(self.world or "", size=size, seed=seed, held_out=self.held_out)
+
+    def layers(self) -> "tuple[Architecture, torch.nn.Module | None, str]":
+        """What is trained: its layers, its weights where there are any, and a name of both."""
+        from learning.architectures import architecture_of, read_architecture
+        from vision.clip_files import clip_digest, find_clip, load_clip
+
+        if self.weights is None:
+            model = self.model or "mini"
+            return read_architecture(model), None, Path(model).stem
+        if self.model is not None or self.merges is not None:
+            raise WrongInput(
+                "--weights bring their own layers and vocabulary: leave out --model and --merges"
+            )
+        files = find_clip(self.weights)
+        clip = load_clip(files)
+        name = Path(self.weights).stem
+        return architecture_of(name, files, clip), clip, f"{name} {clip_digest(clip, files)}"
+
+    def workers_of(self, processes: "Processes") -> int:
+        """Unless told, one for a CPU, which has the model to run; for a GPU, what keeps it busy."""
+        if self.workers is not None:
+            return self.workers
+        cores = (os.cpu_count() or 1) // processes.count
+        return max(1, min(16, cores)) if processes.device.type == "cuda" else 1
+
+
+@contextmanager
+def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Iterator[Trainer]":
+    """The trainer of a CLIP, which goes on where a run in the same folder was cut short.
+
+    Raises:
+        WrongInput: what is named cannot be used, or the folder cannot be written to.
+    """
+    from learning.architectures import build_clip, with_vocabulary
+    from learning.batches import Batches
+    from learning.checkpoints import make_run_folder
+    from learning.processes import joined
+    from learning.trainer import Trainer
+    from vision.hardware import choose_device
+
+    with joined(choose_device(training.device)) as processes:
+        layers, clip, name = training.layers()
+        data = training.read(size=max(layers.input_size_hw), seed=settings.seed)
+        make_run_folder(folder)
+        if clip is None:
+            layers = with_vocabulary(layers, data.captions, training.merges)
+            clip = build_clip(layers, seed=settings.seed)
+        workers = training.workers_of(processes)
+        task = _clip_task(layers, clip, data, processes, masked=training.masked, workers=workers)
+        batches = Batches(
+            data.examples,
+            task.inputs,
+            settings.batch_size,
+            seed=settings.seed,
+            rank=processes.rank,
+            ranks=processes.count,
+            workers=workers,
+            pinned=processes.device.type == "cuda",
+        )
+        # The vocabulary depends on the pictures: where both differ, these are to be named.
+        facts: Facts = {
+            "pictures": data.name,
+            "model": f"{name} {layers.digest}",
+            "masked": training.masked,
+        }
+        yield Trainer(task, batches, settings, folder=folder, facts=facts, processes=processes)
+
+
+def _clip_task(
+    architecture: "Architecture",
+    clip: "torch.nn.Module",
+    data: "TrainingData",
+    processes: "Processes",
+    *,
+    masked: float,
+    workers: int,
+) -> "ClipTask":
+    from learning.architectures import build_tokenizer
+    from learning.clip import ClipInputs, ClipTask, Contrast
+    from vision.texts import trimmable_tower
+
+    inputs = ClipInputs(
+        architecture.input_size_hw,
+        build_tokenizer(architecture),
+        least=data.least,
+        masked=masked,
+        fill=architecture.mean,
+        trimmable=trimmable_tower(clip) is not None,
+    )
+    module = Contrast(clip, processes, mean=architecture.mean, std=architecture.std)
+    return ClipTask(
+        module.requires_grad_(True).to(processes.device),
+        inputs,
+        architecture=architecture,
+        held_out=data.held_out if processes.first else None,
+        labelled=data.labelled if processes.first else None,
+        workers=workers,
+    )
