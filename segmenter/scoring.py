@@ -74,9 +74,40 @@ def with_text_for_the_rest(logits: Scores, text: Scores) -> Scores:
     return probabilities
 
 
-def fuse(text: Scores, prototypes: Scores, *, weight: float) -> Scores:
-    """Mix probabilities: weight in [0, 1] on prototypes, the rest on text, (R, C) each."""
-    return ((1 - weight) * text + weight * prototypes).astype(np.float32)
+def trust_in_text(text: Scores, owner: Ints, weight: Floats, *, classes: int) -> Floats:
+    """How far text is to be believed about each class, (C,) in [0, 1].
+
+    A class's own prototypes are shown to the text side. Where it all but rules their class out, it
+    does not know the class's words, and would be sure of itself and wrong wherever the class is.
+
+    Args:
+        text:   (L, C) probabilities by text of the prototype of each link.
+        owner:  (L,) class of each link; a class without any is trusted: nothing speaks against it.
+        weight: (L,) > 0.
+    """
+    share = text[np.arange(len(owner)), owner] / text.max(axis=1, initial=LEAST)
+    total = np.bincount(owner, weight, minlength=classes)
+    agreed = np.bincount(owner, weight * np.minimum(share / KNOWN, 1), minlength=classes)
+    trust = np.divide(agreed, total, out=np.ones(classes), where=total > 0)
+    return trust.astype(np.float32)
+
+
+def fuse(text: Scores, prototypes: Scores, trust: Floats, *, weight: float) -> Scores:
+    """Mix probabilities: weight in [0, 1] on prototypes, the rest on text, (R, C) each.
+
+    trust: (C,) in [0, 1]: as far as text is not trusted about a class, prototypes stand in for it.
+    """
+    told = trust * text + (1 - trust) * prototypes
+    told /= np.maximum(told.sum(axis=1, keepdims=True), LEAST)
+    return ((1 - weight) * told + weight * prototypes).astype(np.float32)
+
+
+KNOWN = 0.1
+"""What text must give a prototype's own class, as a share of what it gives its favourite, to be
+trusted fully about it."""
+
+LEAST = 1e-6
+"""Keeps divisions and logarithms in range."""
 
 
 def near_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:

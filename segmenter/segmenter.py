@@ -18,7 +18,14 @@ from segmenter.class_reading import (
     read_classes_by_text,
 )
 from segmenter.painting import paint
-from segmenter.scoring import best_prompt, fuse, softmax, vote, with_text_for_the_rest
+from segmenter.scoring import (
+    best_prompt,
+    fuse,
+    softmax,
+    trust_in_text,
+    vote,
+    with_text_for_the_rest,
+)
 from vision.encoder import TextEncoder
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
@@ -158,25 +165,27 @@ def score_regions(
     vectors: Vectors, reading: ClassReading, settings: Settings, *, text_scale: float
 ) -> RegionScores:
     """Score regions, (R, D) unit vectors as the extractor makes them, against a class list."""
-    count = len(reading.classes)
-    if settings.fusion != "text":
-        vectors = centred(vectors, reading.common)
-    near = best_prompt(vectors @ reading.prompts.T, reading.prompt_owner, classes=count)
-    text = softmax(text_scale * near)
+    owner, weight, count = reading.owner, reading.weight, len(reading.classes)
+
+    def by_text(shown: Vectors) -> Scores:
+        near = best_prompt(shown @ reading.prompts.T, reading.prompt_owner, classes=count)
+        return softmax(text_scale * near)
+
+    own = vectors if settings.fusion == "text" else centred(vectors, reading.common)
+    text = by_text(own)
     if settings.fusion in ("text", "calibrated"):
         none = np.zeros((len(vectors), 0), dtype=np.float32)
         return RegionScores(text, text, None, none)
-    similarity = vectors @ reading.vectors.T
-    logits = vote(
-        similarity[:, reading.column],
-        reading.owner,
-        reading.weight,
-        classes=count,
-        scale=settings.scale,
-    )
+    similarity = own @ reading.vectors.T
+    links = similarity[:, reading.column]
+    logits = vote(links, owner, weight, classes=count, scale=settings.scale)
     prototypes = with_text_for_the_rest(logits, text)
-    weight = 1.0 if settings.fusion == "prototypes" else settings.weight
-    fused = fuse(text, prototypes, weight=weight)
+    if settings.fusion == "prototypes":
+        fused = prototypes
+    else:
+        spoken = by_text(reading.vectors)[reading.column]
+        trust = trust_in_text(spoken, owner, weight, classes=count)
+        fused = fuse(text, prototypes, trust, weight=settings.weight)
     return RegionScores(fused, text, prototypes if len(reading.column) else None, similarity)
 
 

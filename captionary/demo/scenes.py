@@ -129,7 +129,7 @@ def write_dataset(
 
 def _write_pictures(scenes: Sequence[Scene], folder: Path) -> list[Path]:
     images = folder / "images"
-    images.mkdir(parents=True)
+    images.mkdir(parents=True, exist_ok=True)
     paths = [images / f"{number:03d}.png" for number in range(1, len(scenes) + 1)]
     for path, scene in zip(paths, scenes, strict=True):
         Image.fromarray(scene.picture).save(path)

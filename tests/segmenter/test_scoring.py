@@ -17,6 +17,7 @@ from segmenter.scoring import (
     fuse,
     near_nouns,
     softmax,
+    trust_in_text,
     vote,
     with_text_for_the_rest,
 )
@@ -162,26 +163,65 @@ def test_with_prototypes_of_all_classes_text_has_no_say() -> None:
     assert_allclose(mixed, softmax(logits), rtol=1e-5)
 
 
+@given(links=COUNTS, classes=COUNTS, seed=SEEDS)
+def test_trust_is_the_weighted_share_of_prototypes_that_text_recognises(
+    links: int, classes: int, seed: int
+) -> None:
+    text, owner = probabilities(links, classes, seed=seed), owners(links, classes, seed=seed)
+    weight = weights(links, seed=seed)
+
+    trust = trust_in_text(text, owner, weight, classes=classes)
+
+    for class_id in range(classes):
+        mine = [link for link in range(links) if owner[link] == class_id]
+        if not mine:
+            assert trust[class_id] == 1
+            continue
+        agreed = sum(
+            float(weight[link])
+            * min(1, 10 * float(text[link, class_id]) / max(text[link].tolist()))
+            for link in mine
+        )
+        expected = agreed / sum(float(weight[link]) for link in mine)
+        assert trust[class_id] == pytest.approx(expected, rel=1e-4)
+    assert trust.dtype == np.float32
+    assert ((trust >= 0) & (trust <= 1 + 1e-6)).all()
+
+
+def test_a_word_that_text_mistakes_is_not_trusted() -> None:
+    text = np.array([[0.9, 0.1, 0], [0.96, 0.04, 0], [1, 0, 0]], np.float32)
+
+    trust = trust_in_text(text, np.array([0, 1, 2]), np.ones(3, np.float32), classes=4)
+
+    assert_allclose(trust, [1, 0.4 / 0.96, 0, 1], rtol=1e-5)
+    assert (trust_in_text(text[:0], owners(0, 4, seed=0), weights(0, seed=0), classes=4) == 1).all()
+
+
 @given(rows=COUNTS, classes=COUNTS, weight=st.floats(0, 1), seed=SEEDS)
 def test_fusion_is_a_mean_that_sums_to_one(
     rows: int, classes: int, weight: float, seed: int
 ) -> None:
     text = probabilities(rows, classes, seed=seed)
     prototypes = probabilities(rows, classes, seed=seed + 1)
+    full = np.ones(classes, np.float32)
 
-    fused = fuse(text, prototypes, weight=weight)
+    fused = fuse(text, prototypes, full, weight=weight)
 
     assert fused.dtype == np.float32
     assert_allclose(fused.sum(axis=1), 1, rtol=1e-5)
-    assert (fused <= np.maximum(text, prototypes) + 1e-6).all()
-    assert (fused >= np.minimum(text, prototypes) - 1e-6).all()
+    assert_allclose(fused, (1 - weight) * text + weight * prototypes, rtol=1e-4, atol=1e-6)
 
 
-def test_fusion_at_its_ends_is_one_of_the_two() -> None:
-    text, prototypes = probabilities(3, 4, seed=0), probabilities(3, 4, seed=1)
+def test_prototypes_stand_in_where_text_is_not_trusted() -> None:
+    text = np.array([[0.9, 0.1, 0.0]], np.float32)
+    prototypes = np.array([[0.1, 0.1, 0.8]], np.float32)
+    trust = np.array([1, 1, 0], np.float32)
 
-    assert_allclose(fuse(text, prototypes, weight=0), text)
-    assert_allclose(fuse(text, prototypes, weight=1), prototypes)
+    fused = fuse(text, prototypes, trust, weight=0)
+
+    assert_allclose(fused, [[0.5, 0.1 / 1.8, 0.8 / 1.8]], rtol=1e-5)
+    assert_allclose(fuse(text, prototypes, 0 * trust, weight=0), prototypes, rtol=1e-5)
+    assert_allclose(fuse(text, prototypes, trust, weight=1), prototypes, rtol=1e-5)
 
 
 def crowd(count: int, *, dim: int = 64) -> Vectors:
