@@ -32,9 +32,9 @@ from captionary.demo.scenes import (
     write_captioned,
     write_dataset,
 )
+from captionary.demo.story import Look
 from captionary.progress import bars
 from indexer.readers import read_pairs
-from pictograms.world import Scene
 from schemas.classes import ClassName
 from segmenter.evaluation import ConfusionMatrix
 from segmenter.segmenter import Fusion, Segmenter, Settings
@@ -66,17 +66,21 @@ def grow(casts: Sequence[Cast], seed: int, sizes: Sizes, regions: str, folder: P
         [scene for scenes in drawn for scene in scenes[before:now]]
         for before, now in pairwise(STEPS)
     ]
-    asked = [draw_newcomer(cast, split="held-out", seed=seed, scenes=ASKED) for cast in casts]
+    store = str(folder / "store")
+    looks: list[list[Look]] = []
     ious: dict[tuple[str, Fusion, int], list[float]] = {}
     for step, lesson in zip(STEPS, lessons, strict=True):
-        name = f"taught-{step}"
-        _teach(lesson, folder / name, casts[0].classes, regions, folder)
-        for number, cast in enumerate(casts):
-            truth = folder / f"asked-{number}"
-            if not truth.exists():
-                write_dataset(asked[number], truth, cast.classes)
-            with open_both(_models(regions, truth), str(folder / "store")) as (_, segmenter):
-                for fusion, iou in _ask(segmenter, truth, asked[number], cast.classes).items():
+        taught = folder / f"taught-{step}"
+        write_dataset(lesson, taught, casts[0].classes)
+        with open_both(_models(regions, taught), store) as (indexer, _):
+            indexer.index(read_pairs(str(write_captioned(lesson, taught))))
+        looks = looks or [
+            _look(cast, seed, regions, folder / f"asked-{number}", store)
+            for number, cast in enumerate(casts)
+        ]
+        with open_both(_models(regions, taught), store) as (_, segmenter):
+            for cast, shown in zip(casts, looks, strict=True):
+                for fusion, iou in _ask(segmenter, shown, cast.classes).items():
                     ious.setdefault((regions, fusion, step), []).append(iou)
     return ious
 
@@ -85,36 +89,33 @@ def _models(regions: str, folder: Path) -> Models:
     return Models("mini", "superpixels" if regions == "superpixels" else f"masks:{folder}/masks")
 
 
-def _teach(
-    scenes: Sequence[Scene],
-    folder: Path,
-    classes: Sequence[ClassName],
-    regions: str,
-    store: Path,
-) -> None:
-    """Index captioned scenes."""
-    write_dataset(scenes, folder, classes)
-    source = write_captioned(scenes, folder)
-    with open_both(_models(regions, folder), str(store / "store")) as (indexer, _):
-        indexer.index(read_pairs(str(source)))
+def _look(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list[Look]:
+    """Cut and embed other scenes with a cast's newcomer."""
+    scenes = draw_newcomer(cast, split="held-out", seed=seed, scenes=ASKED)
+    files = write_dataset(scenes, folder, cast.classes)
+    with open_both(_models(regions, folder), store) as (_, segmenter):
+        extract = segmenter.extractor.extract
+        return [
+            Look(scene, *extract(load_picture(file)))
+            for scene, file in zip(scenes, files, strict=True)
+        ]
 
 
 def _ask(
-    segmenter: Segmenter, folder: Path, scenes: Sequence[Scene], classes: Sequence[ClassName]
+    segmenter: Segmenter, looks: Sequence[Look], classes: Sequence[ClassName]
 ) -> Mapping[Fusion, float]:
     """IoU of the newcomer, the last class."""
     matrices = {fusion: ConfusionMatrix([item.name for item in classes]) for fusion in FUSIONS}
-    for path, scene in zip(sorted((folder / "images").iterdir()), scenes, strict=True):
-        regions, table = segmenter.extractor.extract(load_picture(path))
+    for look in looks:
         for fusion, matrix in matrices.items():
-            answer = segmenter.label(regions, table, classes, Settings(fusion))
-            matrix.add(scene.labels, answer.class_map)
+            answer = segmenter.label(look.regions, look.table, classes, Settings(fusion))
+            matrix.add(look.scene.labels, answer.class_map)
     return {fusion: float(matrix.iou[-1]) for fusion, matrix in matrices.items()}
 
 
 def show(ious: Ious) -> None:
     """Print a table in percent."""
-    table = Table("captioned scenes", *map(str, STEPS), box=None)
+    table = Table("regions", "fusion", *map(str, STEPS), box=None)
     for regions in REGIONS:
         for fusion in FUSIONS:
             values = [ious[regions, fusion, step] for step in STEPS]
@@ -122,8 +123,8 @@ def show(ious: Ious) -> None:
                 f"{100 * statistics.mean(each):.1f} ± {100 * statistics.pstdev(each):.1f}"
                 for each in values
             ]
-            table.add_row(f"{fusion}, {regions}", *cells)
-    Console().print(table)
+            table.add_row(regions, fusion, *cells)
+    Console(width=110).print(table)
 
 
 def plot(ious: Ious, path: Path) -> None:

@@ -100,7 +100,7 @@ def show(runs: Sequence[Figures]) -> None:
             for each in values.values()
         ]
         table.add_row(measured, group, *cells)
-    Console().print(table)
+    Console(width=110).print(table)
 
 
 def main() -> None:

@@ -36,20 +36,24 @@ class Training:
     workers: int | None
     device: str
 
-    def read(self, *, size: int, seed: int) -> "TrainingData":
-        """The examples, those that are drawn with `size` pixels a side."""
+    def read(self, *, size: int, seed: int, first: bool) -> "TrainingData":
+        """The examples, those that are drawn with `size` pixels a side.
+
+        first: whether this process evaluates; scenes to evaluate on are not drawn for others.
+        """
         from captionary.training_data import source_data, world_data
 
         if (self.source is None) == (self.world is None):
             raise WrongInput("name what to learn from: either a SOURCE or --world pictograms")
         if self.source is not None:
             return source_data(self.source, images=self.images, held_out=self.held_out)
-        return world_data(self.world or "", size=size, seed=seed, held_out=self.held_out)
+        held_out = self.held_out if first else 0
+        return world_data(self.world or "", size=size, seed=seed, held_out=held_out)
 
     def layers(self) -> "tuple[Architecture, torch.nn.Module | None, str]":
         """What is trained: its layers, its weights where there are any, and a name of both."""
         from learning.architectures import architecture_of, read_architecture
-        from vision.clip_files import clip_digest, find_clip, load_clip
+        from vision.clip_files import clip_digest, find_clip, load_clip, load_tokenizer
 
         if self.weights is None:
             model = self.model or "mini"
@@ -60,6 +64,7 @@ class Training:
             )
         files = find_clip(self.weights)
         clip = load_clip(files)
+        load_tokenizer(files)  # a vocabulary that does not fit is refused now
         name = Path(self.weights).stem
         return architecture_of(name, files, clip), clip, f"{name} {clip_digest(clip, files)}"
 
@@ -87,7 +92,8 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
 
     with joined(choose_device(training.device)) as processes:
         layers, clip, name = training.layers()
-        data = training.read(size=max(layers.input_size_hw), seed=settings.seed)
+        size = max(layers.input_size_hw)
+        data = training.read(size=size, seed=settings.seed, first=processes.first)
         make_run_folder(folder)
         if clip is None:
             layers = with_vocabulary(layers, data.captions, training.merges)

@@ -8,7 +8,7 @@ Store: TypeAlias = Annotated[str, typer.Option(help="Folder of the dictionary.")
 Encoder: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="MODEL/TAG of open_clip, or local-dir:FOLDER ('captionary models'). "
+        help="MODEL/TAG of open_clip, local-dir:FOLDER or mini ('captionary models'). "
         "Not named: what the store was built with."
     ),
 ]

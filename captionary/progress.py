@@ -1,5 +1,6 @@
 """Progress bars for long work: rate and time left on a terminal, nothing elsewhere."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -60,5 +61,11 @@ def bars(console: Console) -> Iterator[Bars]:
         Rate(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    # What is printed meanwhile goes through the console, unless standard output is a file.
+    with Progress(
+        *columns,
+        console=console,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
+    ) as progress:
         yield Bars(progress)

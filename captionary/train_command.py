@@ -64,10 +64,12 @@ def clip(
         ),
     ] = 0.0,
     steps: Annotated[int, typer.Option(help="Updates of the weights.", min=1)] = 10_000,
-    batch: Annotated[int, typer.Option(help="Pictures a step, over all GPUs.", min=2)] = 256,
+    batch: Annotated[
+        int, typer.Option(help="Pictures a step, over all GPUs.", min=2, max=1_000_000)
+    ] = 256,
     learning_rate: Annotated[float, typer.Option(help="The highest.", min=0)] = 1e-3,
     warm_up: Annotated[int, typer.Option(help="Steps in which the rate rises.", min=0)] = 500,
-    seed: Annotated[int, typer.Option(help="Another seed, another run.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Another seed, another run.", min=0, max=2**63 - 1)] = 0,
     held_out: Annotated[
         int | None,
         typer.Option(

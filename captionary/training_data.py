@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 import numpy as np
 
@@ -70,8 +71,8 @@ def world_data(name: str, *, size: int, seed: int, held_out: int | None) -> Trai
     nouns = choose_nouns("seen")
     count = HELD_OUT_SCENES if held_out is None else held_out
     others = Scenes((World(nouns, size=size, seed=seed, split="held-out"),), count)
-    small = World(nouns, size=16, seed=seed, captions=CAPTIONS_A_SCENE)
-    captions = (text for scene in small.scenes(CAPTIONED_SCENES) for text in scene.captions)
+    told = World(nouns, size=size, seed=seed, captions=CAPTIONS_A_SCENE)
+    captions = (text for number in range(CAPTIONED_SCENES) for text in told.captions_of(number))
     # Grounds are few and easily told apart: named always, they keep a model from learning more.
     single = World(nouns, size=size, seed=seed, objects=1, ground_share=0)
     examples = Scenes((single, World(nouns, size=size, seed=seed)), SCENES)
@@ -100,7 +101,8 @@ def source_data(source: str, *, images: str | None, held_out: int | None) -> Tra
         UnreadablePicture: none of its pictures can be read.
     """
     found = [item for item in read_pairs(source, images=images) if isinstance(item, ImageCaption)]
-    by_image = sorted({pair.image for pair in found}, key=_digest)
+    said = {pair.image: (PurePath(pair.image).name, *pair.captions) for pair in found}
+    by_image = sorted(said, key=lambda image: _digest(*said[image]))
     count = min(500, len(by_image) // 10) if held_out is None else held_out
     if count >= len(by_image):
         raise WrongInput(
@@ -111,6 +113,8 @@ def source_data(source: str, *, images: str | None, held_out: int | None) -> Tra
     examples = CaptionedPictures([pair for pair in found if pair.image not in apart])
     examples[0]  # if none can be read, say so now and not in a worker
     others = CaptionedPictures([pair for pair in found if pair.image in apart]) if apart else None
+    if others is not None:
+        others[0]
     captions = examples.captions[:CAPTIONS_READ]
     name = f"{len(examples)} {_digest(*_texts(found, apart))[:8]}"
     return TrainingData(examples, others, captions, name, least=LEAST_CUT)

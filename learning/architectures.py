@@ -41,6 +41,8 @@ class Architecture:
         vocabulary is still to be learned.
     merges: the vocabulary; None: that of open_clip.
     mean, std: of each colour, in [0, 1]: how pictures are normalised for it.
+    templates: the sentences that it is to be asked in; None: the encoder's usual ones. A model
+        trained from nothing knows none of those that were made for photographs.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Architecture:
     merges: tuple[Merge, ...] | None = None
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
+    templates: str | None = "plain"
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
@@ -73,7 +76,10 @@ def read_architecture(name: str) -> Architecture:
     if name.endswith(".json") or own.is_file():
         config = _read_json(Path(name) if name.endswith(".json") else own)
     else:
-        config = open_clip.get_model_config(name.replace("/", "-")) or {}
+        known = name.replace("/", "-")
+        config = {}
+        if known in open_clip.list_models():  # other names it takes for addresses
+            config = open_clip.get_model_config(known) or {}
     if not config:
         raise WrongInput(
             f"unknown model {name!r}; give mini, an architecture of open_clip (ViT-B-32) or a "
@@ -100,12 +106,19 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
     if merges is not None:
         config["text_cfg"] = {**text, "tokenizer_kwargs": {"bpe_path": MERGES_FILE}}
     own = open_clip.get_model_preprocess_cfg(clip)
-    return Architecture(name, config, merges, tuple(own["mean"]), tuple(own["std"]))
+    mean, std = tuple(own["mean"]), tuple(own["std"])
+    return Architecture(name, config, merges, mean, std, files.templates)
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:
     if UNSUPPORTED & {*config, *config["text_cfg"]}:
         raise WrongInput(f"the model {name} is no plain CLIP and cannot be trained; choose another")
+    size = config["vision_cfg"].get("image_size", 224)
+    sides = size if isinstance(size, list | tuple) and len(size) == 2 else (size,)
+    if not all(isinstance(side, int) and side > 0 for side in sides):
+        raise WrongInput(
+            f"the model {name} has image_size {size!r}; give one or two sides in pixels"
+        )
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -146,7 +159,14 @@ def build_tokenizer(architecture: Architecture) -> SimpleTokenizer:
     """The tokenizer: sentences to (N, context length) int64."""
     length = architecture.config["text_cfg"].get("context_length", 77)
     if architecture.merges is None:
-        return SimpleTokenizer(context_length=length)
+        tokenizer = SimpleTokenizer(context_length=length)
+        size = architecture.config["text_cfg"].get("vocab_size", tokenizer.vocab_size)
+        if size < tokenizer.vocab_size:
+            raise WrongInput(
+                f"the model {architecture.name} has vocab_size {size}, too few for the usual "
+                f"vocabulary of {tokenizer.vocab_size}; leave it out of the JSON, or use --merges"
+            )
+        return tokenizer
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / MERGES_FILE
         path.write_bytes(merges_file(architecture.merges))
@@ -182,7 +202,7 @@ def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) 
         folder: it exists.
         clip:   built of the architecture.
     """
-    config = {
+    config: dict[str, Any] = {
         "model_cfg": architecture.config,
         "preprocess_cfg": {
             "mean": architecture.mean,
@@ -190,8 +210,9 @@ def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) 
             "interpolation": "bicubic",
             "resize_mode": "squash",
         },
-        TEMPLATES_KEY: "plain",  # its captions had none of the sentences made for photographs
     }
+    if architecture.templates is not None:
+        config[TEMPLATES_KEY] = architecture.templates
     weights = {
         name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in clip.state_dict().items()

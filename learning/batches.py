@@ -172,10 +172,11 @@ def loader(
         num_workers=workers,
         pin_memory=pinned,
         prefetch_factor=PREFETCHED if workers else None,
-        worker_init_fn=_leave_interrupts_alone,
+        worker_init_fn=_leave_signals_alone,
     )
 
 
-def _leave_interrupts_alone(_worker: int) -> None:
-    """Ctrl-C goes to every process of a terminal; only the trainer is to decide what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _leave_signals_alone(_worker: int) -> None:
+    """Ctrl-C and torchrun signal every process; only the trainer is to decide what it means."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

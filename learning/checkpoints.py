@@ -94,10 +94,13 @@ class Log:
         path:    lines that it has already are kept up to `step`.
         columns: the first is the step.
         step:    the last step that is done already.
+
+    Raises:
+        WrongInput: the file is the log of something else.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, step: int) -> None:
-        kept = _lines(path, columns[0], step) if path.exists() else []
+        kept = _lines(path, columns, step) if path.exists() else []
         new = path.with_suffix(".new")
         with new.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, extrasaction="ignore")
@@ -117,13 +120,17 @@ class Log:
         self._file.close()
 
 
-def _lines(path: Path, column: str, last: int) -> list[dict[str, str]]:
+def _lines(path: Path, columns: Sequence[str], last: int) -> list[dict[str, str]]:
     """The lines of a log up to a step; the last of the file may have been cut short by a kill."""
     lines: list[dict[str, str]] = []
     before = 0
     with path.open(newline="", encoding="utf-8") as file:
-        for line in csv.DictReader(file):
-            step = int(line[column]) if (line[column] or "").isdigit() else 0
+        reader = csv.DictReader(file)
+        if reader.fieldnames is not None and list(reader.fieldnames) != list(columns):
+            raise WrongInput(f"{path} is no log of this training; give another --out")
+        for line in reader:
+            said = line[columns[0]] or ""
+            step = int(said) if said.isdigit() else 0
             if not before < step <= last:
                 break
             before = step

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import distributed
 
+from schemas.errors import WrongInput
+
 
 @dataclass(frozen=True, slots=True)
 class Processes:
@@ -84,13 +86,22 @@ def joined(device: torch.device) -> Iterator[Processes]:
 
     Args:
         device: what to compute on; where that is a GPU, each process of a machine takes its own.
+
+    Raises:
+        WrongInput: there are fewer GPUs than processes.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes(device)
         return
     if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        local = int(os.environ["LOCAL_RANK"])
+        if local >= torch.cuda.device_count():
+            raise WrongInput(
+                f"torchrun has started more processes than the {torch.cuda.device_count()} GPUs "
+                "here; give a smaller --nproc-per-node"
+            )
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:

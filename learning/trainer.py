@@ -17,6 +17,7 @@ from learning.processes import Processes
 from learning.settings import Settings, decayed, learning_rate
 from learning.stopping import Stop, stop_requests
 from schemas.errors import CaptionaryError
+from vision.clip_files import first_line
 from vision.hardware import has_bfloat16
 
 LOG_EVERY = 10
@@ -158,18 +159,23 @@ class Trainer:
 
     def _save(self) -> None:
         if self.processes.first:
-            self._checkpoints.save(
-                {
-                    "module": self._task.module.state_dict(),
-                    "optimizer": self._optimizer.state_dict(),
-                    "scaler": self._scaler.state_dict(),
-                    "step": self._step,
-                    "loss": self._loss,
-                    "losses": self._losses,
-                    "figures": dict(self._figures),
-                }
-            )
-            self._task.write(self._folder)
+            state = {
+                "module": self._task.module.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "scaler": self._scaler.state_dict(),
+                "step": self._step,
+                "loss": self._loss,
+                "losses": self._losses,
+                "figures": dict(self._figures),
+            }
+            try:
+                self._checkpoints.save(state)
+                self._task.write(self._folder)
+            except (OSError, RuntimeError) as error:  # torch tells of a full disk by the second
+                raise CaptionaryError(
+                    f"cannot save into {self._folder} ({first_line(error)}); make room there and "
+                    "run the same command again"
+                ) from error
 
     def _save_or_stop(self, stop: Stop) -> None:
         # Processes must stop at one step; to agree on it at every step would cost time.

@@ -75,24 +75,18 @@ def _groups(layout: Layout) -> list[_Group]:
 
 
 def _statement(random: np.random.Generator, groups: Sequence[_Group]) -> str:
-    things = [_thing(random, group) for group in groups]
+    said = [_thing(random, group) for group in groups]
+    things = [thing for thing, _ in said]
     style = random.uniform()
     if len(groups) == 1 and style < 0.4:
         return _pick(random, _SINGLE).format(things[0])
     if len(groups) == 1 and style < 0.6:
-        return f"{_there(groups[0])} {things[0]}"
+        return f"there {'are' if said[0][1] else 'is'} {things[0]}"
     if len(groups) > 1 and style < 0.5:
         first = f"{things[0]} {_relation(random, groups[0], groups[1])} {things[1]}"
         return f"{first}, with {_listed(things[2:])}" if len(things) > 2 else first
-    said = _listed(things)
-    return _pick(random, _OPENINGS).format(said) if style > 0.85 else said
-
-
-def _there(group: _Group) -> str:
-    """`there is a dog`, `there are two dogs`, `there are some jeans`."""
-    word = group.noun.words[0]
-    several = len(group.poses) > 1 and word.plural
-    return "there are" if several or word.plural == word.singular else "there is"
+    listed = _listed(things)
+    return _pick(random, _OPENINGS).format(listed) if style > 0.85 else listed
 
 
 def _listed(things: Sequence[str]) -> str:
@@ -100,23 +94,24 @@ def _listed(things: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(things[:-1]), things[-1])))
 
 
-def _thing(random: np.random.Generator, group: _Group) -> str:
-    """`a dog`, `two small cats`, `some corn`."""
+def _thing(random: np.random.Generator, group: _Group) -> tuple[str, bool]:
+    """`a dog`, `two small cats`, `some corn`, and whether that is said of several."""
     word = _word(random, group.noun.words)
     adjective = f"{_pick(random, _ADJECTIVES)} " if random.uniform() < 0.12 else ""
     number = len(group.poses)
     if not word.plural:
-        return f"some {adjective}{word.singular}"
+        return f"some {adjective}{word.singular}", False
     if number > 1:
         vague = "a pair of" if number == 2 else "several"
         how_many = vague if random.uniform() < 0.2 else NUMBERS[number]
-        return f"{how_many} {adjective}{word.plural}"
+        return f"{how_many} {adjective}{word.plural}", True
     if word.plural == word.singular:
-        return f"some {adjective}{word.singular}"
+        return f"some {adjective}{word.singular}", True
     named = f"{adjective}{word.singular}"
     if random.uniform() < 0.15:
-        return f"the {named}"
-    return f"{'an' if named.startswith(('a', 'e', 'i', 'o', 'u', 'hour')) else 'a'} {named}"
+        return f"the {named}", False
+    article = "an" if named.startswith(("a", "e", "i", "o", "u", "hour")) else "a"
+    return f"{article} {named}", False
 
 
 def _relation(random: np.random.Generator, one: _Group, other: _Group) -> str:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from schemas.arrays import Vector, Vectors
 from schemas.classes import ClassName
 from schemas.dictionary import Prototype
-from segmenter.scoring import Floats, Ints, near_nouns
+from segmenter.scoring import Floats, Ints, best_prompt, near_nouns, softmax, trust_in_text
 from segmenter.words import forms
 from vision.encoder import TextEncoder
 from vision.sphere import common_part
@@ -18,6 +19,15 @@ FEWEST_REGIONS = 3
 """A noun of fewer regions does not stand in for another word."""
 
 
+class ScaledTextEncoder(TextEncoder, Protocol):
+    """A text encoder that knows how sharply it compares."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What it multiplies cosines with before its softmax, learned in its training."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class ClassReading:
     """A class list as vectors.
@@ -25,6 +35,7 @@ class ClassReading:
     prompts:      (Q, D) text vectors of all names; prompt_owner: (Q,) class of each.
     prototypes:   the P prototypes of all nouns that speak for a class; vectors: (P, D), of each.
     column, owner, weight: (L,) each: prototype, class and weight of every link.
+    trust:        (C,) how far text is believed about each class, in [0, 1].
     common:       (D,) what the dictionary's regions have in common; zeros without a dictionary.
     revision:     of the dictionary; None without.
     """
@@ -37,6 +48,7 @@ class ClassReading:
     column: Ints
     owner: Ints
     weight: Floats
+    trust: Floats
     common: Vector
     revision: int | None
 
@@ -54,13 +66,14 @@ def read_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> Cla
         column=np.zeros(0, dtype=np.int64),
         owner=np.zeros(0, dtype=np.int64),
         weight=np.zeros(0, dtype=np.float32),
+        trust=np.ones(len(classes), dtype=np.float32),
         common=np.zeros(text.dim, dtype=np.float32),
         revision=None,
     )
 
 
 def read_classes_by_dictionary(
-    classes: Sequence[ClassName], text: TextEncoder, retriever: Retriever
+    classes: Sequence[ClassName], text: ScaledTextEncoder, retriever: Retriever
 ) -> ClassReading:
     """A class list with the prototypes that speak for each class.
 
@@ -80,6 +93,15 @@ def read_classes_by_dictionary(
         if prototype.noun in of_class
     ]
     column, owner, weight = zip(*links, strict=True) if links else ((), (), ())
+    by_text = best_prompt(
+        matrix.vectors @ plain.prompts.T, plain.prompt_owner, classes=len(classes)
+    )
+    spoken = softmax(text.logit_scale * by_text)
+    of_link, class_of, share = (
+        np.array(column, dtype=np.int64),
+        np.array(owner, dtype=np.int64),
+        np.array(weight, dtype=np.float32),
+    )
     sample = retriever.sample_vectors()
     return ClassReading(
         classes=plain.classes,
@@ -87,9 +109,10 @@ def read_classes_by_dictionary(
         prompt_owner=plain.prompt_owner,
         prototypes=prototypes,
         vectors=matrix.vectors,
-        column=np.array(column, dtype=np.int64),
-        owner=np.array(owner, dtype=np.int64),
-        weight=np.array(weight, dtype=np.float32),
+        column=of_link,
+        owner=class_of,
+        weight=share,
+        trust=trust_in_text(spoken[of_link], class_of, share, classes=len(classes)),
         common=common_part(sample, pictures=len(retriever.vocabulary.sample())),
         revision=revision,
     )

@@ -92,13 +92,18 @@ def trust_in_text(text: Scores, owner: Ints, weight: Floats, *, classes: int) ->
     return trust.astype(np.float32)
 
 
-def fuse(text: Scores, prototypes: Scores, trust: Floats, *, weight: float) -> Scores:
+def fuse(text: Scores, prototypes: Scores, owner: Ints, trust: Floats, *, weight: float) -> Scores:
     """Mix probabilities: weight in [0, 1] on prototypes, the rest on text, (R, C) each.
 
-    trust: (C,) in [0, 1]: as far as text is not trusted about a class, prototypes stand in for it.
+    Args:
+        owner: (L,) classes that have prototypes; the others keep their probability.
+        trust: (C,) in [0, 1]: as far as text is not trusted about a class, prototypes stand in.
     """
-    told = trust * text + (1 - trust) * prototypes
-    told /= np.maximum(told.sum(axis=1, keepdims=True), LEAST)
+    known = np.unique(owner)
+    told = text.copy()
+    mixed = trust[known] * text[:, known] + (1 - trust[known]) * prototypes[:, known]
+    mass = text[:, known].sum(axis=1, keepdims=True)
+    told[:, known] = mixed * mass / np.maximum(mixed.sum(axis=1, keepdims=True), LEAST)
     return ((1 - weight) * told + weight * prototypes).astype(np.float32)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from schemas.segmentation import Evidence, LabelledRegion, Segmentation
 from segmenter.background import DEFAULT_THRESHOLD, BackgroundMode, add_background, apply_threshold
 from segmenter.class_reading import (
     ClassReading,
+    ScaledTextEncoder,
     read_classes_by_dictionary,
     read_classes_by_text,
 )
@@ -22,11 +23,9 @@ from segmenter.scoring import (
     best_prompt,
     fuse,
     softmax,
-    trust_in_text,
     vote,
     with_text_for_the_rest,
 )
-from vision.encoder import TextEncoder
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
 from vision.sphere import centred
@@ -41,15 +40,6 @@ PROTOTYPE_WEIGHT = 0.7
 """Share of prototypes in `both`. These two were chosen on one half of MSRC (docs/results.md)."""
 
 CLASS_LISTS = 16
-
-
-class ScaledTextEncoder(TextEncoder, Protocol):
-    """A text encoder that knows how sharply it compares."""
-
-    @property
-    def logit_scale(self) -> float:
-        """What it multiplies cosines with before its softmax, learned in its training."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +156,9 @@ def score_regions(
 ) -> RegionScores:
     """Score regions, (R, D) unit vectors as the extractor makes them, against a class list."""
     owner, weight, count = reading.owner, reading.weight, len(reading.classes)
-
-    def by_text(shown: Vectors) -> Scores:
-        near = best_prompt(shown @ reading.prompts.T, reading.prompt_owner, classes=count)
-        return softmax(text_scale * near)
-
     own = vectors if settings.fusion == "text" else centred(vectors, reading.common)
-    text = by_text(own)
+    near = best_prompt(own @ reading.prompts.T, reading.prompt_owner, classes=count)
+    text = softmax(text_scale * near)
     if settings.fusion in ("text", "calibrated"):
         none = np.zeros((len(vectors), 0), dtype=np.float32)
         return RegionScores(text, text, None, none)
@@ -183,9 +169,7 @@ def score_regions(
     if settings.fusion == "prototypes":
         fused = prototypes
     else:
-        spoken = by_text(reading.vectors)[reading.column]
-        trust = trust_in_text(spoken, owner, weight, classes=count)
-        fused = fuse(text, prototypes, trust, weight=settings.weight)
+        fused = fuse(text, prototypes, owner, reading.trust, weight=settings.weight)
     return RegionScores(fused, text, prototypes if len(reading.column) else None, similarity)
 
 

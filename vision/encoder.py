@@ -84,7 +84,7 @@ class ClipEncoder:
     last batch is padded), so the same kernels run. On one machine it is the same bit for bit.
 
     Args:
-        name: MODEL/TAG (`ViT-B-16/openai`), or `local-dir:FOLDER` in open_clip's layout.
+        name: MODEL/TAG (`ViT-B-16/openai`), `local-dir:FOLDER` in open_clip's layout, or `mini`.
         device: auto, cpu, cuda or mps.
         precision: auto, float32 or bfloat16; auto is bfloat16 where the processor has it.
         templates: the sentences that a name is put in: 80, 7 or plain; None: what the model's

@@ -20,8 +20,7 @@ def figures(told: Told, *, seed: int, sizes: Sizes) -> dict[str, Any]:
     """
     cast, growth = told.cast, told.growth
     last = len(cast.classes) - 1
-    novel = range(last - len(cast.novel), last)
-    groups = {"seen": range(novel.start), "novel": novel}
+    groups = {"seen": range(cast.novel_ids.start), "novel": cast.novel_ids}
     by_fusion = {fusion: _confusion(told.held_out, fusion) for fusion in FUSIONS}
     means = {
         group: {fusion: mean_iou(matrix, ids) for fusion, matrix in by_fusion.items()}

@@ -34,7 +34,7 @@ def claim_folder(folder: Path) -> None:
     about = folder / ABOUT
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = about.exists() and about.read_text(encoding="utf-8").startswith(SIGN)
+        there = about.exists() and about.read_bytes().startswith(SIGN.encode())
         if not there and any(folder.iterdir()):
             raise WrongInput(f"{folder} holds something else than a demo; give another --out")
         about.write_text(TEXT, encoding="utf-8")

@@ -73,7 +73,7 @@ def hang(told: Told, folder: Path) -> Gallery:
     """Draw everything. folder: where the story's scenes lie."""
     cast, growth = told.cast, told.growth
     newcomer = len(cast.classes) - 1
-    novel = range(newcomer - len(cast.novel), newcomer)
+    novel = cast.novel_ids
     chosen = choose_shown([item.scene for item in told.held_out], novel)
     shown = [told.held_out[index] for index in chosen]
     first = choose_shown([item.scene for item in growth.after], [newcomer])[0]

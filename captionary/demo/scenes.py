@@ -91,7 +91,8 @@ def draw_scenes(cast: Cast, *, split: Split, seed: int, scenes: int) -> list[Sce
 
 def draw_newcomer(cast: Cast, *, split: Split, seed: int, scenes: int) -> list[Scene]:
     """The first scenes that show the newcomer well, among a few other nouns."""
-    world = World((cast.newcomer, *cast.company), SIDE, seed, split, CAPTIONS)
+    own = int(np.random.SeedSequence((seed, cast.newcomer.first)).generate_state(1)[0])
+    world = World((cast.newcomer, *cast.company), SIDE, own, split, CAPTIONS)
     place = {item.name: index for index, item in enumerate(cast.classes)}
     label_of = np.array([place[item.name] for item in world.classes], np.int32)
     drawn = map(world.scene, count())

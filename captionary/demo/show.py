@@ -13,6 +13,7 @@ from captionary.demo.poster import draw_poster
 from captionary.demo.scenes import Sizes
 from captionary.demo.story import tell
 from captionary.progress import Bars
+from schemas.errors import WrongInput
 
 
 def show(folder: Path, models: Models, *, seed: int, sizes: Sizes, lines: Bars) -> dict[str, Any]:
@@ -23,11 +24,15 @@ def show(folder: Path, models: Models, *, seed: int, sizes: Sizes, lines: Bars) 
             used.
     """
     claim_folder(folder)
-    told = tell(folder, models, seed=seed, sizes=sizes, lines=lines)
-    gallery = hang(told, folder)
-    measured = figures(told, seed=seed, sizes=sizes)
-    draw_poster(gallery, told.cast.newcomer.name).save(folder / "story.png")
-    write_page(folder, gallery, measured)
-    results = json.dumps(measured, indent=1) + "\n"
-    (folder / "results.json").write_text(results, encoding="utf-8")
+    try:
+        told = tell(folder, models, seed=seed, sizes=sizes, lines=lines)
+        gallery = hang(told, folder)
+        measured = figures(told, seed=seed, sizes=sizes)
+        draw_poster(gallery, told.cast.newcomer.name).save(folder / "story.png")
+        write_page(folder, gallery, measured)
+        results = json.dumps(measured, indent=1) + "\n"
+        (folder / "results.json").write_text(results, encoding="utf-8")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WrongInput(f"cannot write into {folder}: {reason}; give another --out") from error
     return measured

@@ -136,6 +136,33 @@ def test_a_run_that_was_cut_short_ends_in_the_same_weights(
     assert losses(tmp_path / "cut") == losses(trained)
 
 
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_run_loses_nothing(
+    how: signal.Signals, source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Terminals, torchrun and job queues signal the readers of pictures too."""
+    command = ["train", "clip", str(source), "--out", str(tmp_path / "cut"), *options]
+    with subprocess.Popen(
+        [sys.executable, "-m", "captionary", *command, "--workers", "1", "--steps", "4000"],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        while not (tmp_path / "cut" / "checkpoint.pt").exists() and run.poll() is None:
+            time.sleep(0.01)
+        os.killpg(run.pid, how)
+        try:
+            _, said = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode == 130, said
+    assert said == "interrupted; nothing is lost, run the same command again\n"
+
+
 def test_a_world_is_drawn_and_learned(model: Path, tmp_path: Path) -> None:
     options = f"--model {model} --merges 50 --steps 4 --batch 4 --held-out 6 --workers 1"
 
@@ -251,8 +278,16 @@ def test_files_and_other_models_are_not_written_over(
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "open_clip_config.json").write_text("{}")
 
-    for name, complaint in (("file", "cannot write into"), ("model", "holds a model already")):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "log.csv").write_text("step,mine\n1,2\n")
+
+    for name, complaint in (
+        ("file", "cannot write into"),
+        ("model", "holds a model already"),
+        ("log", "is no log of this training"),
+    ):
         answer = captionary("train", "clip", source, "--out", tmp_path / name, *options)
         assert answer.code == 2
         assert complaint in answer.err
     assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "log" / "log.csv").read_text() == "step,mine\n1,2\n"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from learning.architectures import (
+    Architecture,
     architecture_of,
     build_clip,
     build_tokenizer,
@@ -48,6 +49,9 @@ def test_a_whole_models_file_is_read_without_its_vocabulary(tmp_path: Path) -> N
         ('{"embed_dim": 4}', "cannot read the architecture"),
         ('{"vision_cfg": {}, "text_cfg": {"hf_model_name": "x"}}', "no plain CLIP"),
         ('{"vision_cfg": {}, "text_cfg": {}, "init_logit_bias": -10}', "no plain CLIP"),
+        ('{"vision_cfg": {"image_size": "big"}, "text_cfg": {}}', "image_size 'big'"),
+        ('{"vision_cfg": {"image_size": [16]}, "text_cfg": {}}', "image_size"),
+        ('{"vision_cfg": {"image_size": 0}, "text_cfg": {}}', "image_size 0"),
     ],
 )
 def test_wrong_files_are_refused(content: str, complaint: str, tmp_path: Path) -> None:
@@ -61,6 +65,8 @@ def test_wrong_files_are_refused(content: str, complaint: str, tmp_path: Path) -
 def test_wrong_names_and_values_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WrongInput, match="unknown model 'mimi'"):
         read_architecture("mimi")
+    with pytest.raises(WrongInput, match="unknown model 'local-dir:here'"):
+        read_architecture("local-dir:here")
     with pytest.raises(WrongInput, match="cannot read the architecture"):
         read_architecture(str(tmp_path / "none.json"))
     wrong = read_architecture(written({**TINY, "vision_cfg": {"witdh": 3}}, tmp_path))
@@ -143,3 +149,21 @@ def test_a_model_that_is_no_plain_clip_is_not_gone_on_from(tmp_path: Path) -> No
 
     with pytest.raises(WrongInput, match="no plain CLIP"):
         architecture_of("other", other, load_clip(files))
+
+
+def test_a_vocabulary_that_the_model_has_no_room_for_is_refused() -> None:
+    small = {**TINY, "text_cfg": {**TINY["text_cfg"], "vocab_size": 10}}
+
+    with pytest.raises(WrongInput, match="vocab_size 10"):
+        build_tokenizer(Architecture("small", small))
+
+
+def test_a_model_that_is_gone_on_from_keeps_its_sentences(tmp_path: Path) -> None:
+    own = tiny_architecture()
+    clip = build_clip(own, seed=0)
+    for templates in (None, "plain"):
+        folder = tmp_path / str(templates)
+        folder.mkdir()
+        write_clip(folder, clip, replace(own, templates=templates))
+        files = find_clip(f"local-dir:{folder}")
+        assert architecture_of("x", files, load_clip(files)).templates == templates

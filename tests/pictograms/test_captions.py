@@ -71,6 +71,21 @@ def test_numbers_and_plurals_are_true(seed: int) -> None:
                 assert (thing.number == "some") == (word.singular == word.plural)
 
 
+def test_there_is_one_and_there_are_several() -> None:
+    nouns = [noun for noun in read_nouns() if noun.name in ("sheep", "suitcase", "jeans", "dog")]
+    openings = set()
+    for number in range(800):
+        random = np.random.default_rng(number)
+        layout = draw_layout(random, nouns, objects=1 + number % 2)
+        for caption in draw_captions(random, layout, 4):
+            if caption.startswith("there "):
+                (thing,) = read_caption(caption).things
+                plural = thing.word.plural and thing.form == thing.word.plural
+                assert caption.startswith("there are" if plural else "there is"), caption
+                openings.add(caption.split()[1])
+    assert openings == {"is", "are"}
+
+
 @settings(deadline=None)
 @given(ANY_SEED)
 def test_relations_are_true_of_the_first_of_each(seed: int) -> None:

@@ -37,6 +37,7 @@ class HandMadeText:
     """A text encoder that knows the nouns, each in a direction of its own, and a few words more."""
 
     dim = DIM
+    logit_scale = 20.0
 
     def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
         assert templates in (None, "plain")
@@ -122,6 +123,19 @@ def test_a_class_list_of_strangers_has_no_prototypes_at_all(retriever: Retriever
     assert reading.prototypes == ()
     assert reading.vectors.shape == (0, DIM)
     assert len(reading.column) == len(reading.owner) == len(reading.weight) == 0
+
+
+def test_a_word_is_trusted_that_text_sees_in_its_prototypes(retriever: Retriever) -> None:
+    """Prototypes here have nothing to do with the words' directions; "car" stands for none."""
+    reading = read("dog, cat, zeppelin", retriever)
+
+    spoken = np.exp(20 * reading.vectors @ reading.prompts.T)
+    for class_id in (0, 1):
+        links = reading.owner == class_id
+        shares = spoken[reading.column[links], class_id] / spoken[reading.column[links]].max(axis=1)
+        expected = (reading.weight[links] * np.minimum(10 * shares, 1)).sum()
+        assert reading.trust[class_id] == pytest.approx(expected / reading.weight[links].sum())
+    assert reading.trust[2] == 1
 
 
 def test_a_look_counts_by_its_share_of_the_regions(retriever: Retriever) -> None:

@@ -205,23 +205,39 @@ def test_fusion_is_a_mean_that_sums_to_one(
     prototypes = probabilities(rows, classes, seed=seed + 1)
     full = np.ones(classes, np.float32)
 
-    fused = fuse(text, prototypes, full, weight=weight)
+    fused = fuse(text, prototypes, np.arange(classes), full, weight=weight)
 
     assert fused.dtype == np.float32
     assert_allclose(fused.sum(axis=1), 1, rtol=1e-5)
     assert_allclose(fused, (1 - weight) * text + weight * prototypes, rtol=1e-4, atol=1e-6)
 
 
+@given(rows=COUNTS, known=st.integers(1, 6), seed=SEEDS, weight=st.floats(0, 1))
+def test_a_class_without_prototypes_is_not_punished_for_what_text_knows_of_others(
+    rows: int, known: int, seed: int, weight: float
+) -> None:
+    text = probabilities(rows, 8, seed=seed)
+    logits = SCALE * cosines(rows, 8, seed=seed + 1)
+    logits[:, known:] = -np.inf
+    prototypes = with_text_for_the_rest(logits, text)
+    trust = np.random.default_rng(seed).uniform(0, 1, 8).astype(np.float32)
+
+    fused = fuse(text, prototypes, np.arange(known), trust, weight=weight)
+
+    assert_allclose(fused.sum(axis=1), 1, rtol=1e-4)
+    assert_allclose(fused[:, known:], text[:, known:], rtol=1e-5)
+
+
 def test_prototypes_stand_in_where_text_is_not_trusted() -> None:
     text = np.array([[0.9, 0.1, 0.0]], np.float32)
     prototypes = np.array([[0.1, 0.1, 0.8]], np.float32)
-    trust = np.array([1, 1, 0], np.float32)
+    trust, all_known = np.array([1, 1, 0], np.float32), np.arange(3)
 
-    fused = fuse(text, prototypes, trust, weight=0)
+    fused = fuse(text, prototypes, all_known, trust, weight=0)
 
     assert_allclose(fused, [[0.5, 0.1 / 1.8, 0.8 / 1.8]], rtol=1e-5)
-    assert_allclose(fuse(text, prototypes, 0 * trust, weight=0), prototypes, rtol=1e-5)
-    assert_allclose(fuse(text, prototypes, trust, weight=1), prototypes, rtol=1e-5)
+    assert_allclose(fuse(text, prototypes, all_known, 0 * trust, weight=0), prototypes, rtol=1e-5)
+    assert_allclose(fuse(text, prototypes, all_known, trust, weight=1), prototypes, rtol=1e-5)
 
 
 def crowd(count: int, *, dim: int = 64) -> Vectors:

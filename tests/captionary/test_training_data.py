@@ -1,0 +1,63 @@
+"""What is learned from and what is evaluated on stay apart."""
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from captionary.training_data import Scenes, source_data, world_data
+from pictograms.nouns import choose_nouns
+from tests.captionary.running import write_lines
+from tests.learning.drawn import Flags
+
+
+def words(kind: str) -> set[str]:
+    nouns = choose_nouns("novel" if kind == "novel" else "seen")
+    return {form for noun in nouns for word in noun.words for form in (word.singular, word.plural)}
+
+
+def test_novel_nouns_are_neither_drawn_nor_said_nor_asked() -> None:
+    data = world_data("pictograms", size=32, seed=0, held_out=3)
+    novel = {noun.name for noun in choose_nouns("novel")}
+
+    assert isinstance(data.examples, Scenes)
+    assert isinstance(data.held_out, Scenes)
+    for world in (*data.examples.worlds, *data.held_out.worlds):
+        assert not novel & {noun.name for noun in world.nouns}
+    assert data.labelled is not None
+    assert not novel & set(data.labelled.names)
+    said = {word.strip(".,") for text in islice(data.captions, 4000) for word in text.split()}
+    assert not said & (words("novel") - words("seen") - {""})
+
+
+def test_scenes_to_evaluate_on_are_none_to_learn_from() -> None:
+    data = world_data("pictograms", size=32, seed=0, held_out=8)
+
+    assert data.held_out is not None
+    learned = {data.examples[index].picture.tobytes() for index in range(16)}
+    assert not learned & {data.held_out[index].picture.tobytes() for index in range(8)}
+
+
+def test_the_held_out_pictures_do_not_depend_on_where_they_lie(tmp_path: Path) -> None:
+    captions = []
+    for place in ("here", "there/deeper"):
+        folder = tmp_path / place
+        folder.mkdir(parents=True)
+        rows = []
+        for index in range(20):
+            example = Flags()[index]
+            Image.fromarray(example.picture).save(folder / f"{index}.png")
+            rows.append({"image": f"{index}.png", "captions": [*example.captions, str(index)]})
+        captions.append(write_lines(folder / "captions.jsonl", rows))
+    one, other = (source_data(str(path), images=None, held_out=5) for path in captions)
+
+    assert one.name == other.name
+    assert one.held_out is not None
+    assert other.held_out is not None
+    held = [{data.held_out[i].captions for i in range(5)} for data in (one, other) if data.held_out]
+    assert held[0] == held[1]
+    learned = {one.examples[index].captions for index in range(len(one.examples))}
+    assert len(learned) == 15
+    assert not learned & held[0]
+    assert np.array_equal(one.examples[0].picture, other.examples[0].picture)
