@@ -126,7 +126,7 @@ def _lines(path: Path, columns: Sequence[str], last: int) -> list[dict[str, str]
     before = 0
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if reader.fieldnames is not None and list(reader.fieldnames) != list(columns):
+        if reader.fieldnames and list(reader.fieldnames[:2]) != list(columns[:2]):
             raise WrongInput(f"{path} is no log of this training; give another --out")
         for line in reader:
             said = line[columns[0]] or ""
