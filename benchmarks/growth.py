@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--captioned", type=int, default=120)
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
-    sizes = Sizes(captioned=options.captioned)
+    sizes = Sizes(seen=60, novel=24, captioned=options.captioned)
     ious: dict[tuple[str, Fusion, int], list[float]] = defaultdict(list)
     with bars(Console(stderr=True)) as lines:
         bar = lines.add("runs", options.seeds * len(REGIONS))

@@ -76,14 +76,14 @@ def hang(told: Told, folder: Path) -> Gallery:
     novel = cast.novel_ids
     chosen = choose_shown([item.scene for item in told.held_out], novel)
     shown = [told.held_out[index] for index in chosen]
-    first = choose_shown([item.scene for item in growth.after], [newcomer])[0]
+    best = int(np.argmax([_right(item) for item in growth.after]))
     return Gallery(
         captioned=tuple(map(_captioned, told.captioned[:IN_A_ROW])),
         shown=tuple(_shown(item, novel) for item in shown),
         evidence=_evidence(shown, novel, folder),
         taught=tuple(map(_captioned, growth.taught[:IN_A_ROW])),
-        grown=_grown(growth.before[first], growth.after[first]),
-        lesson=_evidence(growth.after[first : first + 1], [newcomer], folder),
+        grown=_grown(growth.before[best], growth.after[best], of=len(growth.after)),
+        lesson=_evidence(growth.after[best : best + 1], [newcomer], folder),
     )
 
 
@@ -126,9 +126,9 @@ def _shown(asked: Asked, novel: Collection[int]) -> Row:
     )
 
 
-def _grown(before: Asked, after: Asked) -> Row:
+def _grown(before: Asked, after: Asked, *, of: int) -> Row:
     return (
-        Panel(_enlarged(before.scene.picture), "scene", ""),
+        Panel(_enlarged(before.scene.picture), "scene", f"the best named of {of}"),
         _answer(before, "text", "text alone"),
         _answer(before, "both", "before"),
         _answer(after, "both", "after"),
@@ -137,9 +137,13 @@ def _grown(before: Asked, after: Asked) -> Row:
 
 def _answer(asked: Asked, fusion: Fusion, title: str) -> Panel:
     answer = asked.answers[fusion]
-    right = float((answer.class_map == asked.scene.labels).mean())
     picture = _labelled(asked.scene, answer.class_map, answer.classes)
-    return Panel(picture, title, f"{100 * right:.0f} % of the pixels right")
+    return Panel(picture, title, f"{100 * _right(asked, fusion):.0f} % of the pixels right")
+
+
+def _right(asked: Asked, fusion: Fusion = "both") -> float:
+    """Share of the pixels that are rightly named."""
+    return float((asked.answers[fusion].class_map == asked.scene.labels).mean())
 
 
 def _labelled(scene: Scene, class_map: LabelMap, classes: Sequence[str]) -> Image.Image:

@@ -36,8 +36,8 @@ class Sizes:
     asked:       scenes with the newcomer that are segmented before and after.
     """
 
-    seen: int = 60
-    novel: int = 24
+    seen: int = 40
+    novel: int = 16
     captioned: int = 240
     held_out: int = 40
     taught: int = 16
