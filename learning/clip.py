@@ -99,7 +99,7 @@ def random_region(size_hw: tuple[int, int], random: np.random.Generator) -> Regi
 class LabelledPictures:
     """Pictures of one thing each.
 
-    pictures: (N, h, w, 3) uint8, squashed to the model's input size.
+    pictures: (N, h, w, 3) uint8, of any one size.
     targets:  (N,) int64, indices into `names`.
     """
 
