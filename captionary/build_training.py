@@ -53,7 +53,7 @@ class Training:
     def layers(self) -> "tuple[Architecture, torch.nn.Module | None, str]":
         """What is trained: its layers, its weights where there are any, and a name of both."""
         from learning.architectures import architecture_of, read_architecture
-        from vision.clip_files import clip_digest, find_clip, load_clip, load_tokenizer
+        from vision.clip_files import clip_digest, find_clip, load_clip
 
         if self.weights is None:
             model = self.model or "mini"
@@ -64,7 +64,6 @@ class Training:
             )
         files = find_clip(self.weights)
         clip = load_clip(files)
-        load_tokenizer(files)  # a vocabulary that does not fit is refused now
         name = Path(self.weights).stem
         return architecture_of(name, files, clip), clip, f"{name} {clip_digest(clip, files)}"
 

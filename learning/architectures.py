@@ -18,11 +18,10 @@ from learning.merges import (
     Merge,
     learn_merges,
     merges_file,
-    read_merges,
     vocabulary_size,
 )
 from schemas.errors import WrongInput
-from vision.clip_files import CONFIG_FILE, TEMPLATES_KEY, ClipFiles, first_line
+from vision.clip_files import CONFIG_FILE, TEMPLATES_KEY, ClipFiles, first_line, load_tokenizer
 
 CONFIGS = Path(__file__).with_name("configs")
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -97,12 +96,12 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
         files, clip: as found and loaded (vision.clip_files).
 
     Raises:
-        WrongInput: it is none that can be trained here.
+        WrongInput: it is none that can be trained here, or its vocabulary does not fit.
     """
     config, text = dict(files.config), dict(files.config["text_cfg"])
     _check(name, config)
     config["quick_gelu"] = files.quick_gelu or bool(config.get("quick_gelu"))
-    merges = None if files.merges is None else tuple(read_merges(files.merges))
+    merges = None if files.merges is None else tuple(load_tokenizer(files).bpe_ranks)
     if merges is not None:
         config["text_cfg"] = {**text, "tokenizer_kwargs": {"bpe_path": MERGES_FILE}}
     own = open_clip.get_model_preprocess_cfg(clip)

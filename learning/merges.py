@@ -10,7 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import TypeAlias
 
 from open_clip.tokenizer import SimpleTokenizer, bytes_to_unicode
@@ -131,10 +130,3 @@ def merges_file(merges: Sequence[Merge]) -> bytes:
     """
     lines = ["# byte-pair merges", *(" ".join(merge) for merge in merges)]
     return gzip.compress("\n".join(lines).encode(), mtime=0)
-
-
-def read_merges(path: Path) -> list[Merge]:
-    """The merges of such a file, in order."""
-    _, *lines = gzip.decompress(path.read_bytes()).decode().split("\n")
-    pairs = (line.split(" ") for line in lines if line)
-    return [(first, second) for first, second in pairs]

@@ -86,22 +86,9 @@ def read_classes_by_dictionary(
     wanted = sorted({noun for of_class in weights for noun in of_class})
     matrix = retriever.matrix(wanted)
     prototypes = matrix.prototypes
-    links = [
-        (column, class_id, of_class[prototype.noun] * _share(prototype, prototypes))
-        for class_id, of_class in enumerate(weights)
-        for column, prototype in enumerate(prototypes)
-        if prototype.noun in of_class
-    ]
-    column, owner, weight = zip(*links, strict=True) if links else ((), (), ())
-    by_text = best_prompt(
-        matrix.vectors @ plain.prompts.T, plain.prompt_owner, classes=len(classes)
-    )
-    spoken = softmax(text.logit_scale * by_text)
-    of_link, class_of, share = (
-        np.array(column, dtype=np.int64),
-        np.array(owner, dtype=np.int64),
-        np.array(weight, dtype=np.float32),
-    )
+    column, owner, weight = _links(weights, prototypes)
+    near = best_prompt(matrix.vectors @ plain.prompts.T, plain.prompt_owner, classes=len(classes))
+    spoken = softmax(text.logit_scale * near)[column]
     sample = retriever.sample_vectors()
     return ClassReading(
         classes=plain.classes,
@@ -109,10 +96,10 @@ def read_classes_by_dictionary(
         prompt_owner=plain.prompt_owner,
         prototypes=prototypes,
         vectors=matrix.vectors,
-        column=of_link,
-        owner=class_of,
-        weight=share,
-        trust=trust_in_text(spoken[of_link], class_of, share, classes=len(classes)),
+        column=column,
+        owner=owner,
+        weight=weight,
+        trust=trust_in_text(spoken, owner, weight, classes=len(classes)),
         common=common_part(sample, pictures=len(retriever.vocabulary.sample())),
         revision=revision,
     )
@@ -153,6 +140,24 @@ def _near(
     """Nouns that stand in for a class that the dictionary lacks, with weights; maybe none."""
     found, weights = near_nouns(text.encode_texts(item.prompts, templates="plain"), vectors)
     return {nouns[index]: float(weight) for index, weight in zip(found, weights, strict=True)}
+
+
+def _links(
+    weights: Sequence[dict[str, float]], prototypes: Sequence[Prototype]
+) -> tuple[Ints, Ints, Floats]:
+    """Prototype, class and weight of every link, (L,) each."""
+    links = [
+        (column, class_id, of_class[prototype.noun] * _share(prototype, prototypes))
+        for class_id, of_class in enumerate(weights)
+        for column, prototype in enumerate(prototypes)
+        if prototype.noun in of_class
+    ]
+    column, owner, weight = zip(*links, strict=True) if links else ((), (), ())
+    return (
+        np.array(column, dtype=np.int64),
+        np.array(owner, dtype=np.int64),
+        np.array(weight, dtype=np.float32),
+    )
 
 
 def _share(prototype: Prototype, prototypes: Sequence[Prototype]) -> float:

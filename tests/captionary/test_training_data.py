@@ -13,7 +13,7 @@ from tests.learning.drawn import Flags
 
 
 def words(kind: str) -> set[str]:
-    nouns = choose_nouns("novel" if kind == "novel" else "seen")
+    nouns = choose_nouns(kind)
     return {form for noun in nouns for word in noun.words for form in (word.singular, word.plural)}
 
 

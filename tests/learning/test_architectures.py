@@ -15,6 +15,7 @@ from learning.architectures import (
     with_vocabulary,
     write_clip,
 )
+from learning.merges import MERGES_FILE, merges_file
 from schemas.errors import WrongInput
 from tests.learning.drawn import TINY, Flags, tiny_architecture
 from vision.clip_files import find_clip, load_clip
@@ -167,3 +168,14 @@ def test_a_model_that_is_gone_on_from_keeps_its_sentences(tmp_path: Path) -> Non
         write_clip(folder, clip, replace(own, templates=templates))
         files = find_clip(f"local-dir:{folder}")
         assert architecture_of("x", files, load_clip(files)).templates == templates
+
+
+def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    own = tiny_architecture()
+    write_clip(tmp_path, build_clip(own, seed=0), own)
+    assert own.merges is not None
+    (tmp_path / MERGES_FILE).write_bytes(merges_file(own.merges[:5]))
+    files = find_clip(f"local-dir:{tmp_path}")
+
+    with pytest.raises(WrongInput, match="the model knows"):
+        architecture_of("cut", files, load_clip(files))

@@ -126,7 +126,7 @@ def test_a_class_list_of_strangers_has_no_prototypes_at_all(retriever: Retriever
 
 
 def test_a_word_is_trusted_that_text_sees_in_its_prototypes(retriever: Retriever) -> None:
-    """Prototypes here have nothing to do with the words' directions; "car" stands for none."""
+    """The prototypes lie anywhere, so how far text knows them is worked out here by hand."""
     reading = read("dog, cat, zeppelin", retriever)
 
     spoken = np.exp(20 * reading.vectors @ reading.prompts.T)
