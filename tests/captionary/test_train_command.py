@@ -105,12 +105,10 @@ def test_the_same_command_again_changes_nothing(
     assert (weights(trained), (trained / "log.csv").read_bytes()) == before
 
 
-@pytest.mark.usefixtures("interruptible")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_run_that_was_cut_short_ends_in_the_same_weights(
-    how: signal.Signals, trained: Path, source: Path, options: tuple[str, ...], tmp_path: Path
-) -> None:
-    command = ["train", "clip", str(source), "--out", str(tmp_path / "cut"), *options]
+def cut_short(
+    out: Path, command: list[str], how: signal.Signals, *, everyone: bool = False
+) -> tuple[int, str]:
+    """Signal a run, or all of its processes, once it has saved: exit code and standard error."""
     with subprocess.Popen(
         [sys.executable, "-m", "captionary", *command],
         cwd=ROOT,
@@ -118,22 +116,39 @@ def test_a_run_that_was_cut_short_ends_in_the_same_weights(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     ) as run:
-        while not (tmp_path / "cut" / "checkpoint.pt").exists() and run.poll() is None:
+        while not (out / "checkpoint.pt").exists() and run.poll() is None:
             time.sleep(0.01)
-        run.send_signal(how)
+        if everyone:
+            os.killpg(run.pid, how)
+        else:
+            run.send_signal(how)
         try:
             _, said = run.communicate(timeout=60)
         finally:
             run.kill()
-    assert run.returncode == (-how if how == signal.SIGKILL else 130), said
+    return run.returncode, said
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_was_cut_short_ends_in_the_same_weights(
+    how: signal.Signals, trained: Path, source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    out = tmp_path / "cut"
+    command = ["train", "clip", str(source), "--out", str(out), *options]
+
+    code, said = cut_short(out, command, how)
+
+    assert code == (-how if how == signal.SIGKILL else 130), said
     if how != signal.SIGKILL:
         assert said.endswith("interrupted; nothing is lost, run the same command again\n")
     answer = captionary(*command)
 
     assert answer.code == 0, answer.err
-    assert weights(tmp_path / "cut") == weights(trained)
-    assert losses(tmp_path / "cut") == losses(trained)
+    assert weights(out) == weights(trained)
+    assert losses(out) == losses(trained)
 
 
 @pytest.mark.usefixtures("interruptible")
@@ -142,24 +157,12 @@ def test_a_signal_to_all_processes_of_a_run_loses_nothing(
     how: signal.Signals, source: Path, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Terminals, torchrun and job queues signal the readers of pictures too."""
-    command = ["train", "clip", str(source), "--out", str(tmp_path / "cut"), *options]
-    with subprocess.Popen(
-        [sys.executable, "-m", "captionary", *command, "--workers", "1", "--steps", "4000"],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as run:
-        while not (tmp_path / "cut" / "checkpoint.pt").exists() and run.poll() is None:
-            time.sleep(0.01)
-        os.killpg(run.pid, how)
-        try:
-            _, said = run.communicate(timeout=60)
-        finally:
-            run.kill()
-    assert run.returncode == 130, said
+    out = tmp_path / "cut"
+    command = ["train", "clip", str(source), "--out", str(out), *options]
+
+    code, said = cut_short(out, [*command, "--workers", "1", "--steps", "4000"], how, everyone=True)
+
+    assert code == 130, said
     assert said.endswith("interrupted; nothing is lost, run the same command again\n")
     assert "Traceback" not in said
 
