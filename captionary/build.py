@@ -59,15 +59,15 @@ class Models:
         from vision.embedders import MaskedCrops
         from vision.encoder import ClipEncoder
         from vision.extraction import RegionExtractor
-        from vision.proposers import build_proposer
+        from vision.proposers import choose_proposer
 
         if self.embed != "crop":
             raise WrongInput(f"unknown way to embed {self.embed!r}; choose crop")
-        proposer = build_proposer(self.proposer or "")
+        proposer_of = choose_proposer(self.proposer or "")
         encoder = ClipEncoder(
             self.encoder or "", device=self.device, precision=self.precision or "auto"
         )
-        return encoder, RegionExtractor(proposer, MaskedCrops(encoder))
+        return encoder, RegionExtractor(proposer_of(encoder), MaskedCrops(encoder))
 
 
 def _absolute(name: str) -> str:

@@ -22,7 +22,7 @@ from schemas.pairs import ImageCaption, PairFailure
 from schemas.regions import Region
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
-from vision.proposers import Superpixels
+from vision.proposers.superpixels import Superpixels
 from vision.sphere import unit
 from vocabulary.edge import NAMES, EdgeEngine
 from vocabulary.vocabulary import Vocabulary

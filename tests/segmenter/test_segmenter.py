@@ -29,7 +29,7 @@ from vision.embedders import MaskedCrops
 from vision.encoder import ClipEncoder
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture, load_picture
-from vision.proposers import Scale, Superpixels
+from vision.proposers.superpixels import Scale, Superpixels
 from vision.sphere import centred
 from vocabulary.edge import EdgeEngine
 from vocabulary.retrieval import Retriever

@@ -21,7 +21,8 @@ from vision.extraction import RegionExtractor
 from vision.hardware import choose_device, choose_precision
 from vision.models import BUNDLED, CATALOGUE, all_model_names
 from vision.pictures import LoadedPicture, load_picture
-from vision.proposers import Superpixels, Whole
+from vision.proposers.given import Whole
+from vision.proposers.superpixels import Superpixels
 from vision.texts import VectorCache, encode_trimmed, sentence_lengths, trimmable_tower
 
 MakePicture = Callable[..., LoadedPicture]
@@ -192,7 +193,7 @@ from vision.encoder import ClipEncoder
 from vision.embedders import MaskedCrops
 from vision.extraction import RegionExtractor
 from vision.pictures import load_picture
-from vision.proposers import Superpixels
+from vision.proposers.superpixels import Superpixels
 model, picture, threads, out = sys.argv[1:]
 torch.set_num_threads(int(threads))
 encoder = ClipEncoder(model, device="cpu", precision="bfloat16", templates="plain")

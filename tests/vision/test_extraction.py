@@ -8,7 +8,8 @@ from vision.embedders import MaskedCrops, masked_crop, squash
 from vision.encoder import ClipEncoder
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
-from vision.proposers import Superpixels, Whole
+from vision.proposers.given import Whole
+from vision.proposers.superpixels import Superpixels
 
 MakePicture = Callable[..., LoadedPicture]
 

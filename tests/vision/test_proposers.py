@@ -8,16 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import UnreadablePicture, WrongInput
+from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
-from vision.proposers import (
-    LabelMaps,
-    Scale,
-    Superpixels,
-    Whole,
-    build_proposer,
-    distinct_labels,
-    enlarged,
-)
+from vision.proposers import choose_proposer
+from vision.proposers.given import LabelMaps, Whole
+from vision.proposers.superpixels import Scale, Superpixels, distinct_labels, enlarged
 
 MakePicture = Callable[..., LoadedPicture]
 
@@ -141,12 +136,12 @@ def test_a_picture_without_a_label_map(tmp_path: Path) -> None:
         LabelMaps(tmp_path).propose(picture_of(np.zeros((2, 3, 3))))
 
 
-def test_build_proposer(tmp_path: Path) -> None:
-    assert build_proposer("superpixels") == Superpixels()
-    assert build_proposer("whole") == Whole()
-    assert build_proposer(f"masks:{tmp_path}") == LabelMaps(tmp_path)
-    for wrong in ("", "masks", "masks:", "sam", "whole:1"):
+def test_choose_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
+    assert choose_proposer("superpixels")(encoder) == Superpixels()
+    assert choose_proposer("whole")(encoder) == Whole()
+    assert choose_proposer(f"masks:{tmp_path}")(encoder) == LabelMaps(tmp_path)
+    for wrong in ("", "masks", "masks:", "segments", "whole:1"):
         with pytest.raises(WrongInput, match="superpixels, masks:FOLDER, whole"):
-            build_proposer(wrong)
+            choose_proposer(wrong)
     with pytest.raises(WrongInput, match="does not exist"):
-        build_proposer(f"masks:{tmp_path}/none")
+        choose_proposer(f"masks:{tmp_path}/none")

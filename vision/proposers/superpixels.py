@@ -1,26 +1,20 @@
-"""Region proposers: a picture to candidate segments, the same ones every time."""
+"""Graph-based superpixels at several scales."""
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from PIL import Image
 from skimage.segmentation import felzenszwalb
 
 from schemas.arrays import LabelMap, Rgb
-from schemas.errors import WrongInput
-from schemas.labels import IGNORE
 from schemas.regions import Region
-from vision.label_files import read_labels
 from vision.pictures import LoadedPicture
 
 WORKING_SIDE = 224
 SMOOTHING = 0.8
 SAME_REGION_IOU = 0.95
-PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "whole")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +30,6 @@ class Scale:
 
 
 DEFAULT_SCALES = (Scale(100, 0.005), Scale(300, 0.01), Scale(1000, 0.01))
-
-
-class RegionProposer(Protocol):
-    """Cuts a picture into candidate regions: at least one, and always the same."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Names everything that its regions depend on."""
-        ...
-
-    def propose(self, picture: LoadedPicture) -> list[Region]:
-        """Cut one picture."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """The baseline: the whole picture as its only region."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Names everything that its regions depend on."""
-        return "whole"
-
-    def propose(self, picture: LoadedPicture) -> list[Region]:
-        """Answer one region that covers the picture."""
-        return [Region(np.ones(picture.size_hw, dtype=np.bool_))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,55 +123,3 @@ def _iou(
     both = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
     either = count_a[:, None] + count_b[None, :] - both
     return np.asarray(both / np.maximum(either, 1), dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelMaps:
-    """Given label maps: an indexed PNG for each picture, named by its stem.
-
-    Each value is a region, IGNORE none; a map that ignores everything gives the whole picture.
-    The folder is no part of the fingerprint: other pictures have their maps elsewhere.
-
-    Args:
-        folder: where the maps are.
-
-    Raises:
-        WrongInput: the folder does not exist.
-    """
-
-    folder: Path
-
-    def __post_init__(self) -> None:
-        if not self.folder.is_dir():
-            raise WrongInput(f"the folder of masks {self.folder} does not exist; check the path")
-
-    @property
-    def fingerprint(self) -> str:
-        """Names everything that its regions depend on, apart from the maps."""
-        return "masks"
-
-    def propose(self, picture: LoadedPicture) -> list[Region]:
-        """Answer the regions of the picture's label map, in the order of their values.
-
-        Raises:
-            UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
-        """
-        labels = read_labels(self.folder / f"{picture.name}.png", size_hw=picture.size_hw)
-        masks = [labels == value for value in np.unique(labels) if value != IGNORE]
-        return [Region(mask) for mask in masks] or Whole().propose(picture)
-
-
-def build_proposer(text: str) -> RegionProposer:
-    """Make the proposer that `--proposer` names: `superpixels`, `masks:FOLDER` or `whole`.
-
-    Raises:
-        WrongInput: there is no such proposer, or its folder is missing.
-    """
-    name, _, folder = text.partition(":")
-    if name == "masks" and folder:
-        return LabelMaps(Path(folder))
-    if text == "superpixels":
-        return Superpixels()
-    if text == "whole":
-        return Whole()
-    raise WrongInput(f"unknown proposer {text!r}; choose one of {', '.join(PROPOSER_NAMES)}")

@@ -1,0 +1,48 @@
+"""Region proposers: a picture to candidate segments, the same ones every time."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, TypeAlias
+
+from schemas.errors import WrongInput
+from schemas.regions import Region
+from vision.encoder import ClipEncoder
+from vision.pictures import LoadedPicture
+from vision.proposers.given import LabelMaps, Whole
+from vision.proposers.superpixels import Superpixels
+
+PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "whole")
+
+
+class RegionProposer(Protocol):
+    """Cuts a picture into candidate regions: at least one, and always the same."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on."""
+        ...
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Cut one picture."""
+        ...
+
+
+ProposerOf: TypeAlias = Callable[[ClipEncoder], RegionProposer]
+"""Makes a proposer, given the encoder whose features it may cut by."""
+
+
+def choose_proposer(text: str) -> ProposerOf:
+    """Find the proposer that `--proposer` names; what is wrong is told before an encoder is loaded.
+
+    Raises:
+        WrongInput: there is no such proposer, or its folder is missing.
+    """
+    name, _, folder = text.partition(":")
+    if name == "masks" and folder:
+        maps = LabelMaps(Path(folder))
+        return lambda _encoder: maps
+    if text == "superpixels":
+        return lambda _encoder: Superpixels()
+    if text == "whole":
+        return lambda _encoder: Whole()
+    raise WrongInput(f"unknown proposer {text!r}; choose one of {', '.join(PROPOSER_NAMES)}")
