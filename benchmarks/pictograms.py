@@ -15,6 +15,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -41,7 +42,9 @@ Figures = Mapping[tuple[str, str], Mapping[Fusion, float]]
 """Value of each (measure, group) and fusion."""
 
 
-def measure(seed: int, sizes: Sizes, proposer: str, *, encoder: str, folder: Path) -> Figures:
+def measure(
+    seed: int, sizes: Sizes, proposer: str, *, encoder: str, embed: str, folder: Path
+) -> Figures:
     """The figures of one seed and one kind of regions."""
     cast = choose_cast(seed, sizes)
     taught = _draw(cast, folder / "taught", "train", seed, sizes.captioned)
@@ -50,7 +53,8 @@ def measure(seed: int, sizes: Sizes, proposer: str, *, encoder: str, folder: Pat
     of = {name: f"masks:{path / 'masks'}" for name, path in (("taught", taught), ("asked", asked))}
     true = proposer == "true masks"
     store = str(folder / proposer.replace(" ", "-"))
-    with open_both(Models(encoder, of["taught"] if true else proposer), store) as (indexer, _):
+    models = Models(encoder, of["taught"] if true else proposer, embed)
+    with open_both(models, store) as (indexer, _):
         indexer.index(read_pairs(str(taught / "captions.jsonl")))
     groups = {
         "seen": range(len(GROUNDS) + sizes.seen),
@@ -58,7 +62,8 @@ def measure(seed: int, sizes: Sizes, proposer: str, *, encoder: str, folder: Pat
     }
     matrices = {fusion: ConfusionMatrix([c.name for c in data.classes]) for fusion in FUSIONS}
     hits: dict[tuple[str, Fusion], list[bool]] = defaultdict(list)
-    with open_both(Models(encoder, of["asked"] if true else proposer), store) as (_, segmenter):
+    models = replace(models, proposer=of["asked"] if true else proposer)
+    with open_both(models, store) as (_, segmenter):
         for pair in data:
             picture = load_picture(pair.image)
             truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
@@ -106,6 +111,7 @@ def show(runs: Sequence[Figures]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--encoder", default="mini")
+    parser.add_argument("--embed", default="crop")
     parser.add_argument("--seeds", type=int, default=3)
     for name, value in (("seen", 60), ("novel", 24), ("captioned", 240), ("held-out", 100)):
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -121,7 +127,12 @@ def main() -> None:
             with tempfile.TemporaryDirectory() as folder:
                 for number, proposer in enumerate(options.proposers, start=1):
                     run |= measure(
-                        seed, sizes, proposer, encoder=options.encoder, folder=Path(folder)
+                        seed,
+                        sizes,
+                        proposer,
+                        encoder=options.encoder,
+                        embed=options.embed,
+                        folder=Path(folder),
                     )
                     bar.show(seed * len(options.proposers) + number)
             runs.append(run)

@@ -56,18 +56,19 @@ class Models:
 
     def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
         """Load the encoder, and build the extractor on it; everything must be named."""
-        from vision.embedders import MaskedCrops
+        from vision.embedding import choose_embedding
         from vision.encoder import ClipEncoder
         from vision.extraction import RegionExtractor
         from vision.proposers import choose_proposer
 
-        if self.embed != "crop":
-            raise WrongInput(f"unknown way to embed {self.embed!r}; choose crop")
+        embedding = choose_embedding(self.embed or "")
         proposer_of = choose_proposer(self.proposer or "")
         encoder = ClipEncoder(
             self.encoder or "", device=self.device, precision=self.precision or "auto"
         )
-        return encoder, RegionExtractor(proposer_of(encoder), MaskedCrops(encoder))
+        maps = embedding.maps(encoder)
+        embedder = embedding.embedder(maps)
+        return encoder, RegionExtractor(proposer_of(maps), embedder)
 
 
 def _absolute(name: str) -> str:

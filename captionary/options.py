@@ -13,9 +13,15 @@ Encoder: TypeAlias = Annotated[
     ),
 ]
 Proposer: TypeAlias = Annotated[
-    str | None, typer.Option(help="superpixels, masks:FOLDER or whole: what cuts out regions.")
+    str | None,
+    typer.Option(help="superpixels, clusters, masks:FOLDER or whole: what cuts out regions."),
 ]
-Embed: TypeAlias = Annotated[str | None, typer.Option(help="crop: how a region is embedded.")]
+Embed: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="crop, tokens[:SIDE] or dense[:LAST_BLOCK][:SIDE[/WINDOW]]: how regions become vectors."
+    ),
+]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision: TypeAlias = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
 

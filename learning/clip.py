@@ -20,7 +20,8 @@ from learning.measures import accuracy, recall
 from learning.processes import Processes
 from schemas.arrays import Rgb
 from schemas.regions import Region
-from vision.embedders import masked_crop, squash_bytes
+from vision.embedders import masked_crop
+from vision.squashing import squash_bytes
 from vision.texts import choose_templates, encode_trimmed, sentence_lengths, trimmable_tower
 
 LARGEST_SCALE = math.log(100)

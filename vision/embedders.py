@@ -9,8 +9,12 @@ import torch
 
 from schemas.arrays import Rgb, Vectors
 from schemas.regions import Region
-from vision.encoder import ImageEncoder
+from vision.coverage import coverage
+from vision.dense import DenseMaps, frame_size
+from vision.encoder import ClipEncoder, ImageEncoder
 from vision.pictures import LoadedPicture
+from vision.sphere import unit
+from vision.squashing import squash
 
 
 class RegionEmbedder(Protocol):
@@ -77,18 +81,57 @@ def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, ...]) -> Rgb:
     return np.where(inside, pixels[top:bottom, left:right], colour)
 
 
-def squash(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
-    """Resize a picture, (h, w, 3) uint8, to (3, H, W) float in [0, 1], whatever its aspect."""
-    return squash_bytes(pixels, size_hw=size_hw).float() / 255
+@dataclass(frozen=True, slots=True)
+class RegionTokens:
+    """One pass for the picture, with a class token for each region (vision.vit.region_tokens).
 
-
-def squash_bytes(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
-    """Resize a picture, (h, w, 3) uint8, to (3, H, W) uint8, whatever its aspect.
-
-    Bicubic with antialiasing, on bytes: several times faster than on floats, and the same as
-    Pillow's up to rounding.
+    Args:
+        side:        shorter side of the picture in pixels, as it is shown to the encoder.
+        first_block: from which block on a region sees nothing but itself.
     """
-    own = np.require(pixels, requirements=["C", "W"])  # torch takes no others; a copy where it must
-    planes = torch.from_numpy(own).permute(2, 0, 1)[None]
-    resized = torch.nn.functional.interpolate(planes, size_hw, mode="bicubic", antialias=True)
-    return resized[0].contiguous()
+
+    encoder: ClipEncoder
+    side: int
+    first_block: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        return f"tokens-{self.side}-{self.first_block}-{self.encoder.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length."""
+        patch = self.encoder.patch
+        height, width = frame_size(picture.size_hw, side=self.side, multiple=patch)
+        shares = torch.from_numpy(coverage(regions, (height // patch, width // patch)))
+        frame = squash(picture.pixels, size_hw=(height, width))
+        vectors = self.encoder.encode_regions(frame, shares, first_block=self.first_block)
+        return unit(vectors.numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class PooledFeatures:
+    """One pass for the picture, whose feature map is averaged in each region."""
+
+    maps: DenseMaps
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        return f"dense-{self.maps.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.maps.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length."""
+        features = self.maps(picture)
+        shares = coverage(regions, (features.shape[0], features.shape[1]))
+        return unit(shares @ features.reshape(-1, self.dim))

@@ -1,16 +1,19 @@
 """CLIP as two functions: pictures to unit vectors, names to unit vectors."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import open_clip
 import torch
 
 from schemas.arrays import Vectors
+from schemas.errors import WrongInput
+from vision import conv, vit
 from vision.clip_files import clip_digest, find_clip, load_clip, load_tokenizer
 from vision.folding import fold_batch_norms
 from vision.hardware import choose_device, choose_precision
+from vision.last_block import LAST_BLOCKS
 from vision.sphere import unit
 from vision.texts import (
     VectorCache,
@@ -103,6 +106,8 @@ class ClipEncoder:
     batch_size: int
     precision: str
     fingerprint: str
+    ways: tuple[str, ...]
+    patch: int
 
     def __init__(
         self,
@@ -126,6 +131,7 @@ class ClipEncoder:
         self._tokenize = load_tokenizer(files)
         example = torch.rand(1, 3, *self.input_size_hw, generator=torch.Generator().manual_seed(0))
         model.visual = fold_batch_norms(model.visual, example)
+        self._look_at_tower(model.visual, example)
         self._model = model.to(device=self._device, dtype=self._dtype)
         # Convolutions run several times faster so; other layers do not care.
         self._model.visual.to(memory_format=torch.channels_last)
@@ -144,6 +150,26 @@ class ClipEncoder:
         self.precision = str(self._dtype).removeprefix("torch.")
         self.fingerprint = f"clip-{digest}-{self.precision}"
 
+    def _look_at_tower(self, visual: Any, example: torch.Tensor) -> None:
+        """Find out in which ways regions can be embedded."""
+        self._vit = vit.is_plain_vit(visual)
+        dense = self._vit or conv.has_dense_map(visual, example)
+        can = {"crop": True, "tokens": vit.has_class_token(visual), "dense": dense}
+        self.ways = tuple(way for way, possible in can.items() if possible)
+        self.patch = int(visual.patch_size[0]) if self._vit else conv.STRIDE
+
+    def need(self, way: str) -> None:
+        """Refuse a way to embed regions that this model does not have.
+
+        Raises:
+            WrongInput: naming those that it has.
+        """
+        if way not in self.ways:
+            raise WrongInput(
+                f"the encoder {self.name} cannot embed regions by {way!r}: its image tower is not "
+                f"built for it; use --embed {' or '.join(self.ways)}"
+            )
+
     @torch.inference_mode()
     def encode_images(self, batch: torch.Tensor) -> Vectors:
         """Encode pictures of the input size.
@@ -157,15 +183,58 @@ class ClipEncoder:
         if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, *self.input_size_hw):
             expected = f"(N, 3, {self.input_size_hw[0]}, {self.input_size_hw[1]})"
             raise ValueError(f"encode_images takes {expected}, got {tuple(batch.shape)}")
-        mean = torch.tensor(self.mean).view(3, 1, 1)
-        std = torch.tensor(self.std).view(3, 1, 1)
         passes = []
         for start in range(0, len(batch), self.batch_size):
             part = batch[start : start + self.batch_size]
-            whole = _padded((part.float() - mean) / std, self.batch_size)
-            whole = whole.to(self._device, self._dtype, memory_format=torch.channels_last)
+            whole = self._prepared(_padded(part, self.batch_size))
             passes.append(self._model.encode_image(whole)[: len(part)].float().cpu().numpy())
         return unit(np.concatenate(passes)) if passes else self._none()
+
+    @torch.inference_mode()
+    def encode_map(self, pixels: torch.Tensor, *, last_block: str) -> torch.Tensor:
+        """Encode every patch of one picture of any size.
+
+        Args:
+            pixels:     (3, H, W) float in [0, 1]; sides multiples of `patch`.
+            last_block: name in LAST_BLOCKS; towers without attention have no use for it.
+
+        Returns:
+            (H / patch, W / patch, D) float32 on the CPU, not normalised.
+        """
+        batch, visual = self._prepared(pixels[None]), self._model.visual
+        if self._vit:
+            vectors = vit.dense_map(visual, batch, LAST_BLOCKS[last_block])
+        else:
+            vectors = conv.dense_map(visual, batch)
+        return vectors[0].float().cpu()
+
+    @torch.inference_mode()
+    def encode_regions(
+        self, pixels: torch.Tensor, coverage: torch.Tensor, *, first_block: int
+    ) -> torch.Tensor:
+        """Encode regions of one picture of any size, each by a class token of its own.
+
+        Args:
+            pixels:   (3, H, W) float in [0, 1]; sides multiples of `patch`.
+            coverage: (R, patches) in [0, 1], as `vision.vit.region_tokens`.
+
+        Returns:
+            (R, D) float32 on the CPU, not normalised.
+        """
+        batch, shares = self._prepared(pixels[None]), coverage[None].to(self._device)
+        vectors = vit.region_tokens(self._model.visual, batch, shares, first_block=first_block)
+        return vectors[0].float().cpu()
+
+    def _prepared(self, batch: torch.Tensor) -> torch.Tensor:
+        """Pictures in [0, 1] as the model takes them, (N, 3, H, W)."""
+        mean = torch.tensor(self.mean).view(3, 1, 1)
+        std = torch.tensor(self.std).view(3, 1, 1)
+        scaled = (batch.float() - mean) / std
+        if self._device.type == "cuda":
+            scaled = scaled.pin_memory()
+        return scaled.to(
+            self._device, self._dtype, memory_format=torch.channels_last, non_blocking=True
+        )
 
     def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
         """Encode names: each is put in every template, and the sentences' unit vectors averaged.

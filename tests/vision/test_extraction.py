@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 from schemas.regions import Region
-from vision.embedders import MaskedCrops, masked_crop, squash
+from vision.embedders import MaskedCrops, masked_crop
 from vision.encoder import ClipEncoder
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
 from vision.proposers.given import Whole
 from vision.proposers.superpixels import Superpixels
+from vision.squashing import squash
 
 MakePicture = Callable[..., LoadedPicture]
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from schemas.errors import UnreadablePicture, WrongInput
+from vision.dense import DenseMaps
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
 from vision.proposers import choose_proposer
+from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
 from vision.proposers.superpixels import Scale, Superpixels, distinct_labels, enlarged
 
@@ -137,11 +139,13 @@ def test_a_picture_without_a_label_map(tmp_path: Path) -> None:
 
 
 def test_choose_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
-    assert choose_proposer("superpixels")(encoder) == Superpixels()
-    assert choose_proposer("whole")(encoder) == Whole()
-    assert choose_proposer(f"masks:{tmp_path}")(encoder) == LabelMaps(tmp_path)
+    maps = DenseMaps(encoder, side=64)
+    assert choose_proposer("superpixels")(maps) == Superpixels()
+    assert choose_proposer("clusters")(maps) == Clusters(maps)
+    assert choose_proposer("whole")(maps) == Whole()
+    assert choose_proposer(f"masks:{tmp_path}")(maps) == LabelMaps(tmp_path)
     for wrong in ("", "masks", "masks:", "segments", "whole:1"):
-        with pytest.raises(WrongInput, match="superpixels, masks:FOLDER, whole"):
+        with pytest.raises(WrongInput, match="superpixels, clusters, masks:FOLDER, whole"):
             choose_proposer(wrong)
     with pytest.raises(WrongInput, match="does not exist"):
         choose_proposer(f"masks:{tmp_path}/none")

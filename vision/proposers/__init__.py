@@ -6,12 +6,13 @@ from typing import Protocol, TypeAlias
 
 from schemas.errors import WrongInput
 from schemas.regions import Region
-from vision.encoder import ClipEncoder
+from vision.dense import DenseMaps
 from vision.pictures import LoadedPicture
+from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
 from vision.proposers.superpixels import Superpixels
 
-PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "whole")
+PROPOSER_NAMES = ("superpixels", "clusters", "masks:FOLDER", "whole")
 
 
 class RegionProposer(Protocol):
@@ -27,8 +28,8 @@ class RegionProposer(Protocol):
         ...
 
 
-ProposerOf: TypeAlias = Callable[[ClipEncoder], RegionProposer]
-"""Makes a proposer, given the encoder whose features it may cut by."""
+ProposerOf: TypeAlias = Callable[[DenseMaps], RegionProposer]
+"""Makes a proposer, given the feature maps that it may cut by."""
 
 
 def choose_proposer(text: str) -> ProposerOf:
@@ -40,9 +41,11 @@ def choose_proposer(text: str) -> ProposerOf:
     name, _, folder = text.partition(":")
     if name == "masks" and folder:
         maps = LabelMaps(Path(folder))
-        return lambda _encoder: maps
+        return lambda _maps: maps
     if text == "superpixels":
-        return lambda _encoder: Superpixels()
+        return lambda _maps: Superpixels()
+    if text == "clusters":
+        return Clusters
     if text == "whole":
-        return lambda _encoder: Whole()
+        return lambda _maps: Whole()
     raise WrongInput(f"unknown proposer {text!r}; choose one of {', '.join(PROPOSER_NAMES)}")

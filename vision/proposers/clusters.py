@@ -1,0 +1,111 @@
+"""Regions that the encoder itself tells apart: its patches grouped by what they look like to it."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skimage.measure import label as connected
+from skimage.segmentation import felzenszwalb
+from torch.nn.functional import interpolate, normalize
+
+from schemas.arrays import LabelMap, Rgb
+from schemas.regions import Region
+from vision.dense import DenseMaps, FeatureMap
+from vision.grouping import farthest_points, spherical_em
+from vision.pictures import LoadedPicture
+from vision.proposers.superpixels import SMOOTHING, WORKING_SIDE, distinct_labels, enlarged, resized
+
+GROUPS = (4, 8, 16)
+KAPPA = 20.0
+ITERATIONS = 10
+PLACE = 0.2
+SAME_GROUP = 0.9
+SMALLEST = 0.005
+SNAP_SCALE, SNAP_SIZE = 100.0, 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Clusters of a picture's feature map (soft spherical EM), several numbers of them.
+
+    Features are centred on the picture's mean and given their place; groups that come out alike
+    are joined; superpixels give them sharp borders, and connected parts become regions. Layer 0
+    is the whole picture, layer i the i-th number of groups. No training, no weights of its own.
+
+    Args:
+        maps:   feature maps of pictures.
+        groups: how many groups each layer starts with.
+        place:  weight of a patch's place beside its look.
+    """
+
+    maps: DenseMaps
+    groups: tuple[int, ...] = GROUPS
+    place: float = PLACE
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on."""
+        constants = (KAPPA, ITERATIONS, SAME_GROUP, SMALLEST, SNAP_SCALE, SNAP_SIZE, WORKING_SIDE)
+        text = repr((self.groups, self.place, constants, self.maps.fingerprint))
+        return f"clusters-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Cut one picture: the whole, then the regions of each layer."""
+        points, grid_hw = placed(self.maps(picture), self.place)
+        small = resized(picture.pixels, longest=WORKING_SIDE)
+        pieces = _pieces(small)
+        layers = [np.zeros(pieces.shape, np.int32)]
+        for count in self.groups:
+            shares = joined(*self._grouped(points, count))
+            layers.append(_snapped(shares.view(*grid_hw, -1), pieces))
+        masks = [
+            (layer, enlarged(layers[layer], picture.size_hw) == number)
+            for layer, number in distinct_labels(layers)
+            if (layers[layer] == number).mean() >= SMALLEST
+        ]
+        return [Region(mask, layer) for layer, mask in masks if mask.any()]
+
+    def _grouped(self, points: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        start = farthest_points(points, count)
+        return spherical_em(points, start, iterations=ITERATIONS, kappa=KAPPA)
+
+
+def placed(features: FeatureMap, weight: float) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Features with their place, as unit vectors, (h, w, D) -> (h w, D + 2), and the grid (h, w).
+
+    The look is centred on the picture's mean, for all patches of a picture look much alike.
+    """
+    height, width, dim = features.shape
+    look = normalize(torch.from_numpy(features).reshape(-1, dim), dim=1)
+    look = normalize(look - look.mean(dim=0), dim=1)
+    rows, columns = ((torch.arange(n) + 0.5) / n * 2 - 1 for n in (height, width))
+    place = torch.cartesian_prod(rows, columns)
+    return normalize(torch.cat([look, weight * place], dim=1), dim=1), (height, width)
+
+
+def joined(prototypes: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """Add up the shares of prototypes that are alike, directly or by others, (N, K) -> (N, G)."""
+    alike = prototypes @ prototypes.T > SAME_GROUP
+    for _ in range(len(prototypes)):
+        alike = (alike.float() @ alike.float()) > 0
+    firsts, group = torch.unique(alike.int().argmax(dim=1), return_inverse=True)
+    return torch.zeros(len(shares), len(firsts)).index_add_(1, group, shares)
+
+
+def _pieces(small: Rgb) -> LabelMap:
+    """Small superpixels, (h, w) int32, whose borders those of regions will be."""
+    least = max(1, int(SNAP_SIZE * small.shape[0] * small.shape[1]))
+    cut = felzenszwalb(small, scale=SNAP_SCALE, sigma=SMOOTHING, min_size=least)
+    return np.asarray(cut, dtype=np.int32)
+
+
+def _snapped(shares: torch.Tensor, pieces: LabelMap) -> LabelMap:
+    """Give each piece the group that has most of it, and number the connected parts from 0."""
+    plane = shares.permute(2, 0, 1)[None]
+    full: NDArray[np.float32] = interpolate(plane, pieces.shape, mode="bilinear")[0].numpy()
+    mass = np.stack([np.bincount(pieces.ravel(), weights.ravel()) for weights in full], axis=1)
+    groups = mass.argmax(axis=1)[pieces]
+    parts = connected(groups, background=-1, connectivity=1)  # type: ignore[no-untyped-call]
+    return np.asarray(parts - 1, dtype=np.int32)
