@@ -140,8 +140,8 @@ def test_choose_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
     assert choose_proposer("superpixels")(encoder) == Superpixels()
     assert choose_proposer("whole")(encoder) == Whole()
     assert choose_proposer(f"masks:{tmp_path}")(encoder) == LabelMaps(tmp_path)
-    for wrong in ("", "masks", "masks:", "segments", "whole:1"):
-        with pytest.raises(WrongInput, match="superpixels, masks:FOLDER, whole"):
+    for wrong in ("", "masks", "masks:", "sam", "sam:", "segments", "whole:1"):
+        with pytest.raises(WrongInput, match="superpixels, masks:FOLDER, sam:"):
             choose_proposer(wrong)
     with pytest.raises(WrongInput, match="does not exist"):
         choose_proposer(f"masks:{tmp_path}/none")

@@ -9,9 +9,11 @@ from schemas.regions import Region
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
 from vision.proposers.given import LabelMaps, Whole
+from vision.proposers.sam import Sam
 from vision.proposers.superpixels import Superpixels
+from vision.sam_files import find_sam
 
-PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "whole")
+PROPOSER_NAMES = ("superpixels", "masks:FOLDER", "sam:FOLDER|MODEL", "whole")
 
 
 class RegionProposer(Protocol):
@@ -35,12 +37,16 @@ def choose_proposer(text: str) -> ProposerOf:
     """Find the proposer that `--proposer` names; what is wrong is told before an encoder is loaded.
 
     Raises:
-        WrongInput: there is no such proposer, or its folder is missing.
+        WrongInput: there is no such proposer, or its folder or model is missing.
+        MissingExtra: it needs a package that is not installed.
     """
-    name, _, folder = text.partition(":")
-    if name == "masks" and folder:
-        maps = LabelMaps(Path(folder))
+    name, _, place = text.partition(":")
+    if name == "masks" and place:
+        maps = LabelMaps(Path(place))
         return lambda _encoder: maps
+    if name == "sam" and place:
+        files = find_sam(place)
+        return lambda encoder: Sam(files, device=encoder.device)
     if text == "superpixels":
         return lambda _encoder: Superpixels()
     if text == "whole":
