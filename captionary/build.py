@@ -72,9 +72,9 @@ class Models:
 
 
 def _absolute(name: str) -> str:
-    """`local-dir:FOLDER` or `masks:FOLDER` with the folder's full path; other names as they are."""
+    """A name like `masks:FOLDER` with the folder's full path; other names as they are."""
     kind, colon, folder = name.partition(":")
-    return f"{kind}:{Path(folder).resolve()}" if colon else name
+    return f"{kind}:{Path(folder).resolve()}" if colon and Path(folder).is_dir() else name
 
 
 def check_address(store: str) -> None:

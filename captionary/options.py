@@ -14,12 +14,14 @@ Encoder: TypeAlias = Annotated[
 ]
 Proposer: TypeAlias = Annotated[
     str | None,
-    typer.Option(help="superpixels, clusters, masks:FOLDER or whole: what cuts out regions."),
+    typer.Option(
+        help="superpixels, clusters, sam:FOLDER|MODEL, masks:FOLDER or whole: what cuts regions."
+    ),
 ]
 Embed: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="crop, tokens[:SIDE] or dense[:LAST_BLOCK][:SIDE[/WINDOW]]: how regions become vectors."
+        help="crop, tokens[:SIDE] or dense[:LAST_BLOCK][:SIDE[/WINDOW]]: what makes them vectors."
     ),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

@@ -209,10 +209,15 @@ def clip_digest(model: torch.nn.Module, files: ClipFiles) -> str:
         digest.update(files.merges.read_bytes())
     cfg = open_clip.get_model_preprocess_cfg(model)
     digest.update(repr((cfg["mean"], cfg["std"], cfg["size"])).encode())
+    add_weights(digest, model)
+    return digest.hexdigest()[:12]
+
+
+def add_weights(digest: "hashlib._Hash", model: torch.nn.Module) -> None:
+    """Feed every weight and buffer of a model to a digest, by name."""
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:12]
 
 
 def _own(config: Mapping[str, Any]) -> dict[str, Any]:

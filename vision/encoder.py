@@ -138,6 +138,11 @@ class ClipEncoder:
         self._text_tower = trimmable_tower(self._model)
         self._cache = VectorCache(CACHED_NAMES)
 
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self._device
+
     def _describe(self, model: open_clip.CLIP, *, digest: str) -> None:
         cfg = open_clip.get_model_preprocess_cfg(model)
         size = cfg["size"]

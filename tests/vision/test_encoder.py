@@ -234,7 +234,9 @@ def test_unknown_names_list_near_ones() -> None:
     assert "captionary models" in wrong("")
 
 
-def test_folders_that_are_no_models(tmp_path: Path, mini: str) -> None:
+def test_folders_that_are_no_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mini: str
+) -> None:
     source = BUNDLED[mini]
     shutil.copy(source / "merges.txt.gz", tmp_path)
     assert "does not exist" in wrong(f"local-dir:{tmp_path}/none")
@@ -254,6 +256,7 @@ def test_folders_that_are_no_models(tmp_path: Path, mini: str) -> None:
     assert "cannot be loaded" in wrong(f"local-dir:{tmp_path}")
     text["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "some/tokenizer"
     config.write_text(json.dumps(text))
+    monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match="pip install transformers"):
         find_clip(f"local-dir:{tmp_path}")
 

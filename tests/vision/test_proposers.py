@@ -144,8 +144,8 @@ def test_choose_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
     assert choose_proposer("clusters")(maps) == Clusters(maps)
     assert choose_proposer("whole")(maps) == Whole()
     assert choose_proposer(f"masks:{tmp_path}")(maps) == LabelMaps(tmp_path)
-    for wrong in ("", "masks", "masks:", "segments", "whole:1"):
-        with pytest.raises(WrongInput, match="superpixels, clusters, masks:FOLDER, whole"):
+    for wrong in ("", "masks", "masks:", "sam", "sam:", "segments", "whole:1"):
+        with pytest.raises(WrongInput, match="superpixels, clusters, masks:FOLDER, sam:"):
             choose_proposer(wrong)
     with pytest.raises(WrongInput, match="does not exist"):
         choose_proposer(f"masks:{tmp_path}/none")

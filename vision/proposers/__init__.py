@@ -10,9 +10,11 @@ from vision.dense import DenseMaps
 from vision.pictures import LoadedPicture
 from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
+from vision.proposers.sam import Sam
 from vision.proposers.superpixels import Superpixels
+from vision.sam_files import find_sam
 
-PROPOSER_NAMES = ("superpixels", "clusters", "masks:FOLDER", "whole")
+PROPOSER_NAMES = ("superpixels", "clusters", "masks:FOLDER", "sam:FOLDER|MODEL", "whole")
 
 
 class RegionProposer(Protocol):
@@ -36,12 +38,16 @@ def choose_proposer(text: str) -> ProposerOf:
     """Find the proposer that `--proposer` names; what is wrong is told before an encoder is loaded.
 
     Raises:
-        WrongInput: there is no such proposer, or its folder is missing.
+        WrongInput: there is no such proposer, or its folder or model is missing.
+        MissingExtra: it needs a package that is not installed.
     """
-    name, _, folder = text.partition(":")
-    if name == "masks" and folder:
-        maps = LabelMaps(Path(folder))
-        return lambda _maps: maps
+    name, _, place = text.partition(":")
+    if name == "masks" and place:
+        given = LabelMaps(Path(place))
+        return lambda _maps: given
+    if name == "sam" and place:
+        files = find_sam(place)
+        return lambda maps: Sam(files, device=maps.encoder.device)
     if text == "superpixels":
         return lambda _maps: Superpixels()
     if text == "clusters":
