@@ -27,7 +27,7 @@ from captionary.progress import bars
 from indexer.readers import read_pairs
 from schemas.arrays import LabelMap
 from schemas.labels import IGNORE
-from schemas.regions import Region, RegionTable
+from schemas.regions import CutPicture, Region, RegionTable
 from segmenter.datasets import DatasetFolder, read_mask
 from segmenter.evaluation import ConfusionMatrix
 from segmenter.segmenter import Fusion, Segmenter, Settings
@@ -47,14 +47,13 @@ def true_regions(truth: LabelMap) -> tuple[list[Region], list[int]]:
     return [Region(masks[number]) for number in asked], asked
 
 
-def embedded(
-    embedder: RegionEmbedder, picture: LoadedPicture, regions: list[Region]
-) -> RegionTable:
-    return RegionTable(
+def embedded(embedder: RegionEmbedder, picture: LoadedPicture, regions: list[Region]) -> CutPicture:
+    table = RegionTable(
         embedder.embed(picture, regions),
         np.array([region.box_xyxy for region in regions], dtype=np.int32),
         np.array([region.area for region in regions], dtype=np.float32),
     )
+    return CutPicture(tuple(regions), table, picture.size_hw)
 
 
 def measure(segmenter: Segmenter, data: DatasetFolder) -> dict[str, float]:
@@ -66,17 +65,17 @@ def measure(segmenter: Segmenter, data: DatasetFolder) -> dict[str, float]:
         picture = load_picture(pair.image)
         truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
         start = time.perf_counter()
-        regions, table = segmenter.extractor.extract(picture)
+        cut = segmenter.extractor.extract(picture)
         seconds.append(time.perf_counter() - start)
-        counts.append(len(regions))
+        counts.append(len(cut.regions))
         own, classes = true_regions(truth)
-        own_table = embedded(segmenter.extractor.embedder, picture, own) if own else None
+        own_cut = embedded(segmenter.extractor.embedder, picture, own) if own else None
         for fusion in FUSIONS:
             settings = Settings(fusion)
-            answer = segmenter.label(regions, table, data.classes, settings)
+            answer = segmenter.label(cut, data.classes, settings)
             matrices[fusion].add(truth, answer.class_map)
-            if own_table is not None:
-                named = segmenter.label(own, own_table, data.classes, settings).regions
+            if own_cut is not None:
+                named = segmenter.label(own_cut, data.classes, settings).regions
                 hits[fusion] += [
                     region.class_id == wanted for region, wanted in zip(named, classes, strict=True)
                 ]

@@ -96,7 +96,7 @@ def _look(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list
     with open_both(_models(regions, folder), store) as (_, segmenter):
         extract = segmenter.extractor.extract
         return [
-            Look(scene, *extract(load_picture(file)))
+            Look(scene, extract(load_picture(file)))
             for scene, file in zip(scenes, files, strict=True)
         ]
 
@@ -108,7 +108,7 @@ def _ask(
     matrices = {fusion: ConfusionMatrix([item.name for item in classes]) for fusion in FUSIONS}
     for look in looks:
         for fusion, matrix in matrices.items():
-            answer = segmenter.label(look.regions, look.table, classes, Settings(fusion))
+            answer = segmenter.label(look.cut, classes, Settings(fusion))
             matrix.add(look.scene.labels, answer.class_map)
     return {fusion: float(matrix.iou[-1]) for fusion, matrix in matrices.items()}
 

@@ -67,12 +67,12 @@ def measure(
         for pair in data:
             picture = load_picture(pair.image)
             truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
-            regions, table = segmenter.extractor.extract(picture)
+            cut = segmenter.extractor.extract(picture)
             for fusion in FUSIONS:
-                answer = segmenter.label(regions, table, data.classes, Settings(fusion))
+                answer = segmenter.label(cut, data.classes, Settings(fusion))
                 matrices[fusion].add(truth, answer.class_map)
                 if true:
-                    for region, labelled in zip(regions, answer.regions, strict=True):
+                    for region, labelled in zip(cut.regions, answer.regions, strict=True):
                         own = int(truth[region.mask][0])
                         if own >= len(GROUNDS):
                             group = "novel" if own in groups["novel"] else "seen"

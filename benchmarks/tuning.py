@@ -14,22 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from captionary.build import Models, open_segmenter
-from schemas.arrays import LabelMap, Vectors
-from schemas.regions import Region
+from schemas.arrays import LabelMap
+from schemas.regions import CutPicture
 from segmenter.class_reading import ClassReading, read_classes_by_dictionary, read_classes_by_text
 from segmenter.datasets import DatasetFolder, read_mask
 from segmenter.evaluation import ConfusionMatrix
 from segmenter.painting import paint
 from segmenter.segmenter import Settings, score_regions
 from vision.pictures import load_picture
+from vision.resizing import enlarged
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """A picture's regions, their vectors and the truth."""
+class Asked:
+    """A picture in regions, and the truth about it."""
 
-    regions: list[Region]
-    vectors: Vectors
+    cut: CutPicture
     truth: LabelMap
 
 
@@ -43,14 +43,15 @@ def grid() -> Iterator[Settings]:
 
 
 def measure(
-    cuts: list[Cut], reading: ClassReading, settings: Settings, *, text_scale: float
+    asked: list[Asked], reading: ClassReading, settings: Settings, *, text_scale: float
 ) -> ConfusionMatrix:
     """Score and paint every picture with one setting."""
     matrix = ConfusionMatrix([item.name for item in reading.classes])
-    for cut in cuts:
-        scores = score_regions(cut.vectors, reading, settings, text_scale=text_scale)
-        weights = np.ones(len(cut.regions), dtype=np.float32)
-        matrix.add(cut.truth, paint(cut.regions, scores.fused, weights)[0])
+    for one in asked:
+        scores = score_regions(one.cut.table.vectors, reading, settings, text_scale=text_scale)
+        weights = np.ones(len(one.cut.regions), dtype=np.float32)
+        painted, _ = paint(one.cut.regions, scores.fused, weights)
+        matrix.add(one.truth, enlarged(painted, one.truth.shape))
     return matrix
 
 
@@ -66,15 +67,15 @@ def main() -> None:
         assert segmenter.retriever is not None
         reading = read_classes_by_dictionary(data.classes, segmenter.text, segmenter.retriever)
         by_text = read_classes_by_text(data.classes, segmenter.text)
-        cuts = []
+        looked = []
         for pair in data:
             picture = load_picture(pair.image)
-            regions, table = segmenter.extractor.extract(picture)
+            cut = segmenter.extractor.extract(picture)
             truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
-            cuts.append(Cut(regions, table.vectors, truth))
+            looked.append(Asked(cut, truth))
         for settings in grid():
             read = by_text if settings.fusion == "text" else reading
-            matrix = measure(cuts, read, settings, text_scale=segmenter.text.logit_scale)
+            matrix = measure(looked, read, settings, text_scale=segmenter.text.logit_scale)
             name = f"{settings.fusion}, scale {settings.scale:g}, weight {settings.weight:g}"
             accuracy = 100 * matrix.pixel_accuracy
             print(f"{name:34} mIoU {100 * matrix.miou:5.1f}  pixels {accuracy:5.1f}")

@@ -143,7 +143,7 @@ class Indexer:
         if known is not None:
             return Read(named, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
         loaded = decode_picture(data, name=pair.image)
-        _, table = self._extractor.extract(loaded)
+        table = self._extractor.extract(loaded).table
         picture = Picture(
             id=image_id,
             image=pair.image,

@@ -21,7 +21,7 @@ from learning.processes import Processes
 from schemas.arrays import Rgb
 from schemas.regions import Region
 from vision.embedders import masked_crop
-from vision.squashing import squash_bytes
+from vision.resizing import squash_bytes
 from vision.texts import choose_templates, encode_trimmed, sentence_lengths, trimmable_tower
 
 LARGEST_SCALE = math.log(100)

@@ -11,7 +11,8 @@ from schemas.arrays import Box, Mask, Vectors
 class Region:
     """A candidate segment of one picture.
 
-    mask:  (H, W) bool, at the picture's own resolution, with at least one pixel.
+    mask:  (H, W) bool, with at least one pixel; all masks of a picture have one size, its own
+        unless it is very large (vision.extraction).
     scale: which of the proposer's layers it belongs to; the regions of one layer do not overlap.
     """
 
@@ -63,3 +64,17 @@ class RegionTable:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class CutPicture:
+    """A picture in regions: what is needed to label it, any number of times.
+
+    regions: with masks at the size at which it was looked at.
+    table:   row i is region i; its boxes are in pixels of the picture itself.
+    size_hw: height and width of the picture, in pixels.
+    """
+
+    regions: tuple[Region, ...]
+    table: RegionTable
+    size_hw: tuple[int, int]

@@ -9,7 +9,7 @@ import numpy as np
 from schemas.arrays import Scores, Vectors
 from schemas.classes import ClassName
 from schemas.errors import WrongInput
-from schemas.regions import Region, RegionTable
+from schemas.regions import CutPicture, RegionTable
 from schemas.segmentation import Evidence, LabelledRegion, Segmentation
 from segmenter.background import DEFAULT_THRESHOLD, BackgroundMode, add_background, apply_threshold
 from segmenter.class_reading import (
@@ -28,6 +28,7 @@ from segmenter.scoring import (
 )
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
+from vision.resizing import enlarged
 from vision.sphere import centred
 from vocabulary.retrieval import RecentlyUsed, Retriever
 
@@ -101,13 +102,11 @@ class Segmenter:
         Raises:
             WrongInput: the fusion needs a dictionary and there is none.
         """
-        regions, table = self.extractor.extract(picture)
-        return self.label(regions, table, classes, settings)
+        return self.label(self.extractor.extract(picture), classes, settings)
 
     def label(
         self,
-        regions: Sequence[Region],
-        table: RegionTable,
+        cut: CutPicture,
         classes: Sequence[ClassName],
         settings: Settings = Settings(),
     ) -> Segmentation:
@@ -117,20 +116,23 @@ class Segmenter:
         """
         named, background_id = add_background(tuple(classes), settings.background)
         reading = self._read(named, settings)
-        scores = score_regions(table.vectors, reading, settings, text_scale=self.text.logit_scale)
+        scores = score_regions(
+            cut.table.vectors, reading, settings, text_scale=self.text.logit_scale
+        )
         painted = scores.fused
         if background_id is not None and settings.background in ("threshold", "auto"):
             painted = apply_threshold(painted, background_id, settings.threshold)
-        class_map, confidence = paint(regions, painted, np.ones(len(regions), dtype=np.float32))
+        weights = np.ones(len(cut.regions), dtype=np.float32)
+        class_map, confidence = paint(cut.regions, painted, weights)
         pixels = np.bincount(class_map.ravel(), minlength=len(named))
         total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=len(named))
         return Segmentation(
-            class_map=class_map,
+            class_map=enlarged(class_map, cut.size_hw),
             scores=(total / np.maximum(pixels, 1)).astype(np.float32),
             classes=tuple(item.name for item in named),
             regions=tuple(
-                _labelled(region, row, painted, scores, reading, evidence=settings.evidence)
-                for row, region in enumerate(regions)
+                _labelled(cut.table, row, painted, scores, reading, evidence=settings.evidence)
+                for row in range(len(cut.regions))
             ),
             revision=reading.revision,
         )
@@ -174,7 +176,7 @@ def score_regions(
 
 
 def _labelled(
-    region: Region,
+    table: RegionTable,
     row: int,
     painted: Scores,
     scores: RegionScores,
@@ -183,9 +185,10 @@ def _labelled(
     evidence: int,
 ) -> LabelledRegion:
     class_id = int(painted[row].argmax())
+    left, top, right, bottom = (int(edge) for edge in table.boxes_xyxy[row])
     return LabelledRegion(
-        box_xyxy=region.box_xyxy,
-        area=region.area,
+        box_xyxy=(left, top, right, bottom),
+        area=float(table.areas[row]),
         class_id=class_id,
         score=float(painted[row, class_id]),
         text=float(scores.text[row, class_id]),

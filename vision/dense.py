@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from schemas.arrays import Rgb
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
-from vision.squashing import squash
+from vision.resizing import squash
 
 FeatureMap = NDArray[np.float32]
 """(h, w, D) float32, not normalised."""

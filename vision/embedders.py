@@ -13,8 +13,8 @@ from vision.coverage import coverage
 from vision.dense import DenseMaps, frame_size
 from vision.encoder import ClipEncoder, ImageEncoder
 from vision.pictures import LoadedPicture
+from vision.resizing import squash
 from vision.sphere import unit
-from vision.squashing import squash
 
 
 class RegionEmbedder(Protocol):

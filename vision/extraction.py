@@ -8,13 +8,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.regions import Region, RegionTable
+from schemas.arrays import Box
+from schemas.regions import CutPicture, RegionTable
 from vision.embedders import RegionEmbedder
 from vision.pictures import LoadedPicture
 from vision.proposers import RegionProposer
 
-CODE_VERSION = 1
+CODE_VERSION = 2
 """Raise it when a change of this package's code changes any region or vector."""
+
+LONGEST = 1024
+"""Longer side in pixels at which pictures are looked at, at most: a mask takes a byte a pixel, and
+encoders see less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +39,30 @@ class RegionExtractor:
         """Length of the vectors."""
         return self.embedder.dim
 
-    def extract(self, picture: LoadedPicture) -> tuple[list[Region], RegionTable]:
-        """Cut and embed one picture; row i of the table is region i. There is at least one.
+    def extract(self, picture: LoadedPicture) -> CutPicture:
+        """Cut and embed one picture; there is at least one region.
 
         Raises:
             UnreadablePicture: the proposer needs something of this picture that is missing.
         """
-        regions = self.proposer.propose(picture)
+        shown = picture.at_most(LONGEST)
+        regions = self.proposer.propose(shown)
+        boxes = [scaled(region.box_xyxy, shown.size_hw, picture.size_hw) for region in regions]
         table = RegionTable(
-            vectors=self.embedder.embed(picture, regions),
-            boxes_xyxy=np.array([region.box_xyxy for region in regions], dtype=np.int32),
+            vectors=self.embedder.embed(shown, regions),
+            boxes_xyxy=np.array(boxes, dtype=np.int32),
             areas=np.array([region.area for region in regions], dtype=np.float32),
         )
-        return regions, table
+        return CutPicture(tuple(regions), table, picture.size_hw)
+
+
+def scaled(box_xyxy: Box, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Box:
+    """A box in pixels of another size of the picture, widened to whole pixels."""
+    left, top, right, bottom = box_xyxy
+    (height, width), (new_height, new_width) = from_hw, to_hw
+    return (
+        left * new_width // width,
+        top * new_height // height,
+        -(-right * new_width // width),
+        -(-bottom * new_height // height),
+    )

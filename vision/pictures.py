@@ -8,7 +8,7 @@ import hashlib
 import io
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from schemas.arrays import Box, Rgb
 from schemas.errors import UnreadablePicture
+from vision.resizing import resized
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
@@ -41,19 +42,32 @@ UPRIGHT = {
 class LoadedPicture:
     """A picture in memory.
 
-    pixels: (H, W, 3) uint8, sRGB, upright.
-    name:   the file's stem, by which label maps and outputs are named.
-    sha256: digest of the file's bytes, hexadecimal.
+    pixels:     (H, W, 3) uint8, sRGB, upright.
+    name:       the file's stem, by which label maps and outputs are named.
+    sha256:     digest of the file's bytes, hexadecimal.
+    reduced_hw: height and width before it was made smaller; None: it was not.
     """
 
     pixels: Rgb
     name: str
     sha256: str
+    reduced_hw: tuple[int, int] | None = None
 
     @property
     def size_hw(self) -> tuple[int, int]:
         """Height and width in pixels."""
         return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def file_hw(self) -> tuple[int, int]:
+        """Height and width of the picture in the file."""
+        return self.reduced_hw or self.size_hw
+
+    def at_most(self, longest: int) -> "LoadedPicture":
+        """The picture with no side longer than so many pixels: itself, or a smaller copy."""
+        if max(self.size_hw) <= longest:
+            return self
+        return replace(self, pixels=resized(self.pixels, longest=longest), reduced_hw=self.file_hw)
 
 
 def load_picture(

@@ -106,7 +106,7 @@ def _from_hub(name: str) -> Path:
     except GatedRepoError as error:
         raise WrongInput(
             f"the SAM {name} is handed out to those who accept its licence; "
-            f"do so at huggingface.co/{name}, then run: hf auth login"
+            "do so on its page at the hub, then run: hf auth login"
         ) from error
     except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
         raise WrongInput(

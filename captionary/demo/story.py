@@ -24,7 +24,7 @@ from indexer.pipeline import Indexer
 from indexer.readers import read_pairs
 from pictograms.world import Scene
 from schemas.classes import ClassName
-from schemas.regions import Region, RegionTable
+from schemas.regions import CutPicture, Region
 from schemas.segmentation import Segmentation
 from segmenter.segmenter import Fusion, Segmenter, Settings
 from vision.pictures import load_picture
@@ -34,11 +34,10 @@ FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A scene as the extractor sees it: its regions, and row by row their vectors."""
+    """A scene as the extractor sees it."""
 
     scene: Scene
-    regions: Sequence[Region]
-    table: RegionTable
+    cut: CutPicture
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +110,17 @@ class _Stage:
         looks: list[Look] = []
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             extracted = pool.map(lambda file: extract(load_picture(file)), files)
-            for scene, (regions, table) in zip(scenes, extracted, strict=True):
-                looks.append(Look(scene, regions, table))
+            for scene, cut in zip(scenes, extracted, strict=True):
+                looks.append(Look(scene, cut))
                 bar.show(len(looks))
         return looks
 
     def ask(self, looks: Sequence[Look]) -> list[Asked]:
         """Segment scenes in every way."""
-        return [Asked(look.scene, look.regions, self._answers(look)) for look in looks]
+        return [Asked(look.scene, look.cut.regions, self._answers(look)) for look in looks]
 
     def _answers(self, look: Look) -> dict[Fusion, Segmentation]:
-        label = partial(self.segmenter.label, look.regions, look.table, self.classes)
+        label = partial(self.segmenter.label, look.cut, self.classes)
         return {fusion: label(Settings(fusion, evidence=1)) for fusion in FUSIONS}
 
 

@@ -27,9 +27,10 @@ from segmenter.segmenter import Fusion, Segmenter, Settings, score_regions
 from tests.contract.exact_engine import ExactEngine
 from vision.embedders import MaskedCrops
 from vision.encoder import ClipEncoder
-from vision.extraction import RegionExtractor
+from vision.extraction import LONGEST, RegionExtractor
 from vision.pictures import LoadedPicture, load_picture
 from vision.proposers.superpixels import Scale, Superpixels
+from vision.resizing import enlarged
 from vision.sphere import centred
 from vocabulary.edge import EdgeEngine
 from vocabulary.retrieval import Retriever
@@ -113,6 +114,18 @@ def test_every_pixel_gets_a_class_asked_for(
     assert (answer.scores <= 1).all()
 
 
+def test_a_large_picture_is_labelled_at_its_own_size(
+    segmenter: Segmenter, picture: LoadedPicture
+) -> None:
+    times = 1 + LONGEST // max(picture.size_hw)
+    large = replace(picture, pixels=picture.pixels.repeat(times, axis=0).repeat(times, axis=1))
+    answer = segmenter.segment(large, CLASSES)
+    assert answer.class_map.shape == large.size_hw
+    small = segmenter.segment(large.at_most(LONGEST), CLASSES)
+    assert (enlarged(small.class_map, large.size_hw) == answer.class_map).all()
+    assert answer.regions[0].box_xyxy == (0, 0, *large.size_hw[::-1])
+
+
 @pytest.mark.parametrize("fusion", FUSIONS)
 def test_regions_tell_their_probabilities(
     fusion: Fusion, answers: dict[Fusion, Segmentation], picture: LoadedPicture
@@ -132,7 +145,7 @@ def test_regions_tell_their_probabilities(
 def test_the_regions_are_those_of_the_extractor(
     answers: dict[Fusion, Segmentation], extractor: RegionExtractor, picture: LoadedPicture
 ) -> None:
-    regions, _ = extractor.extract(picture)
+    regions = extractor.extract(picture).regions
 
     assert [item.box_xyxy for item in answers["both"].regions] == [
         region.box_xyxy for region in regions
@@ -142,10 +155,10 @@ def test_the_regions_are_those_of_the_extractor(
 def test_one_look_serves_every_setting(
     answers: dict[Fusion, Segmentation], segmenter: Segmenter, picture: LoadedPicture
 ) -> None:
-    regions, table = segmenter.extractor.extract(picture)
+    cut = segmenter.extractor.extract(picture)
 
     for fusion, answer in answers.items():
-        labelled = segmenter.label(regions, table, CLASSES, Settings(fusion, evidence=2))
+        labelled = segmenter.label(cut, CLASSES, Settings(fusion, evidence=2))
         assert (labelled.class_map == answer.class_map).all()
         assert labelled.regions == answer.regions
 
@@ -204,7 +217,7 @@ def test_a_class_without_prototypes_keeps_its_text_probability(
 ) -> None:
     assert segmenter.retriever is not None
     reading = read_classes_by_dictionary(CLASSES, encoder, segmenter.retriever)
-    _, table = extractor.extract(picture)
+    table = extractor.extract(picture).table
 
     scores = score_regions(
         table.vectors, reading, Settings("prototypes"), text_scale=encoder.logit_scale
@@ -304,7 +317,7 @@ def test_new_prototypes_are_seen_without_a_restart(
     before = segmenter.segment(picture, CLASSES, settings)
     assert segmenter.retriever is not None
     common = read_classes_by_dictionary(CLASSES, encoder, segmenter.retriever).common
-    _, table = extractor.extract(picture)
+    table = extractor.extract(picture).table
     like_region_one = centred(table.vectors, common)[1]
     taught = Prototype("zeppelin", 0, like_region_one, 1, 0.0, "taught")
     try:
@@ -328,7 +341,7 @@ def test_memory_and_queries_agree_on_real_prototypes(
 ) -> None:
     retriever = segmenter.retriever
     assert retriever is not None
-    _, table = extractor.extract(picture)
+    table = extractor.extract(picture).table
 
     prototypes, from_memory = retriever.similarities(table.vectors, retriever.nouns())
     queried, by_query = retriever.by_query(table.vectors, retriever.nouns())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from vision.dense import MOST_STRETCHED, DenseMaps, frame_size, starts
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
-from vision.squashing import squash
+from vision.resizing import squash
 
 MakePicture = Callable[..., LoadedPicture]
 

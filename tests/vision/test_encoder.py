@@ -197,7 +197,7 @@ from vision.proposers.superpixels import Superpixels
 model, picture, threads, out = sys.argv[1:]
 torch.set_num_threads(int(threads))
 encoder = ClipEncoder(model, device="cpu", precision="bfloat16", templates="plain")
-_, table = RegionExtractor(Superpixels(), MaskedCrops(encoder)).extract(load_picture(picture))
+table = RegionExtractor(Superpixels(), MaskedCrops(encoder)).extract(load_picture(picture)).table
 np.savez(out, regions=table.vectors, texts=encoder.encode_texts(["dog"]))
 """
 
@@ -213,7 +213,7 @@ def test_two_processes_agree_bit_for_bit(
         [sys.executable, "-c", SCRIPT, *arguments], check=True, cwd=Path(__file__).parents[2]
     )
     extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
-    _, here = extractor.extract(load_picture(path))
+    here = extractor.extract(load_picture(path)).table
     there = np.load(tmp_path / "a.npz")
     assert np.array_equal(here.vectors, there["regions"])
     assert np.array_equal(fast_encoder.encode_texts(["dog"]), there["texts"])

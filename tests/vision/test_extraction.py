@@ -1,16 +1,20 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
 
 from schemas.regions import Region
 from vision.embedders import MaskedCrops, masked_crop
 from vision.encoder import ClipEncoder
-from vision.extraction import RegionExtractor
+from vision.extraction import LONGEST, RegionExtractor, scaled
 from vision.pictures import LoadedPicture
-from vision.proposers.given import Whole
+from vision.proposers.given import LabelMaps, Whole
 from vision.proposers.superpixels import Superpixels
-from vision.squashing import squash
+from vision.resizing import squash
 
 MakePicture = Callable[..., LoadedPicture]
 
@@ -18,7 +22,9 @@ MakePicture = Callable[..., LoadedPicture]
 def test_row_i_is_region_i(fast_encoder: ClipEncoder, make_picture: MakePicture) -> None:
     extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
     picture = make_picture(90, 120)
-    regions, table = extractor.extract(picture)
+    cut = extractor.extract(picture)
+    regions, table = cut.regions, cut.table
+    assert cut.size_hw == (90, 120)
     assert len(regions) == len(table) > 3
     assert table.vectors.shape == (len(regions), extractor.dim)
     for index, region in enumerate(regions):
@@ -30,8 +36,8 @@ def test_row_i_is_region_i(fast_encoder: ClipEncoder, make_picture: MakePicture)
 
 def test_the_same_picture_twice(fast_encoder: ClipEncoder, make_picture: MakePicture) -> None:
     extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
-    _, first = extractor.extract(make_picture(60, 80, 3))
-    _, second = extractor.extract(make_picture(60, 80, 3))
+    first = extractor.extract(make_picture(60, 80, 3)).table
+    second = extractor.extract(make_picture(60, 80, 3)).table
     assert np.array_equal(first.vectors, second.vectors)
 
 
@@ -39,15 +45,14 @@ def test_the_same_picture_twice(fast_encoder: ClipEncoder, make_picture: MakePic
 def test_odd_pictures_have_vectors(
     fast_encoder: ClipEncoder, make_picture: MakePicture, size: tuple[int, int]
 ) -> None:
-    _, table = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder)).extract(
-        make_picture(*size)
-    )
+    extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
+    table = extractor.extract(make_picture(*size)).table
     np.testing.assert_allclose(np.linalg.norm(table.vectors, axis=1), 1, atol=1e-6)
 
 
 def test_fingerprint_names_all_parts(fast_encoder: ClipEncoder) -> None:
     fingerprint = RegionExtractor(Whole(), MaskedCrops(fast_encoder)).fingerprint
-    assert fingerprint == f"whole+crop-{fast_encoder.fingerprint}+v1"
+    assert fingerprint == f"whole+crop-{fast_encoder.fingerprint}+v2"
     assert len(fingerprint) < 100
 
 
@@ -67,3 +72,48 @@ def test_squash_keeps_a_plain_colour() -> None:
     small = squash(plain, size_hw=(7, 5))
     assert small.shape == (3, 7, 5)
     np.testing.assert_allclose(small.numpy(), 0.2, atol=1e-6)
+
+
+def test_large_pictures_are_looked_at_smaller(
+    fast_encoder: ClipEncoder, make_picture: MakePicture
+) -> None:
+    picture = make_picture(1200, 3000)
+    shown = picture.at_most(LONGEST)
+    assert shown.size_hw == (410, 1024)
+    assert shown.file_hw == shown.at_most(100).file_hw == (1200, 3000)
+    extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
+    cut = extractor.extract(picture)
+    assert cut.size_hw == (1200, 3000)
+    assert {region.mask.shape for region in cut.regions} == {(410, 1024)}
+    assert cut.table.boxes_xyxy[0].tolist() == [0, 0, 3000, 1200]
+    np.testing.assert_array_equal(cut.table.vectors, extractor.extract(shown).table.vectors)
+
+
+def test_label_maps_of_large_pictures(
+    fast_encoder: ClipEncoder, make_picture: MakePicture, tmp_path: Path
+) -> None:
+    labels = np.zeros((1500, 2000), np.uint8)
+    labels[300:900, 800:1600] = 7
+    Image.fromarray(labels).save(tmp_path / "blobs0.png")
+    extractor = RegionExtractor(LabelMaps(tmp_path), MaskedCrops(fast_encoder))
+    cut = extractor.extract(make_picture(1500, 2000))
+    np.testing.assert_allclose(cut.table.boxes_xyxy[1], [800, 300, 1600, 900], atol=2)
+    np.testing.assert_allclose(cut.table.areas, [0.84, 0.16], atol=0.002)
+
+
+@given(
+    sizes=st.tuples(*[st.integers(1, 60)] * 4),
+    shares=st.tuples(*[st.floats(0, 0.9)] * 2, *[st.floats(0.1, 1)] * 2),
+)
+def test_scaled_boxes_hold_what_they_held(
+    sizes: tuple[int, int, int, int], shares: tuple[float, float, float, float]
+) -> None:
+    height, width, new_height, new_width = sizes
+    left, top = int(shares[0] * width), int(shares[1] * height)
+    right = min(width, left + max(1, int(shares[2] * width)))
+    bottom = min(height, top + max(1, int(shares[3] * height)))
+    x0, y0, x1, y1 = scaled((left, top, right, bottom), (height, width), (new_height, new_width))
+    assert 0 <= x0 < x1 <= new_width
+    assert 0 <= y0 < y1 <= new_height
+    assert x0 / new_width <= left / width <= right / width <= x1 / new_width
+    assert y0 / new_height <= top / height <= bottom / height <= y1 / new_height

@@ -14,7 +14,8 @@ from vision.pictures import LoadedPicture
 from vision.proposers import choose_proposer
 from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
-from vision.proposers.superpixels import Scale, Superpixels, distinct_labels, enlarged
+from vision.proposers.superpixels import Scale, Superpixels, distinct_labels
+from vision.resizing import enlarged
 
 MakePicture = Callable[..., LoadedPicture]
 

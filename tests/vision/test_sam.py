@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from schemas.errors import WrongInput
+from vision.dense import DenseMaps
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
 from vision.proposers import choose_proposer
@@ -203,7 +204,7 @@ def test_damaged_configuration(copied: Path) -> None:
 
 def test_choose_proposer(models: Path) -> None:
     encoder = ClipEncoder("mini", device="cpu", precision="float32")
-    proposer = choose_proposer(f"sam:{models / 'sam2'}")(encoder)
+    proposer = choose_proposer(f"sam:{models / 'sam2'}")(DenseMaps(encoder, 64))
     assert isinstance(proposer, Sam)
     assert proposer.fingerprint == sam(models / "sam2", Thresholds()).fingerprint
 

@@ -75,7 +75,7 @@ def test_a_model_whose_licence_was_not_accepted(
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
-    assert "huggingface.co/facebook/sam3, then run: hf auth login" in wrong("facebook/sam3")
+    assert "page at the hub, then run: hf auth login" in wrong("facebook/sam3")
 
 
 def test_a_downloaded_model_is_found_without_a_network(

@@ -15,7 +15,8 @@ from schemas.regions import Region
 from vision.dense import DenseMaps, FeatureMap
 from vision.grouping import farthest_points, spherical_em
 from vision.pictures import LoadedPicture
-from vision.proposers.superpixels import SMOOTHING, WORKING_SIDE, distinct_labels, enlarged, resized
+from vision.proposers.superpixels import SMOOTHING, WORKING_SIDE, distinct_labels
+from vision.resizing import enlarged, resized
 
 GROUPS = (4, 8, 16)
 KAPPA = 20.0

@@ -10,6 +10,7 @@ from schemas.labels import IGNORE
 from schemas.regions import Region
 from vision.label_files import read_labels
 from vision.pictures import LoadedPicture
+from vision.resizing import enlarged
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,7 @@ class LabelMaps:
         Raises:
             UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
         """
-        labels = read_labels(self.folder / f"{picture.name}.png", size_hw=picture.size_hw)
+        whole = read_labels(self.folder / f"{picture.name}.png", size_hw=picture.file_hw)
+        labels = enlarged(whole, picture.size_hw)
         masks = [labels == value for value in np.unique(labels) if value != IGNORE]
         return [Region(mask) for mask in masks] or Whole().propose(picture)

@@ -17,7 +17,8 @@ from PIL import Image
 from schemas.regions import Region
 from vision.pictures import LoadedPicture
 from vision.proposers.layers import distinct, layered
-from vision.proposers.superpixels import SAME_REGION_IOU, resized_shape
+from vision.proposers.superpixels import SAME_REGION_IOU
+from vision.resizing import resized_shape
 from vision.sam_files import SamFiles, load_sam, sam_digest
 
 POINTS_AT_ONCE = {"cpu": 16, "mps": 64, "cuda": 64}

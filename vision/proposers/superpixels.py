@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 from skimage.segmentation import felzenszwalb
 
 from schemas.arrays import LabelMap, Rgb
 from schemas.regions import Region
 from vision.pictures import LoadedPicture
+from vision.resizing import enlarged, resized, resized_shape
 
 WORKING_SIDE = 224
 SMOOTHING = 0.8
@@ -74,29 +74,6 @@ class Superpixels:
         keep = distinct_labels(small if small[0].size < full[0].size else full)
         masks = [(layer, full[layer] == number) for layer, number in keep]
         return [Region(mask, layer) for layer, mask in masks if mask.any()]
-
-
-def resized_shape(size_hw: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The size whose longest side is `longest` at the same aspect; no side below one pixel."""
-    factor = longest / max(size_hw)
-    return max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor))
-
-
-def resized(pixels: Rgb, *, longest: int) -> Rgb:
-    """Resize a picture, (H, W, 3) uint8, bilinear with antialiasing."""
-    height, width = resized_shape((pixels.shape[0], pixels.shape[1]), longest)
-    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image, dtype=np.uint8)
-
-
-def enlarged(labels: LabelMap, size_hw: tuple[int, int]) -> LabelMap:
-    """Bring a label map to another size by nearest neighbour, pixel centres aligned."""
-    rows, columns = (
-        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
-        for new, old in zip(size_hw, labels.shape, strict=True)
-    )
-    result: LabelMap = labels[rows[:, None], columns[None, :]]
-    return result
 
 
 def distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
