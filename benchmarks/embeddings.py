@@ -53,7 +53,7 @@ def embedded(embedder: RegionEmbedder, picture: LoadedPicture, regions: list[Reg
         np.array([region.box_xyxy for region in regions], dtype=np.int32),
         np.array([region.area for region in regions], dtype=np.float32),
     )
-    return CutPicture(tuple(regions), table, picture.size_hw)
+    return CutPicture(picture.pixels, tuple(regions), table, picture.size_hw)
 
 
 def measure(segmenter: Segmenter, data: DatasetFolder) -> dict[str, float]:

@@ -36,39 +36,50 @@ class Models:
     device: str = "auto"
 
     def completed(self, built: Mapping[str, str]) -> "Models":
-        """What was not named is as a store was built with, or else the default."""
+        """What was not named is as a store was built with, or else the default.
+
+        How to embed may depend on the encoder, and stays open.
+        """
         return replace(
             self,
             encoder=self.encoder or built.get("encoder", DEFAULT_ENCODER),
             proposer=self.proposer or built.get("proposer", "superpixels"),
-            embed=self.embed or built.get("embed", "crop"),
+            embed=self.embed or built.get("embed"),
             precision=self.precision or built.get("precision", "auto"),
         )
 
     def names(self, encoder: "ClipEncoder") -> dict[str, str]:
         """What a store is to remember; a folder by its full path."""
+        from vision.proposers import apart
+
         return {
             "encoder": _absolute(self.encoder or ""),
-            "proposer": _absolute(self.proposer or ""),
-            "embed": self.embed or "",
+            "proposer": "+".join(_absolute(part) for part in apart(self.proposer or "")),
+            "embed": self._embed(encoder),
             "precision": encoder.precision,
         }
 
     def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
-        """Load the encoder, and build the extractor on it; everything must be named."""
-        from vision.embedding import choose_embedding
+        """Load the encoder, and build the extractor on it; both must be named."""
+        from vision.embedding import DEFAULT, choose_embedding
         from vision.encoder import ClipEncoder
         from vision.extraction import RegionExtractor
         from vision.proposers import choose_proposer
 
-        embedding = choose_embedding(self.embed or "")
+        choose_embedding(self.embed or DEFAULT)  # what is wrong is told before loading
         proposer_of = choose_proposer(self.proposer or "")
         encoder = ClipEncoder(
             self.encoder or "", device=self.device, precision=self.precision or "auto"
         )
+        embedding = choose_embedding(self._embed(encoder))
         maps = embedding.maps(encoder)
         embedder = embedding.embedder(maps)
         return encoder, RegionExtractor(proposer_of(maps), embedder)
+
+    def _embed(self, encoder: "ClipEncoder") -> str:
+        from vision.embedding import DEFAULT
+
+        return self.embed or encoder.embed or DEFAULT
 
 
 def _absolute(name: str) -> str:

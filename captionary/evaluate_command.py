@@ -27,6 +27,7 @@ def evaluate(
     ] = None,
     background: options.Background = "none",
     threshold: options.Threshold = 0.2,
+    refine: options.Refine = False,
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
@@ -46,7 +47,7 @@ def evaluate(
     if json_file is not None:
         _check_writable(json_file)
     data = DatasetFolder(dataset, part=part)
-    settings = Settings(fusion, background, threshold)
+    settings = Settings(fusion, background, threshold, refine=refine)
     models = Models(encoder, proposer, embed, precision, device)
     matrix = ConfusionMatrix([item.name for item in data.classes])
     seconds = 0.0

@@ -40,4 +40,7 @@ Threshold: TypeAlias = Annotated[
     float,
     typer.Option(help="Background below this probability (threshold, auto).", min=0, max=1),
 ]
+Refine: TypeAlias = Annotated[
+    bool, typer.Option("--refine", help="Sharper borders, by the picture's colours; slower.")
+]
 DEFAULT_STORE = "dictionary"

@@ -25,6 +25,7 @@ def segment(
     fusion: options.Fusion = "both",
     background: options.Background = "none",
     threshold: options.Threshold = 0.2,
+    refine: options.Refine = False,
     evidence: Annotated[
         int, typer.Option(help="Prototypes named for each region in the JSON.", min=0)
     ] = 3,
@@ -44,7 +45,7 @@ def segment(
 
     named, formats = parse_classes(classes), parse_formats(format)
     files = list(_files(pictures))
-    settings = Settings(fusion, background, threshold, evidence)
+    settings = Settings(fusion, background, threshold, evidence, refine=refine)
     models = Models(encoder, proposer, embed, precision, device)
     refused = []
     with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from schemas.arrays import Box, Mask, Vectors
+from schemas.arrays import Box, Mask, Rgb, Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +70,13 @@ class RegionTable:
 class CutPicture:
     """A picture in regions: what is needed to label it, any number of times.
 
-    regions: with masks at the size at which it was looked at.
+    pixels:  (h, w, 3) uint8, at the size at which it was looked at.
+    regions: with masks of that size.
     table:   row i is region i; its boxes are in pixels of the picture itself.
     size_hw: height and width of the picture, in pixels.
     """
 
+    pixels: Rgb
     regions: tuple[Region, ...]
     table: RegionTable
     size_hw: tuple[int, int]

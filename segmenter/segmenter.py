@@ -19,6 +19,7 @@ from segmenter.class_reading import (
     read_classes_by_text,
 )
 from segmenter.painting import paint
+from segmenter.refinement import refined
 from segmenter.scoring import (
     best_prompt,
     fuse,
@@ -54,6 +55,7 @@ class Settings:
     evidence:   prototypes named for each region, at most.
     weight:     share of prototypes in `both`, in [0, 1].
     scale:      sharpness of prototype votes, > 0.
+    refine:     move borders to where the picture's colours change (segmenter.refinement).
     """
 
     fusion: Fusion = "both"
@@ -62,6 +64,7 @@ class Settings:
     evidence: int = 0
     weight: float = PROTOTYPE_WEIGHT
     scale: float = PROTOTYPE_SCALE
+    refine: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,8 @@ class Segmenter:
             painted = apply_threshold(painted, background_id, settings.threshold)
         weights = np.ones(len(cut.regions), dtype=np.float32)
         class_map, confidence = paint(cut.regions, painted, weights)
+        if settings.refine:
+            class_map = refined(class_map, cut.pixels)
         pixels = np.bincount(class_map.ravel(), minlength=len(named))
         total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=len(named))
         return Segmentation(

@@ -27,6 +27,8 @@ LOCAL_DIR = "local-dir:"
 CONFIG_FILE = "open_clip_config.json"
 TEMPLATES_KEY = "captionary_templates"
 """Names, in a model's configuration file, the sentences that it is to be asked in."""
+EMBED_KEY = "captionary_embed"
+"""Names there how regions are to be embedded, where a user does not say."""
 WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HUB_TIMEOUT_S = 10.0
@@ -42,6 +44,7 @@ class ClipFiles:
     preprocess: overrides of open_clip's preprocessing (mean, std, ...).
     merges:     the byte-pair vocabulary, where it is one of the model's own.
     templates:  the sentences that a name is put in for it, where the folder says so.
+    embed:      how regions are best embedded by it, where the folder says so.
     """
 
     name: str
@@ -51,6 +54,7 @@ class ClipFiles:
     quick_gelu: bool = False
     merges: Path | None = None
     templates: str | None = None
+    embed: str | None = None
 
 
 def find_clip(name: str) -> ClipFiles:
@@ -94,6 +98,7 @@ def _in_folder(folder: Path) -> ClipFiles:
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         config, templates = written["model_cfg"], written.get(TEMPLATES_KEY)
+        embed = written.get(EMBED_KEY) and str(written[EMBED_KEY])
     except FileNotFoundError as error:
         raise WrongInput(
             f"{folder} has no {CONFIG_FILE}; give a folder in open_clip's local-dir layout"
@@ -112,8 +117,8 @@ def _in_folder(folder: Path) -> ClipFiles:
             f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
         )
     _need_tokenizer(str(folder), config, siglip=False)
-    merges = _merges(folder, config)
-    return ClipFiles(f"{LOCAL_DIR}{folder}", None, config, {}, merges=merges, templates=templates)
+    parts = {"merges": _merges(folder, config), "templates": templates, "embed": embed}
+    return ClipFiles(f"{LOCAL_DIR}{folder}", None, config, {}, **parts)
 
 
 def _merges(folder: Path, config: Mapping[str, Any]) -> Path | None:

@@ -35,6 +35,11 @@ def has_dense_map(visual: nn.Module, example: torch.Tensor) -> bool:
     return float((whole - mean).norm() / whole.norm()) < TOLERANCE
 
 
+def pools_by_attention(visual: nn.Module) -> bool:
+    """Whether a tower's pooling is made for maps of one size."""
+    return isinstance(visual, ModifiedResNet)
+
+
 def dense_map(visual: Any, pixels: torch.Tensor) -> torch.Tensor:
     """A vector for every place of the last map, (N, 3, H, W) -> (N, h, w, D), not normalised.
 

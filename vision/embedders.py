@@ -1,5 +1,6 @@
 """Region embeddings: one vector for each region of a picture."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -40,15 +41,20 @@ class MaskedCrops:
     """Masked, mean-filled crops through the whole encoder (Barsellotti et al., 2023).
 
     The bounding box of the mask is cut out, pixels outside of the mask get the encoder's mean
-    colour, and the crop is squashed to the encoder's input size.
+    colour, and the crop is squashed to a square.
+
+    Args:
+        side: of the square in pixels; None: the encoder's input size.
     """
 
     encoder: ImageEncoder
+    side: int | None = None
 
     @property
     def fingerprint(self) -> str:
         """Names everything that its vectors depend on."""
-        return f"crop-{self.encoder.fingerprint}"
+        side = "" if self.side is None else f"-{self.side}"
+        return f"crop{side}-{self.encoder.fingerprint}"
 
     @property
     def dim(self) -> int:
@@ -62,12 +68,10 @@ class MaskedCrops:
 
     def _batches(self, picture: LoadedPicture, regions: Sequence[Region]) -> Iterator[torch.Tensor]:
         size = self.encoder.batch_size
+        size_hw = self.encoder.input_size_hw if self.side is None else (self.side, self.side)
         for start in range(0, len(regions), size):
             crops = [
-                squash(
-                    masked_crop(picture.pixels, region, fill=self.encoder.mean),
-                    size_hw=self.encoder.input_size_hw,
-                )
+                squash(masked_crop(picture.pixels, region, fill=self.encoder.mean), size_hw=size_hw)
                 for region in regions[start : start + size]
             ]
             yield torch.stack(crops)
@@ -135,3 +139,46 @@ class PooledFeatures:
         features = self.maps(picture)
         shares = coverage(regions, (features.shape[0], features.shape[1]))
         return unit(shares @ features.reshape(-1, self.dim))
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Several views of a region as one vector: the sum of their unit vectors.
+
+    A crop sees a region from near, a feature map sees where it is, and they err differently. Small
+    regions are not cropped: they cost as much as large ones, and a scrap of colour cut out of its
+    surroundings looks like anything (docs/results.md).
+
+    Args:
+        parts: at least one; of these, crops are made of large regions only where others see all.
+    """
+
+    encoder: ClipEncoder
+    parts: tuple[RegionEmbedder, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        facts = repr(([part.fingerprint for part in self.parts], LARGE))
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
+        return f"blend-{digest}-{self.encoder.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length."""
+        total = np.zeros((len(regions), self.dim), dtype=np.float32)
+        large = [row for row, region in enumerate(regions) if region.area >= LARGE]
+        for part in self.parts:
+            if isinstance(part, MaskedCrops):
+                total[large] += part.embed(picture, [regions[row] for row in large])
+            else:
+                total += part.embed(picture, regions)
+        return unit(total)
+
+
+LARGE = 0.05
+"""Share of the picture from which on a region is cropped in a blend."""

@@ -106,7 +106,9 @@ class ClipEncoder:
     batch_size: int
     precision: str
     fingerprint: str
+    embed: str | None
     ways: tuple[str, ...]
+    any_size: bool
     patch: int
 
     def __init__(
@@ -121,6 +123,7 @@ class ClipEncoder:
         self._device = choose_device(device)
         self._dtype = choose_precision(precision, self._device)
         files = find_clip(name)
+        self.embed = files.embed
         self._only = None if templates else files.templates
         self._templates = templates or files.templates or DEFAULT_TEMPLATES
         choose_templates(self._templates)
@@ -158,9 +161,10 @@ class ClipEncoder:
     def _look_at_tower(self, visual: Any, example: torch.Tensor) -> None:
         """Find out in which ways regions can be embedded."""
         self._vit = vit.is_plain_vit(visual)
-        dense = self._vit or conv.has_dense_map(visual, example)
-        can = {"crop": True, "tokens": vit.has_class_token(visual), "dense": dense}
+        tokens, places = vit.has_class_token(visual), conv.has_dense_map(visual, example)
+        can = {"crop": True, "tokens": tokens, "dense": self._vit or places}
         self.ways = tuple(way for way, possible in can.items() if possible)
+        self.any_size = tokens or (places and not conv.pools_by_attention(visual))
         self.patch = int(visual.patch_size[0]) if self._vit else conv.STRIDE
 
     def need(self, way: str) -> None:
@@ -177,22 +181,28 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def encode_images(self, batch: torch.Tensor) -> Vectors:
-        """Encode pictures of the input size.
+        """Encode pictures of the input size, or of another where the encoder takes any.
 
         Args:
-            batch: (N, 3, h, w) float in [0, 1]; normalised here with `mean` and `std`.
+            batch: (N, 3, h, w) float in [0, 1]; normalised here with `mean` and `std`. Sides other
+                than the input's must be multiples of `patch`.
 
         Returns:
             (N, D) float32, unit length.
         """
-        if batch.ndim != 4 or tuple(batch.shape[1:]) != (3, *self.input_size_hw):
+        usual = tuple(batch.shape[1:]) == (3, *self.input_size_hw)
+        if batch.ndim != 4 or batch.shape[1] != 3 or not (usual or self.any_size):
             expected = f"(N, 3, {self.input_size_hw[0]}, {self.input_size_hw[1]})"
             raise ValueError(f"encode_images takes {expected}, got {tuple(batch.shape)}")
         passes = []
         for start in range(0, len(batch), self.batch_size):
             part = batch[start : start + self.batch_size]
             whole = self._prepared(_padded(part, self.batch_size))
-            passes.append(self._model.encode_image(whole)[: len(part)].float().cpu().numpy())
+            if usual or not self._vit:
+                vectors = self._model.encode_image(whole)
+            else:
+                vectors = vit.picture_vector(self._model.visual, whole)
+            passes.append(vectors[: len(part)].float().cpu().numpy())
         return unit(np.concatenate(passes)) if passes else self._none()
 
     @torch.inference_mode()

@@ -12,7 +12,7 @@ from schemas.arrays import Box
 from schemas.regions import CutPicture, RegionTable
 from vision.embedders import RegionEmbedder
 from vision.pictures import LoadedPicture
-from vision.proposers import RegionProposer
+from vision.proposers.proposer import RegionProposer
 
 CODE_VERSION = 2
 """Raise it when a change of this package's code changes any region or vector."""
@@ -53,7 +53,7 @@ class RegionExtractor:
             boxes_xyxy=np.array(boxes, dtype=np.int32),
             areas=np.array([region.area for region in regions], dtype=np.float32),
         )
-        return CutPicture(tuple(regions), table, picture.size_hw)
+        return CutPicture(shown.pixels, tuple(regions), table, picture.size_hw)
 
 
 def scaled(box_xyxy: Box, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Box:

@@ -60,6 +60,14 @@ def projected(vit: VisionTransformer, hidden: torch.Tensor) -> torch.Tensor:
     return normed if vit.proj is None else normed @ vit.proj
 
 
+def picture_vector(vit: VisionTransformer, pixels: torch.Tensor) -> torch.Tensor:
+    """The tower's own answer for pictures of any size, (N, 3, H, W) -> (N, D), not normalised."""
+    hidden = patch_tokens(vit, pixels)
+    for block in vit.transformer.resblocks:
+        hidden = block(hidden)
+    return projected(vit, hidden[:, 0])
+
+
 def dense_map(vit: VisionTransformer, pixels: torch.Tensor, last_block: LastBlock) -> torch.Tensor:
     """A vector for every patch, (N, 3, H, W) -> (N, h, w, D), not normalised."""
     grid_hw = (pixels.shape[2] // vit.patch_size[0], pixels.shape[3] // vit.patch_size[1])

@@ -23,6 +23,7 @@ from schemas.dictionary import Prototype
 from schemas.errors import WrongInput
 from schemas.segmentation import Segmentation
 from segmenter.class_reading import read_classes_by_dictionary
+from segmenter.refinement import refined
 from segmenter.segmenter import Fusion, Segmenter, Settings, score_regions
 from tests.contract.exact_engine import ExactEngine
 from vision.embedders import MaskedCrops
@@ -124,6 +125,15 @@ def test_a_large_picture_is_labelled_at_its_own_size(
     small = segmenter.segment(large.at_most(LONGEST), CLASSES)
     assert (enlarged(small.class_map, large.size_hw) == answer.class_map).all()
     assert answer.regions[0].box_xyxy == (0, 0, *large.size_hw[::-1])
+
+
+def test_borders_are_refined_where_asked(
+    answers: dict[Fusion, Segmentation], segmenter: Segmenter, picture: LoadedPicture
+) -> None:
+    answer = segmenter.segment(picture, CLASSES, Settings(refine=True))
+    expected = refined(answers["both"].class_map, picture.pixels)
+    np.testing.assert_array_equal(answer.class_map, expected)
+    assert (answer.class_map != answers["both"].class_map).any()
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

@@ -11,10 +11,11 @@ from schemas.errors import UnreadablePicture, WrongInput
 from vision.dense import DenseMaps
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
-from vision.proposers import choose_proposer
+from vision.proposers import apart, choose_proposer
 from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
 from vision.proposers.superpixels import Scale, Superpixels, distinct_labels
+from vision.proposers.together import Together
 from vision.resizing import enlarged
 
 MakePicture = Callable[..., LoadedPicture]
@@ -145,8 +146,34 @@ def test_choose_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
     assert choose_proposer("clusters")(maps) == Clusters(maps)
     assert choose_proposer("whole")(maps) == Whole()
     assert choose_proposer(f"masks:{tmp_path}")(maps) == LabelMaps(tmp_path)
-    for wrong in ("", "masks", "masks:", "sam", "sam:", "segments", "whole:1"):
+    several = choose_proposer(f"superpixels+masks:{tmp_path}")(maps)
+    assert several == Together((Superpixels(), LabelMaps(tmp_path)))
+    for wrong in ("", "superpixels+", "masks", "masks:", "sam", "sam:", "segments", "whole:1"):
         with pytest.raises(WrongInput, match="superpixels, clusters, masks:FOLDER, sam:"):
             choose_proposer(wrong)
     with pytest.raises(WrongInput, match="does not exist"):
         choose_proposer(f"masks:{tmp_path}/none")
+
+
+def test_a_folder_may_have_a_plus_in_its_name() -> None:
+    assert apart("clusters+masks:/a+b+superpixels+whole:x") == [
+        "clusters",
+        "masks:/a+b",
+        "superpixels",
+        "whole:x",
+    ]
+
+
+def test_together_keeps_layers_apart_and_drops_what_is_there(make_picture: MakePicture) -> None:
+    picture = make_picture(80, 100)
+    alone = Superpixels().propose(picture)
+    other = Superpixels(scales=(Scale(200, 0.01),))
+    regions = Together((Superpixels(), other, Whole())).propose(picture)
+    assert [r.mask.tobytes() for r in regions[: len(alone)]] == [r.mask.tobytes() for r in alone]
+    for number, region in enumerate(regions):
+        for earlier in regions[:number]:
+            both = (region.mask & earlier.mask).sum()
+            assert both <= 0.95 * (region.mask | earlier.mask).sum()
+            assert not both or region.scale != earlier.scale
+    assert sum(region.mask.all() for region in regions) == 1
+    assert len(Together((Superpixels(), Superpixels())).propose(picture)) == len(alone)

@@ -9,7 +9,14 @@ from open_clip.transformer import VisionTransformer
 from tests.vision.towers import random_resnet, random_vit
 from vision.last_block import LAST_BLOCKS
 from vision.models import BUNDLED
-from vision.vit import dense_map, has_class_token, is_plain_vit, patch_tokens, region_tokens
+from vision.vit import (
+    dense_map,
+    has_class_token,
+    is_plain_vit,
+    patch_tokens,
+    picture_vector,
+    region_tokens,
+)
 
 PLAIN = LAST_BLOCKS["plain"]
 
@@ -41,6 +48,11 @@ def test_unaltered_patches_equal_open_clips(vit: VisionTransformer) -> None:
     own = dense_map(vit, pictures(vit), PLAIN)
     assert own.shape == (2, *vit.grid_size, vit.output_dim)
     torch.testing.assert_close(own.flatten(1, 2), tokens @ vit.proj, rtol=1e-4, atol=1e-4)
+
+
+def test_the_pictures_vector_is_open_clips(vit: VisionTransformer) -> None:
+    own = picture_vector(vit, pictures(vit))
+    torch.testing.assert_close(own, vit(pictures(vit)), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("first_block", [0, 1, 3])
