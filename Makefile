@@ -41,6 +41,8 @@ bench: $(READY)
 	$(PYTHON) -m benchmarks.noun_extraction $(DATA)/flickr8k/captions.jsonl
 	$(PYTHON) -m benchmarks.retrieval
 	$(PYTHON) -m benchmarks.scenes
+	$(PYTHON) -m benchmarks.one_pass
+	$(PYTHON) -m benchmarks.proposers $(DATA)/msrc --encoder $(ENCODER)
 	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 0 --count $(BENCH_PICTURES)
 	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 100 --count 0
 	$(PYTHON) -m benchmarks.segmenting $(DATA)/msrc --encoder $(ENCODER) $(if $(STORE),--store $(STORE))

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from benchmarks.clock import Clock, print_shares
+from benchmarks.watched import watched
 from captionary.build import Models, open_indexer, open_vocabulary
 from indexer.nouns import NounExtractor
 from indexer.pipeline import Indexer, Named, Read
@@ -27,8 +28,6 @@ from indexer.readers import read_pairs
 from indexer.refresh import Refresher
 from schemas.jobs import Job
 from schemas.pairs import ImageCaption, PairFailure
-from vision.embedders import MaskedCrops
-from vision.extraction import RegionExtractor
 from vocabulary.edge import EdgeEngine
 from vocabulary.vocabulary import Vocabulary
 
@@ -97,12 +96,8 @@ def print_memory(label: str) -> None:
 
 def shares_part(models: Models, source: str, *, count: int) -> None:
     clock = Clock()
-    encoder, plain = models.load()
+    encoder, extractor = watched(models, clock)
     torch.set_num_threads(1)
-    extractor = RegionExtractor(
-        clock.watch("proposer", plain.proposer),
-        clock.watch("crops", MaskedCrops(clock.watch("encoder", encoder))),
-    )
     with tempfile.TemporaryDirectory() as folder:
         engine = clock.watch_engine("store", EdgeEngine(Path(folder) / "store"))
         vocabulary = Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim)
@@ -152,12 +147,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("captions", help="what 'captionary index' takes as SOURCE")
     parser.add_argument("--encoder", required=True)
-    parser.add_argument("--proposer", default="superpixels")
+    parser.add_argument("--proposer")
+    parser.add_argument("--embed")
     parser.add_argument("--count", type=int, default=1000, help="pictures, for speed and memory")
     parser.add_argument("--shares", type=int, default=50, help="pictures, for the shares")
     parser.add_argument("--workers", type=int, help="threads; one a core unless told")
     options = parser.parse_args()
-    models = Models(options.encoder, options.proposer).completed({})
+    models = Models(options.encoder, options.proposer, options.embed).completed({})
     if options.shares:
         shares_part(models, options.captions, count=options.shares)
     if options.count:

@@ -14,11 +14,10 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.clock import Clock, print_shares
+from benchmarks.watched import watched
 from captionary.build import Models
 from segmenter.datasets import DatasetFolder
 from segmenter.segmenter import Fusion, Segmenter, Settings
-from vision.embedders import MaskedCrops
-from vision.extraction import RegionExtractor
 from vision.pictures import load_picture
 from vocabulary.edge import EdgeEngine
 from vocabulary.retrieval import Retriever
@@ -47,22 +46,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("dataset", type=Path, help="what 'captionary evaluate' takes as DATASET")
     parser.add_argument("--encoder", required=True)
-    parser.add_argument("--proposer", default="superpixels")
+    parser.add_argument("--proposer")
+    parser.add_argument("--embed")
     parser.add_argument("--store", help="a dictionary made with the same models")
     parser.add_argument("--count", type=int, default=50, help="pictures; at least 2")
     options = parser.parse_args()
     data, clock = DatasetFolder(options.dataset), Clock()
-    encoder, plain = Models(options.encoder, options.proposer).completed({}).load()
-    extractor = RegionExtractor(
-        clock.watch("proposer", plain.proposer),
-        clock.watch("crops", MaskedCrops(clock.watch("encoder", encoder))),
-    )
+    models = Models(options.encoder, options.proposer, options.embed).completed({})
+    encoder, extractor = watched(models, clock)
     text = clock.watch("encoder of words", encoder)
     count = max(options.count, 2)
     measure(Segmenter(extractor, text), data, clock, fusion="text", count=count)
     if options.store is not None:
         engine = clock.watch_engine("store", EdgeEngine(options.store))
-        with Vocabulary(engine, fingerprint=plain.fingerprint, dim=plain.dim) as vocabulary:
+        with Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim) as vocabulary:
             clock.seconds.clear()
             segmenter = Segmenter(extractor, text, Retriever(vocabulary))
             measure(segmenter, data, clock, fusion="both", count=count)

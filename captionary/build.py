@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ENCODER = "ViT-B-16/openai"
+DEFAULT_PROPOSER = "superpixels+clusters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ class Models:
         return replace(
             self,
             encoder=self.encoder or built.get("encoder", DEFAULT_ENCODER),
-            proposer=self.proposer or built.get("proposer", "superpixels"),
+            proposer=self.proposer or built.get("proposer", DEFAULT_PROPOSER),
             embed=self.embed or built.get("embed"),
             precision=self.precision or built.get("precision", "auto"),
         )

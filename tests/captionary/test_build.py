@@ -1,9 +1,14 @@
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from captionary.build import Models
+from schemas.errors import WrongInput
+from vision.embedding import DEFAULT, choose_embedding
 from vision.encoder import ClipEncoder
+from vision.models import BUNDLED
 
 
 def test_a_store_remembers_folders_by_their_full_path(
@@ -20,3 +25,40 @@ def test_a_store_remembers_folders_by_their_full_path(
     assert remembered("sam:here") == f"sam:{tmp_path / 'here'}"
     assert remembered("sam:facebook/sam2.1-hiera-tiny") == "sam:facebook/sam2.1-hiera-tiny"
     assert remembered("superpixels") == "superpixels"
+    both = f"clusters+masks:{tmp_path / 'here'}"
+    assert remembered("clusters+masks:here") == both
+
+
+def copied(folder: Path, embed: object) -> str:
+    """The bundled model as a folder that says how to embed."""
+    copy = shutil.copytree(BUNDLED["mini"], folder)
+    config = copy / "open_clip_config.json"
+    facts = json.loads(config.read_text())
+    config.write_text(json.dumps({**facts, "captionary_embed": embed}))
+    return f"local-dir:{copy}"
+
+
+@pytest.mark.parametrize(
+    ("named", "by_the_model", "expected"),
+    [
+        (None, None, DEFAULT),
+        (None, "dense:sclip", "dense:sclip"),
+        ("tokens", "dense:sclip", "tokens"),
+    ],
+)
+def test_how_to_embed_is_named_by_the_user_or_the_model(
+    tmp_path: Path, named: str | None, by_the_model: str | None, expected: str
+) -> None:
+    models = Models(copied(tmp_path / "copy", by_the_model), embed=named).completed({})
+    encoder, extractor = models.load()
+    assert models.names(encoder)["embed"] == expected
+    way = choose_embedding(expected)
+    assert extractor.embedder.fingerprint == way.embedder(way.maps(encoder)).fingerprint
+    assert extractor.proposer.fingerprint.startswith("superpixels-")
+    assert "+clusters-" in extractor.proposer.fingerprint
+
+
+@pytest.mark.parametrize("embed", ["patches", 8])
+def test_a_model_that_names_an_unknown_way(tmp_path: Path, embed: object) -> None:
+    with pytest.raises(WrongInput, match=f"unknown way to embed '{embed}'; choose crop"):
+        Models(copied(tmp_path / "copy", embed)).completed({}).load()

@@ -1,0 +1,97 @@
+"""Proposers side by side: how well their regions fit the true ones, how many they are, how long.
+
+    python -m benchmarks.proposers DATASET --encoder E [--proposer superpixels clusters ...]
+        [--part 1/2] [--count 50]
+
+A true region is a connected part of one class that takes at least one percent of a picture. Printed
+are the mean over true regions of the best IoU that any proposed region reaches, the share for which
+it is above 0.5 and above 0.7, regions a picture, and the median seconds a picture, with ratios to
+the first proposer. The first pass over a picture by the encoder is part of the time.
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from scipy import ndimage
+
+from schemas.arrays import LabelMap, Mask
+from schemas.labels import IGNORE
+from segmenter.datasets import DatasetFolder, read_mask
+from vision.embedding import choose_embedding
+from vision.encoder import ClipEncoder
+from vision.pictures import load_picture
+from vision.proposers import choose_proposer
+from vision.resizing import enlarged, resized_shape
+
+SMALLEST = 0.01
+COMPARED_SIDE = 256
+"""Longer side at which regions are compared."""
+
+
+def true_regions(truth: LabelMap) -> Iterator[Mask]:
+    for number in np.unique(truth[truth != IGNORE]):
+        parts, count = ndimage.label(truth == number)
+        for part in range(1, count + 1):
+            if (parts == part).mean() >= SMALLEST:
+                yield parts == part
+
+
+def best_iou(true: Mask, masks: np.ndarray) -> float:
+    both = (masks & true).sum(axis=(1, 2))
+    return float((both / (masks | true).sum(axis=(1, 2))).max())
+
+
+def measure(data: DatasetFolder, encoder: ClipEncoder, name: str, count: int) -> list[float]:
+    """Mean best IoU, recall at 0.5 and 0.7, regions a picture, median seconds."""
+    embedding = choose_embedding(encoder.embed or "dense:2x")
+    ious, counts, seconds = [], [], []
+    for pair in islice(data, count):
+        picture = load_picture(pair.image)
+        truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
+        proposer = choose_proposer(name)(embedding.maps(encoder))
+        start = time.perf_counter()
+        regions = proposer.propose(picture)
+        seconds.append(time.perf_counter() - start)
+        size_hw = resized_shape(picture.size_hw, COMPARED_SIDE)
+        masks = [enlarged(region.mask.astype(np.int32), size_hw) > 0 for region in regions]
+        stack = np.array(masks)
+        ious += [best_iou(true, stack) for true in true_regions(enlarged(truth, size_hw))]
+        counts.append(len(regions))
+    reached = np.array(ious)
+    recalls = [float((reached > least).mean()) for least in (0.5, 0.7)]
+    return [float(reached.mean()), *recalls, float(np.mean(counts)), median(seconds)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--encoder", required=True)
+    parser.add_argument(
+        "--proposer", nargs="+", default=["superpixels", "clusters", "superpixels+clusters"]
+    )
+    parser.add_argument("--part")
+    parser.add_argument("--count", type=int, default=50, help="pictures")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    data = DatasetFolder(options.dataset, part=options.part)
+    encoder = ClipEncoder(options.encoder)
+    table = Table("proposer", "best IoU", "> 0.5", "> 0.7", "regions", "s", "times", box=None)
+    first = None
+    for name in options.proposer:
+        iou, half, most, regions, seconds = measure(data, encoder, name, options.count)
+        first = first or seconds
+        cells = (f"{iou:.3f}", f"{half:.0%}", f"{most:.0%}", f"{regions:.0f}", f"{seconds:.3f}")
+        table.add_row(name, *cells, f"{seconds / first:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What looks at pictures, under a clock: which share of the time each part takes."""
+
+from benchmarks.clock import Clock
+from captionary.build import Models
+from vision.embedding import choose_embedding
+from vision.encoder import ClipEncoder
+from vision.extraction import RegionExtractor
+from vision.proposers import choose_proposer
+
+
+def watched(models: Models, clock: Clock) -> tuple[ClipEncoder, RegionExtractor]:
+    """The encoder, not watched, and an extractor like that of `models`, whose parts are."""
+    encoder, _ = models.load()
+    embedding = choose_embedding(models.names(encoder)["embed"])
+    maps = embedding.maps(clock.watch("encoder", encoder))
+    proposer = choose_proposer(models.proposer or "")(maps)
+    embedder = clock.watch("crops, pooling", embedding.embedder(maps))
+    return encoder, RegionExtractor(clock.watch("proposer", proposer), embedder)
