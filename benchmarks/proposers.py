@@ -25,8 +25,9 @@ from scipy import ndimage
 from schemas.arrays import LabelMap, Mask
 from schemas.labels import IGNORE
 from segmenter.datasets import DatasetFolder, read_mask
-from vision.embedding import choose_embedding
+from vision.embedding import choose_embedding, usual_embedding
 from vision.encoder import ClipEncoder
+from vision.extraction import LONGEST
 from vision.pictures import load_picture
 from vision.proposers import choose_proposer
 from vision.resizing import enlarged, resized_shape
@@ -51,12 +52,12 @@ def best_iou(true: Mask, masks: np.ndarray) -> float:
 
 def measure(data: DatasetFolder, encoder: ClipEncoder, name: str, count: int) -> list[float]:
     """Mean best IoU, recall at 0.5 and 0.7, regions a picture, median seconds."""
-    embedding = choose_embedding(encoder.embed or "dense:2x")
+    embedding = choose_embedding(usual_embedding(encoder))
+    proposer = choose_proposer(name)(embedding.maps(encoder))
     ious, counts, seconds = [], [], []
     for pair in islice(data, count):
-        picture = load_picture(pair.image)
-        truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
-        proposer = choose_proposer(name)(embedding.maps(encoder))
+        picture = load_picture(pair.image).at_most(LONGEST)
+        truth = read_mask(pair.mask, size_hw=picture.file_hw, classes=len(data.classes))
         start = time.perf_counter()
         regions = proposer.propose(picture)
         seconds.append(time.perf_counter() - start)

@@ -11,8 +11,9 @@ from vision.proposers import choose_proposer
 def watched(models: Models, clock: Clock) -> tuple[ClipEncoder, RegionExtractor]:
     """The encoder, not watched, and an extractor like that of `models`, whose parts are."""
     encoder, _ = models.load()
-    embedding = choose_embedding(models.names(encoder)["embed"])
+    names = models.names(encoder)
+    embedding = choose_embedding(names["embed"])
     maps = embedding.maps(clock.watch("encoder", encoder))
-    proposer = choose_proposer(models.proposer or "")(maps)
+    proposer = choose_proposer(names["proposer"])(maps)
     embedder = clock.watch("crops, pooling", embedding.embedder(maps))
     return encoder, RegionExtractor(clock.watch("proposer", proposer), embedder)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ENCODER = "ViT-B-16/openai"
-DEFAULT_PROPOSER = "superpixels+clusters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,48 +38,53 @@ class Models:
     def completed(self, built: Mapping[str, str]) -> "Models":
         """What was not named is as a store was built with, or else the default.
 
-        How to embed may depend on the encoder, and stays open.
+        How to cut and to embed depend on the encoder then, and stay open.
         """
         return replace(
             self,
             encoder=self.encoder or built.get("encoder", DEFAULT_ENCODER),
-            proposer=self.proposer or built.get("proposer", DEFAULT_PROPOSER),
-            embed=self.embed or built.get("embed"),
+            proposer=built.get("proposer") if self.proposer is None else self.proposer,
+            embed=built.get("embed") if self.embed is None else self.embed,
             precision=self.precision or built.get("precision", "auto"),
         )
 
     def names(self, encoder: "ClipEncoder") -> dict[str, str]:
         """What a store is to remember; a folder by its full path."""
-        from vision.proposers import apart
+        from vision.embedding import usual_embedding
+        from vision.proposers import apart, usual_proposer
 
+        proposer = usual_proposer(encoder) if self.proposer is None else self.proposer
         return {
-            "encoder": _absolute(self.encoder or ""),
-            "proposer": "+".join(_absolute(part) for part in apart(self.proposer or "")),
-            "embed": self._embed(encoder),
+            "encoder": _absolute(self.encoder or DEFAULT_ENCODER),
+            "proposer": "+".join(_absolute(part) for part in apart(proposer)),
+            "embed": usual_embedding(encoder) if self.embed is None else self.embed,
             "precision": encoder.precision,
         }
 
     def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
-        """Load the encoder, and build the extractor on it; both must be named."""
-        from vision.embedding import DEFAULT, choose_embedding
-        from vision.encoder import ClipEncoder
+        """Load the encoder, and build the extractor on it."""
+        from vision.embedding import choose_embedding
         from vision.extraction import RegionExtractor
         from vision.proposers import choose_proposer
 
-        choose_embedding(self.embed or DEFAULT)  # what is wrong is told before loading
-        proposer_of = choose_proposer(self.proposer or "")
-        encoder = ClipEncoder(
-            self.encoder or "", device=self.device, precision=self.precision or "auto"
-        )
-        embedding = choose_embedding(self._embed(encoder))
+        # What is named wrongly is told before anything is loaded.
+        if self.embed is not None:
+            choose_embedding(self.embed)
+        if self.proposer is not None:
+            choose_proposer(self.proposer)
+        encoder = self.load_encoder()
+        names = self.names(encoder)
+        embedding = choose_embedding(names["embed"])
         maps = embedding.maps(encoder)
         embedder = embedding.embedder(maps)
-        return encoder, RegionExtractor(proposer_of(maps), embedder)
+        return encoder, RegionExtractor(choose_proposer(names["proposer"])(maps), embedder)
 
-    def _embed(self, encoder: "ClipEncoder") -> str:
-        from vision.embedding import DEFAULT
+    def load_encoder(self) -> "ClipEncoder":
+        """Load the encoder alone."""
+        from vision.encoder import ClipEncoder
 
-        return self.embed or encoder.embed or DEFAULT
+        name = self.encoder or DEFAULT_ENCODER
+        return ClipEncoder(name, device=self.device, precision=self.precision or "auto")
 
 
 def _absolute(name: str) -> str:
@@ -175,9 +179,7 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
     """
     from indexer.refresh import Refresher
 
-    # Nothing is cut here, so the proposer does not matter: a folder of masks may be gone.
-    named = replace(models.completed(vocabulary.models), proposer="whole")
-    encoder, _ = named.load()
+    encoder = models.completed(vocabulary.models).load_encoder()
     if encoder.fingerprint not in vocabulary.fingerprint:
         raise FingerprintMismatch(store=vocabulary.fingerprint, running=encoder.fingerprint)
     return Refresher(vocabulary, encoder)

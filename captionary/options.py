@@ -21,7 +21,7 @@ Proposer: TypeAlias = Annotated[
 Embed: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="crop, tokens[:SIDE] or dense[:LAST_BLOCK][:SIDE[/WINDOW]]: what makes them vectors."
+        help="crop[:SIDE], tokens[:SIDE], dense[:LAST_BLOCK][:SIDE[/WINDOW]], or a sum with +."
     ),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

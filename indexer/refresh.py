@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from indexer.candidates import CandidateReader
 from indexer.choices import choose_regions, make_prototypes, tag_regions
 from schemas.dictionary import Picture, Prototype, TaggedRegion
-from vision.encoder import TextEncoder
+from vision.encoders import TextEncoder
 from vocabulary.vocabulary import Vocabulary
 
 RULES_VERSION = 2

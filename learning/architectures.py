@@ -21,7 +21,14 @@ from learning.merges import (
     vocabulary_size,
 )
 from schemas.errors import WrongInput
-from vision.clip_files import CONFIG_FILE, TEMPLATES_KEY, ClipFiles, first_line, load_tokenizer
+from vision.clip_files import (
+    CONFIG_FILE,
+    EMBED_KEY,
+    TEMPLATES_KEY,
+    ClipFiles,
+    first_line,
+    load_tokenizer,
+)
 
 CONFIGS = Path(__file__).with_name("configs")
 WEIGHTS_FILE = "open_clip_model.safetensors"
@@ -42,6 +49,7 @@ class Architecture:
     mean, std: of each colour, in [0, 1]: how pictures are normalised for it.
     templates: the sentences that it is to be asked in; None: the encoder's usual ones. A model
         trained from nothing knows none of those that were made for photographs.
+    embed:     how regions are best embedded by it; None: as by any other.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Architecture:
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
     templates: str | None = "plain"
+    embed: str | None = None
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
@@ -106,7 +115,7 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
         config["text_cfg"] = {**text, "tokenizer_kwargs": {"bpe_path": MERGES_FILE}}
     own = open_clip.get_model_preprocess_cfg(clip)
     mean, std = tuple(own["mean"]), tuple(own["std"])
-    return Architecture(name, config, merges, mean, std, files.templates)
+    return Architecture(name, config, merges, mean, std, files.templates, files.embed)
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:
@@ -212,6 +221,8 @@ def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) 
     }
     if architecture.templates is not None:
         config[TEMPLATES_KEY] = architecture.templates
+    if architecture.embed is not None:
+        config[EMBED_KEY] = architecture.embed
     weights = {
         name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
         for name, value in clip.state_dict().items()

@@ -40,7 +40,7 @@ class FingerprintMismatch(WrongInput):
         super().__init__(
             f"the store was built with {store!r} but this process runs {running!r}; "
             "leave out --encoder, --proposer, --embed and --precision to use its own, "
-            "or index into a new --store"
+            "or, if it was built by another release, index into a new --store"
         )
 
 

@@ -46,7 +46,8 @@ class Segmentation:
     """A class for every pixel.
 
     class_map: (H, W) int32, at the picture's own size, indices into `classes`.
-    scores:    (C,) float32, mean fused probability of a class over the pixels it won; 0 if none.
+    scores:    (C,) float32, mean fused probability of a class over the pixels it won, before
+        borders were refined; 0 if none.
     classes:   the class names asked for; where a background mode is on, "background" is among them.
     regions:   the regions the map was painted from.
     revision:  revision of the dictionary that was read; None by text alone.

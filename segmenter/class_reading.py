@@ -11,7 +11,7 @@ from schemas.classes import ClassName
 from schemas.dictionary import Prototype
 from segmenter.scoring import Floats, Ints, best_prompt, near_nouns, softmax, trust_in_text
 from segmenter.words import forms
-from vision.encoder import TextEncoder
+from vision.encoders import TextEncoder
 from vision.sphere import common_part
 from vocabulary.retrieval import Retriever
 

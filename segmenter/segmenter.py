@@ -127,10 +127,10 @@ class Segmenter:
             painted = apply_threshold(painted, background_id, settings.threshold)
         weights = np.ones(len(cut.regions), dtype=np.float32)
         class_map, confidence = paint(cut.regions, painted, weights)
-        if settings.refine:
-            class_map = refined(class_map, cut.pixels)
         pixels = np.bincount(class_map.ravel(), minlength=len(named))
         total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=len(named))
+        if settings.refine:
+            class_map = refined(class_map, cut.pixels)
         return Segmentation(
             class_map=enlarged(class_map, cut.size_hw),
             scores=(total / np.maximum(pixels, 1)).astype(np.float32),

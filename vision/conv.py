@@ -1,5 +1,6 @@
 """Convolutional image towers: a vector for every place of the last feature map."""
 
+import math
 from typing import Any
 
 import torch
@@ -7,32 +8,33 @@ from open_clip.modified_resnet import ModifiedResNet
 from open_clip.timm_model import TimmModel
 from torch import nn
 
-STRIDE = 32
-"""Pixels that a place of the last map stands for, in all towers of open_clip."""
-
+RESNET_STRIDE = 32
 TOLERANCE = 1e-2
 
 
 @torch.no_grad()
-def has_dense_map(visual: nn.Module, example: torch.Tensor) -> bool:
-    """Whether a tower's places can be read one by one.
+def dense_stride(visual: nn.Module, example: torch.Tensor) -> int | None:
+    """How many pixels a place of a tower's last map stands for; None: places cannot be read alone.
 
-    So it is where the vector of a picture is read off the mean of the last map, or where attention
+    They can where the vector of a picture is read off the mean of the last map, or where attention
     pools it, with values that can be projected alone. Whether a timm tower takes the mean is tried.
 
     Args:
         example: an input for it, (1, 3, H, W).
     """
     if isinstance(visual, ModifiedResNet):
-        return True
+        return RESNET_STRIDE
     if not isinstance(visual, TimmModel):
-        return False
+        return None
     places = visual.trunk.forward_features(example)
     if places.ndim != 4 or places.shape[1] != visual.trunk.num_features:
-        return False
+        return None
     whole = visual(example)
     mean = _head(visual, places.mean(dim=(2, 3), keepdim=True))
-    return float((whole - mean).norm() / whole.norm()) < TOLERANCE
+    if float((whole - mean).norm() / whole.norm()) >= TOLERANCE:
+        return None
+    # Strides are powers of two; padding may make a map a little larger than the picture.
+    return int(2 ** round(math.log2(example.shape[2] / places.shape[2])))
 
 
 def pools_by_attention(visual: nn.Module) -> bool:

@@ -12,7 +12,8 @@ from schemas.arrays import Rgb, Vectors
 from schemas.regions import Region
 from vision.coverage import coverage
 from vision.dense import DenseMaps, frame_size
-from vision.encoder import ClipEncoder, ImageEncoder
+from vision.encoder import ClipEncoder
+from vision.encoders import ImageEncoder
 from vision.pictures import LoadedPicture
 from vision.resizing import squash
 from vision.sphere import unit

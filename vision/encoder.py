@@ -1,14 +1,13 @@
 """CLIP as two functions: pictures to unit vectors, names to unit vectors."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import open_clip
 import torch
 
 from schemas.arrays import Vectors
-from schemas.errors import WrongInput
 from vision import conv, vit
 from vision.clip_files import clip_digest, find_clip, load_clip, load_tokenizer
 from vision.folding import fold_batch_norms
@@ -32,52 +31,6 @@ TEXT_BATCH = {"cpu": 64, "mps": 128, "cuda": 512}
 DEFAULT_TEMPLATES = "80"
 NAMES_AT_ONCE = 64
 CACHED_NAMES = 20_000
-
-
-class ImageEncoder(Protocol):
-    """Turns pictures of one size into unit vectors of one space."""
-
-    @property
-    def dim(self) -> int:
-        """Length of its vectors."""
-        ...
-
-    @property
-    def input_size_hw(self) -> tuple[int, int]:
-        """The size of picture that it takes."""
-        ...
-
-    @property
-    def mean(self) -> tuple[float, float, float]:
-        """Its mean colour, RGB in [0, 1]: what carries no signal."""
-        ...
-
-    @property
-    def batch_size(self) -> int:
-        """Pictures per pass: give it a multiple, and little is wasted."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Names everything that its vectors depend on."""
-        ...
-
-    def encode_images(self, batch: torch.Tensor) -> Vectors:
-        """Encode (N, 3, h, w) float in [0, 1], of the input size, to (N, D)."""
-        ...
-
-
-class TextEncoder(Protocol):
-    """Turns names of things into unit vectors of the pictures' space."""
-
-    @property
-    def dim(self) -> int:
-        """Length of its vectors."""
-        ...
-
-    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
-        """Encode N names to (N, D), put in the named sentences; None: in its usual ones."""
-        ...
 
 
 class ClipEncoder:
@@ -161,23 +114,16 @@ class ClipEncoder:
     def _look_at_tower(self, visual: Any, example: torch.Tensor) -> None:
         """Find out in which ways regions can be embedded."""
         self._vit = vit.is_plain_vit(visual)
-        tokens, places = vit.has_class_token(visual), conv.has_dense_map(visual, example)
-        can = {"crop": True, "tokens": tokens, "dense": self._vit or places}
+        tokens, stride = vit.has_class_token(visual), conv.dense_stride(visual, example)
+        can = {"crop": True, "tokens": tokens, "dense": self._vit or stride is not None}
         self.ways = tuple(way for way, possible in can.items() if possible)
-        self.any_size = tokens or (places and not conv.pools_by_attention(visual))
-        self.patch = int(visual.patch_size[0]) if self._vit else conv.STRIDE
+        self.any_size = tokens or (stride is not None and not conv.pools_by_attention(visual))
+        self.patch = int(visual.patch_size[0]) if self._vit else stride or 1
 
-    def need(self, way: str) -> None:
-        """Refuse a way to embed regions that this model does not have.
-
-        Raises:
-            WrongInput: naming those that it has.
-        """
-        if way not in self.ways:
-            raise WrongInput(
-                f"the encoder {self.name} cannot embed regions by {way!r}: its image tower is not "
-                f"built for it; use --embed {' or '.join(self.ways)}"
-            )
+    @property
+    def attends(self) -> bool:
+        """Whether its feature maps come from attention, whose last block can be altered."""
+        return self._vit
 
     @torch.inference_mode()
     def encode_images(self, batch: torch.Tensor) -> Vectors:

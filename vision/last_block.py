@@ -5,13 +5,12 @@ and spoils them. Each alteration (formulas: the papers') lets a patch attend to 
 near it instead. Shapes: N pictures, T = 1 + h w tokens (class token first), width W, `heads` heads.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import torch
 from open_clip.transformer import ResidualAttentionBlock
-from torch.nn.functional import linear
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 LastBlock: TypeAlias = Callable[
     [ResidualAttentionBlock, torch.Tensor, tuple[int, int]], torch.Tensor
@@ -61,8 +60,8 @@ def sclip(
 ) -> torch.Tensor:
     """SCLIP (Wang et al., 2023): tokens attend where queries are alike, and where keys are."""
     query, key, value = heads(block, hidden)
-    weight = _alike(query).softmax(dim=3) + _alike(key).softmax(dim=3)
-    return _with_rest(block, hidden, weight @ value)
+    found = scaled_dot_product_attention(query, query, value)
+    return _with_rest(block, hidden, found + scaled_dot_product_attention(key, key, value))
 
 
 def clearclip(
@@ -70,7 +69,7 @@ def clearclip(
 ) -> torch.Tensor:
     """ClearCLIP (Lan et al., 2024): queries that are alike; no residual, no feed-forward."""
     query, _, value = heads(block, hidden)
-    return merged(block, _alike(query).softmax(dim=3) @ value)
+    return merged(block, scaled_dot_product_attention(query, query, value))
 
 
 def naclip(
@@ -78,22 +77,19 @@ def naclip(
 ) -> torch.Tensor:
     """NACLIP (Hajimiri et al., 2025): keys that are alike, and nearby; no residual and no more."""
     _, key, value = heads(block, hidden)
-    logits = _alike(key) + nearness(grid_hw).to(key)
-    return merged(block, logits.softmax(dim=3) @ value)
+    near = nearness(grid_hw).to(key)
+    return merged(block, scaled_dot_product_attention(key, key, value, attn_mask=near))
 
 
 def nearness(grid_hw: tuple[int, int]) -> torch.Tensor:
     """A Gaussian of the distance between patches, (T, T) in [0, 1]; 0 from and to the class."""
     rows, columns = (torch.arange(side, dtype=torch.float32) for side in grid_hw)
-    places = torch.cartesian_prod(rows, columns)
-    squared = (places[:, None] - places[None]).square().sum(dim=2)
-    near = torch.exp(-squared / (2 * NEIGHBOURHOOD**2))
-    return torch.nn.functional.pad(near, (1, 0, 1, 0))
-
-
-def _alike(vectors: torch.Tensor) -> torch.Tensor:
-    """Scaled products of every token with every other, (N, heads, T, d) -> (N, heads, T, T)."""
-    return vectors @ vectors.transpose(2, 3) / math.sqrt(vectors.shape[-1])
+    # A Gaussian of two coordinates is the product of one of each.
+    across, along = (
+        torch.exp(-(line[:, None] - line).square() / (2 * NEIGHBOURHOOD**2))
+        for line in (rows, columns)
+    )
+    return torch.nn.functional.pad(torch.kron(across, along), (1, 0, 1, 0))
 
 
 def _with_rest(

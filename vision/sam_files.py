@@ -96,7 +96,9 @@ def _from_hub(name: str) -> Path:
     """The model's folder in the cache; asks the hub only when the weights are not there."""
     cached = huggingface_hub.try_to_load_from_cache(name, WEIGHTS_FILE)
     if isinstance(cached, str):
-        return Path(cached).parent
+        folder = Path(cached).parent
+        if (folder / CONFIG_FILE).exists() and any((folder / f).exists() for f in PROCESSOR_FILES):
+            return folder
     try:
         # One quick question first: the download itself retries for most of a minute.
         huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)

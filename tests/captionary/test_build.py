@@ -1,11 +1,13 @@
 import json
 import shutil
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from captionary.build import Models
-from schemas.errors import WrongInput
+from captionary.build import Models, build_refresher, open_indexer, open_vocabulary
+from indexer.readers import read_pairs
+from schemas.errors import FingerprintMismatch, WrongInput
 from vision.embedding import DEFAULT, choose_embedding
 from vision.encoder import ClipEncoder
 from vision.models import BUNDLED
@@ -60,5 +62,21 @@ def test_how_to_embed_is_named_by_the_user_or_the_model(
 
 @pytest.mark.parametrize("embed", ["patches", 8])
 def test_a_model_that_names_an_unknown_way(tmp_path: Path, embed: object) -> None:
-    with pytest.raises(WrongInput, match=f"unknown way to embed '{embed}'; choose crop"):
+    with pytest.raises(
+        WrongInput, match=f"in the configuration of .*copy: unknown way to embed '{embed}'"
+    ):
         Models(copied(tmp_path / "copy", embed)).completed({}).load()
+
+
+def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> None:
+    """Whatever regions were cut and embedded by; another encoder is told by what the store has."""
+    store = str(tmp_path / "store")
+    models = Models("mini", "superpixels", "tokens+dense")
+    pairs = islice(read_pairs(str(scenes / "captions.jsonl")), 2)
+    with open_indexer(models, store) as indexer:
+        assert indexer.index(pairs).added == 2
+    with open_vocabulary(store) as vocabulary:
+        build_refresher(vocabulary, Models())
+        other = Models(copied(tmp_path / "copy", None), precision="bfloat16")
+        with pytest.raises(FingerprintMismatch, match="the store was built with"):
+            build_refresher(vocabulary, other)

@@ -1,8 +1,17 @@
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
 
-from segmenter.refinement import DILATIONS, NEIGHBOURS, SHARPNESS, affinities, refined
+from segmenter.refinement import (
+    DILATIONS,
+    ITERATIONS,
+    NEIGHBOURS,
+    SHARPNESS,
+    affinities,
+    refined,
+)
 
 
 def square() -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +42,26 @@ def test_no_class_appears_and_numbers_are_kept() -> None:
     answer = refined(numbers, pixels)
     assert answer.dtype == np.int32
     assert set(np.unique(answer)) == {7, 300}
+
+
+def test_equals_whole_planes() -> None:
+    """Every class over the whole picture, where refined() looks near its own box only."""
+    random = np.random.default_rng(2)
+    pixels = random.integers(0, 256, (130, 260, 3)).astype(np.uint8)
+    class_map = np.zeros((130, 260), np.int32)
+    class_map[:20, :30], class_map[100:, 200:] = 1, 2
+    weights = affinities(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255)
+    shares = torch.stack([torch.from_numpy(class_map == number) for number in range(3)]).float()
+    rows, columns = np.indices(class_map.shape)
+    for _ in range(ITERATIONS):
+        total = torch.zeros_like(shares)
+        for number, (dilation, (down, right)) in enumerate(product(DILATIONS, NEIGHBOURS)):
+            y = np.clip(rows + dilation * down, 0, 129)
+            x = np.clip(columns + dilation * right, 0, 259)
+            total += weights[number] * shares[:, y, x]
+        shares = total
+    expected = shares.argmax(dim=0).numpy()
+    assert (refined(class_map, pixels) == expected).mean() > 0.999
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (5, 2)])

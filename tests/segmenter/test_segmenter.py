@@ -134,6 +134,7 @@ def test_borders_are_refined_where_asked(
     expected = refined(answers["both"].class_map, picture.pixels)
     np.testing.assert_array_equal(answer.class_map, expected)
     assert (answer.class_map != answers["both"].class_map).any()
+    np.testing.assert_array_equal(answer.scores, answers["both"].scores)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)

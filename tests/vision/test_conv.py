@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.vision.towers import random_resnet, random_vit
-from vision.conv import dense_map, has_dense_map
+from vision.conv import dense_map, dense_stride
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def test_one_place_is_the_picture(convnext: torch.nn.Module) -> None:
 def test_the_mean_of_the_places_is_the_picture(photo_mini: str) -> None:
     tower = open_clip.create_model(photo_mini).visual.eval().requires_grad_(False)
     pixels = torch.rand(2, 3, 96, 64)
-    assert has_dense_map(tower, torch.rand(1, 3, 64, 64))
+    assert dense_stride(tower, torch.rand(1, 3, 64, 64)) == 32
     dense = dense_map(tower, pixels)
     assert dense.shape == (2, 3, 2, 512)
     torch.testing.assert_close(dense.mean(dim=(1, 2)), tower(pixels), rtol=1e-4, atol=1e-4)
@@ -49,8 +49,9 @@ def test_attention_pooling_is_taken_apart() -> None:
 
 
 def test_which_towers_can(convnext: torch.nn.Module) -> None:
-    assert has_dense_map(convnext, torch.rand(1, 3, 64, 64))
-    assert has_dense_map(random_resnet(), torch.rand(1, 3, 64, 64))
-    assert not has_dense_map(random_vit(), torch.rand(1, 3, 16, 16))
+    assert dense_stride(convnext, torch.rand(1, 3, 64, 64)) == 32
+    assert dense_stride(convnext, torch.rand(1, 3, 80, 80)) == 32
+    assert dense_stride(random_resnet(), torch.rand(1, 3, 64, 64)) == 32
+    assert dense_stride(random_vit(), torch.rand(1, 3, 16, 16)) is None
     transformer = open_clip.timm_model.TimmModel("vit_tiny_patch16_224", 12, 224, pool="token")
-    assert not has_dense_map(transformer.eval(), torch.rand(1, 3, 224, 224))
+    assert dense_stride(transformer.eval(), torch.rand(1, 3, 224, 224)) is None

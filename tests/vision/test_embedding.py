@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 from schemas.errors import WrongInput
 from schemas.regions import Region
 from vision.embedders import Blend, MaskedCrops, PooledFeatures, RegionTokens
-from vision.embedding import DEFAULT, Embedding, View, choose_embedding
+from vision.embedding import DEFAULT, Embedding, View, choose_embedding, usual_embedding
 from vision.encoder import ClipEncoder
 from vision.pictures import LoadedPicture
+from vision.proposers import choose_proposer, usual_proposer
 from vision.proposers.superpixels import Superpixels
 from vision.sphere import unit
 
@@ -27,7 +28,7 @@ def small() -> ClipEncoder:
 def test_reads_what_is_written() -> None:
     assert choose_embedding("crop") == Embedding((View("crop"),))
     assert choose_embedding("tokens:448") == Embedding((View("tokens", side="448"),))
-    assert choose_embedding("dense") == Embedding((View("dense", "naclip", "1x"),))
+    assert choose_embedding("dense") == Embedding((View("dense"),))
     assert choose_embedding("dense:sclip:2x") == Embedding((View("dense", "sclip", "2x"),))
     windows = View("dense", side="336", window=224)
     assert choose_embedding("dense:336/224") == Embedding((windows,))
@@ -141,7 +142,8 @@ def test_a_blend_shares_the_maps_that_proposers_see(encoder: ClipEncoder) -> Non
     assert isinstance(blend, Blend)
     assert isinstance(blend.parts[2], PooledFeatures)
     assert blend.parts[2].maps is maps
-    assert choose_embedding("crop").maps(encoder).last_block == "clearclip"
+    other = choose_embedding("crop").maps(encoder)
+    assert other.last_block == ("clearclip" if encoder.attends else "plain")
 
 
 def test_crops_of_another_size_see_the_same(
@@ -155,16 +157,57 @@ def test_crops_of_another_size_see_the_same(
     assert 0.5 < float(vector[0] @ usual[0]) < 0.9999
 
 
-def test_an_encoder_of_one_size_says_so(tmp_path: Path) -> None:
-    vision = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 8}
+def save(folder: Path, vision: dict[str, object]) -> str:
+    """A model of random weights with such an image tower, in open_clip's layout."""
     text = {"context_length": 8, "vocab_size": 49408, "width": 8, "heads": 1, "layers": 1}
     config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
-    facts = {"model_cfg": config, "preprocess_cfg": {}}
-    (tmp_path / "open_clip_config.json").write_text(json.dumps(facts))
-    model = open_clip.CLIP(embed_dim=16, vision_cfg=vision, text_cfg=text)
-    save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
-    encoder = ClipEncoder(f"local-dir:{tmp_path}", device="cpu", precision="float32")
+    timm = "timm_model_name" in vision
+    made = open_clip.CustomTextCLIP(**config) if timm else open_clip.CLIP(**config)
+    facts = {"model_cfg": {**config, "custom_text": timm}, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(facts))
+    save_file(made.state_dict(), folder / "open_clip_model.safetensors")
+    return f"local-dir:{folder}"
+
+
+def test_an_encoder_of_one_size(tmp_path: Path, make_picture: MakePicture) -> None:
+    resnet = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 8}
+    encoder = ClipEncoder(save(tmp_path, resnet), device="cpu", precision="float32")
     assert encoder.ways == ("crop", "dense")
     way = choose_embedding("crop:2x+dense")
-    with pytest.raises(WrongInput, match="takes crops of one size only"):
+    with pytest.raises(WrongInput, match="one size only; use crop instead of crop:2x"):
         way.embedder(way.maps(encoder))
+    usual = choose_embedding(usual_embedding(encoder))
+    assert [view.way for view in usual.views] == ["crop", "dense", "dense"]
+    picture = make_picture(40, 60)
+    vectors = usual.embedder(usual.maps(encoder)).embed(picture, Superpixels().propose(picture))
+    assert np.isfinite(vectors).all()
+    altered = choose_embedding("dense:sclip")
+    with pytest.raises(WrongInput, match="no attention for 'sclip' to alter"):
+        altered.maps(encoder)
+
+
+def test_an_encoder_that_can_only_crop(tmp_path: Path) -> None:
+    """A transformer of timm, with an input of no whole number of the usual strides."""
+    vision = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "image_size": 224}
+    encoder = ClipEncoder(save(tmp_path, vision), device="cpu", precision="float32")
+    assert encoder.ways == ("crop",)
+    assert (usual_embedding(encoder), usual_proposer(encoder)) == ("crop", "superpixels")
+    way = choose_embedding("crop")
+    assert way.embedder(way.maps(encoder)) == MaskedCrops(encoder)
+    with pytest.raises(WrongInput, match="no feature maps to find clusters in; use --proposer"):
+        choose_proposer("superpixels+clusters")(way.maps(encoder))
+
+
+@pytest.mark.parametrize("window", [0, 4, 50, 500])
+def test_windows_are_whole_patches(
+    small: ClipEncoder, make_picture: MakePicture, window: int
+) -> None:
+    maps = choose_embedding(f"dense:128/{window}").maps(small)
+    assert maps.window
+    assert maps.window % small.patch == 0
+    assert np.isfinite(maps(make_picture(60, 90))).all()
+
+
+def test_sides_have_a_limit(small: ClipEncoder) -> None:
+    with pytest.raises(WrongInput, match="6400 pixels a side; give at most 4096"):
+        choose_embedding("dense:100x").maps(small)

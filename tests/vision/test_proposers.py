@@ -156,12 +156,14 @@ def test_choose_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
 
 
 def test_a_folder_may_have_a_plus_in_its_name() -> None:
-    assert apart("clusters+masks:/a+b+superpixels+whole:x") == [
+    assert apart("clusters+masks:/a+b+superpixels+sam:x/y+whole") == [
         "clusters",
         "masks:/a+b",
         "superpixels",
-        "whole:x",
+        "sam:x/y",
+        "whole",
     ]
+    assert apart("masks:/a+clusters-2024/b+wholesome") == ["masks:/a+clusters-2024/b+wholesome"]
 
 
 def test_together_keeps_layers_apart_and_drops_what_is_there(make_picture: MakePicture) -> None:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from schemas.errors import WrongInput
 from vision.dense import DenseMaps
+from vision.encoder import ClipEncoder
 from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
 from vision.proposers.proposer import RegionProposer
@@ -15,6 +16,7 @@ from vision.proposers.superpixels import Superpixels
 from vision.proposers.together import Together
 from vision.sam_files import find_sam
 
+DEFAULT = "superpixels+clusters"
 PROPOSER_NAMES = ("superpixels", "clusters", "masks:FOLDER", "sam:FOLDER|MODEL", "whole")
 
 ProposerOf: TypeAlias = Callable[[DenseMaps], RegionProposer]
@@ -44,7 +46,7 @@ def choose_proposer(text: str) -> ProposerOf:
     if text == "superpixels":
         return lambda _maps: Superpixels()
     if text == "clusters":
-        return Clusters
+        return _clusters
     if text == "whole":
         return lambda _maps: Whole()
     raise WrongInput(
@@ -52,6 +54,20 @@ def choose_proposer(text: str) -> ProposerOf:
     )
 
 
+def _clusters(maps: DenseMaps) -> RegionProposer:
+    if "dense" not in maps.encoder.ways:
+        raise WrongInput(
+            f"the encoder {maps.encoder.name} has no feature maps to find clusters in; "
+            "use --proposer superpixels"
+        )
+    return Clusters(maps)
+
+
+def usual_proposer(encoder: ClipEncoder) -> str:
+    """How to cut pictures for an encoder where nobody says."""
+    return DEFAULT if "dense" in encoder.ways else "superpixels"
+
+
 def apart(text: str) -> list[str]:
     """Split names that are joined by +, which may also be part of a folder's name."""
-    return re.split(r"\+(?=superpixels|clusters|masks:|sam:|whole)", text)
+    return re.split(r"\+(?=(?:superpixels|clusters|whole)(?:\+|$)|masks:|sam:)", text)

@@ -15,7 +15,12 @@ from schemas.regions import Region
 from vision.dense import DenseMaps, FeatureMap
 from vision.grouping import farthest_points, spherical_em
 from vision.pictures import LoadedPicture
-from vision.proposers.superpixels import SMOOTHING, WORKING_SIDE, distinct_labels
+from vision.proposers.superpixels import (
+    SAME_REGION_IOU,
+    SMOOTHING,
+    WORKING_SIDE,
+    distinct_labels,
+)
 from vision.resizing import enlarged, resized
 
 GROUPS = (4, 8, 16)
@@ -48,8 +53,9 @@ class Clusters:
     @property
     def fingerprint(self) -> str:
         """Names everything that its regions depend on."""
-        constants = (KAPPA, ITERATIONS, SAME_GROUP, SMALLEST, SNAP_SCALE, SNAP_SIZE, WORKING_SIDE)
-        text = repr((self.groups, self.place, constants, self.maps.fingerprint))
+        grouping = (KAPPA, ITERATIONS, SAME_GROUP, SMALLEST)
+        borders = (SNAP_SCALE, SNAP_SIZE, WORKING_SIDE, SMOOTHING, SAME_REGION_IOU)
+        text = repr((self.groups, self.place, grouping, borders, self.maps.fingerprint))
         return f"clusters-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:

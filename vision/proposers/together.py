@@ -24,7 +24,8 @@ class Together:
     @property
     def fingerprint(self) -> str:
         """Names everything that its regions depend on."""
-        return "+".join(proposer.fingerprint for proposer in self.proposers)
+        names = "+".join(proposer.fingerprint for proposer in self.proposers)
+        return f"{names}-{SAME_REGION_IOU}"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
         """Cut one picture: what each proposer answers, in order.
