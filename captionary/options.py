@@ -15,13 +15,15 @@ Encoder: TypeAlias = Annotated[
 Proposer: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="superpixels, clusters, sam:FOLDER|MODEL, masks:FOLDER or whole: what cuts regions."
+        help="How pictures are cut: superpixels, clusters, sam:FOLDER|MODEL, masks:FOLDER, whole, "
+        "or several with +."
     ),
 ]
 Embed: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="crop[:SIDE], tokens[:SIDE], dense[:LAST_BLOCK][:SIDE[/WINDOW]], or a sum with +."
+        help="How regions become vectors: crop, tokens or dense, with a size or a last block "
+        "(dense:sclip:2x), or several with +."
     ),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
