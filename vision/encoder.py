@@ -137,17 +137,18 @@ class ClipEncoder:
             (N, D) float32, unit length.
         """
         usual = tuple(batch.shape[1:]) == (3, *self.input_size_hw)
-        if batch.ndim != 4 or batch.shape[1] != 3 or not (usual or self.any_size):
+        whole = batch.ndim == 4 and not any(side % self.patch for side in batch.shape[2:])
+        if not usual and not (self.any_size and whole and batch.shape[1] == 3):
             expected = f"(N, 3, {self.input_size_hw[0]}, {self.input_size_hw[1]})"
             raise ValueError(f"encode_images takes {expected}, got {tuple(batch.shape)}")
         passes = []
         for start in range(0, len(batch), self.batch_size):
             part = batch[start : start + self.batch_size]
-            whole = self._prepared(_padded(part, self.batch_size))
+            ready = self._prepared(_padded(part, self.batch_size))
             if usual or not self._vit:
-                vectors = self._model.encode_image(whole)
+                vectors = self._model.encode_image(ready)
             else:
-                vectors = vit.picture_vector(self._model.visual, whole)
+                vectors = vit.picture_vector(self._model.visual, ready)
             passes.append(vectors[: len(part)].float().cpu().numpy())
         return unit(np.concatenate(passes)) if passes else self._none()
 
