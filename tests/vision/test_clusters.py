@@ -41,7 +41,7 @@ def test_odd_pictures_have_regions(
 
 
 def test_finds_the_objects_of_a_scene() -> None:
-    """Their best regions overlap them by more than half, on average; squares do by a quarter."""
+    """Their best regions overlap them by more than half, on average."""
     maps = DenseMaps(ClipEncoder("mini", precision="float32"), 128)
     best = []
     for scene in World(choose_nouns("seen"), 160, seed=0, split="held-out").scenes(6):

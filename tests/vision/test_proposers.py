@@ -14,7 +14,8 @@ from vision.pictures import LoadedPicture
 from vision.proposers import apart, choose_proposer
 from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
-from vision.proposers.superpixels import Scale, Superpixels, distinct_labels
+from vision.proposers.layers import distinct_labels
+from vision.proposers.superpixels import Scale, Superpixels
 from vision.proposers.together import Together
 from vision.resizing import enlarged
 

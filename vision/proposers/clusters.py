@@ -15,13 +15,9 @@ from schemas.regions import Region
 from vision.dense import DenseMaps, FeatureMap
 from vision.grouping import farthest_points, spherical_em
 from vision.pictures import LoadedPicture
-from vision.proposers.superpixels import (
-    SAME_REGION_IOU,
-    SMOOTHING,
-    WORKING_SIDE,
-    distinct_labels,
-)
-from vision.resizing import enlarged, resized
+from vision.proposers.layers import SAME_REGION_IOU, regions_of
+from vision.proposers.superpixels import SMOOTHING, WORKING_SIDE
+from vision.resizing import resized
 
 GROUPS = (4, 8, 16)
 KAPPA = 20.0
@@ -67,12 +63,7 @@ class Clusters:
         for count in self.groups:
             shares = joined(*self._grouped(points, count))
             layers.append(_snapped(shares.view(*grid_hw, -1), pieces))
-        masks = [
-            (layer, enlarged(layers[layer], picture.size_hw) == number)
-            for layer, number in distinct_labels(layers)
-            if (layers[layer] == number).mean() >= SMALLEST
-        ]
-        return [Region(mask, layer) for layer, mask in masks if mask.any()]
+        return regions_of(layers, picture.size_hw, smallest=SMALLEST)
 
     def _grouped(self, points: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         start = farthest_points(points, count)

@@ -1,4 +1,4 @@
-"""Masks that overlap in any way, brought into layers of regions that do not."""
+"""From label maps, or masks that overlap in any way, to layers of regions that do not."""
 
 import math
 from collections.abc import Sequence
@@ -6,8 +6,59 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.arrays import Mask
+from schemas.arrays import LabelMap, Mask
 from schemas.regions import Region
+from vision.resizing import enlarged
+
+SAME_REGION_IOU = 0.95
+
+
+def regions_of(
+    layers: Sequence[LabelMap], size_hw: tuple[int, int], *, smallest: float = 0
+) -> list[Region]:
+    """The regions of label maps, one layer each, but for those that an earlier layer has already.
+
+    Args:
+        layers:   (h, w) int32 each, numbered from 0, all of one size.
+        size_hw:  the size of the masks to make.
+        smallest: share of the picture below which a region is left out.
+    """
+    full = [enlarged(labels, size_hw) for labels in layers]
+    # IoU is cheaper on the smaller maps, and the same there up to rounding.
+    small = layers if layers[0].size < full[0].size else full
+    counts = [np.bincount(labels.ravel()) for labels in layers]
+    masks = [
+        (layer, full[layer] == number)
+        for layer, number in distinct_labels(small)
+        if counts[layer][number] >= smallest * layers[layer].size
+    ]
+    return [Region(mask, layer) for layer, mask in masks if mask.any()]
+
+
+def distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
+    """List (layer, label) of all regions but those that an earlier kept one equals.
+
+    Args:
+        layers: label maps of one shape, (H, W) int32, numbered from 0.
+    """
+    counts = [np.bincount(labels.ravel()) for labels in layers]
+    kept = [count > 0 for count in counts]
+    for later in range(1, len(layers)):
+        for earlier in range(later):
+            same = _iou(layers[earlier], layers[later], counts[earlier], counts[later])
+            kept[later] &= ~(same[kept[earlier]] > SAME_REGION_IOU).any(axis=0)
+    return [(layer, int(number)) for layer, keep in enumerate(kept) for number in keep.nonzero()[0]]
+
+
+def _iou(
+    a: LabelMap, b: LabelMap, count_a: np.ndarray, count_b: np.ndarray
+) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """Intersection over union of every label of `a` with every label of `b`, (A, B)."""
+    shape = len(count_a), len(count_b)
+    pairs = a.ravel().astype(np.int64) * shape[1] + b.ravel()
+    both = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
+    either = count_a[:, None] + count_b[None, :] - both
+    return np.asarray(both / np.maximum(either, 1), dtype=np.float64)
 
 
 def distinct(

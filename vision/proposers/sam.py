@@ -16,8 +16,7 @@ from PIL import Image
 
 from schemas.regions import Region
 from vision.pictures import LoadedPicture
-from vision.proposers.layers import distinct, layered
-from vision.proposers.superpixels import SAME_REGION_IOU
+from vision.proposers.layers import SAME_REGION_IOU, distinct, layered
 from vision.resizing import resized_shape
 from vision.sam_files import SamFiles, load_sam, sam_digest
 

@@ -1,7 +1,6 @@
 """Graph-based superpixels at several scales."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +9,11 @@ from skimage.segmentation import felzenszwalb
 from schemas.arrays import LabelMap, Rgb
 from schemas.regions import Region
 from vision.pictures import LoadedPicture
-from vision.resizing import enlarged, resized, resized_shape
+from vision.proposers.layers import SAME_REGION_IOU, regions_of
+from vision.resizing import resized, resized_shape
 
 WORKING_SIDE = 224
 SMOOTHING = 0.8
-SAME_REGION_IOU = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +67,4 @@ class Superpixels:
     def propose(self, picture: LoadedPicture) -> list[Region]:
         """Cut one picture: the whole, then the regions of each scale."""
         whole = np.zeros(resized_shape(picture.size_hw, self.working_side), dtype=np.int32)
-        small = [whole, *self.label_maps(picture.pixels)]
-        full = [enlarged(labels, picture.size_hw) for labels in small]
-        # IoU is cheaper on the smaller maps, and the same there up to rounding.
-        keep = distinct_labels(small if small[0].size < full[0].size else full)
-        masks = [(layer, full[layer] == number) for layer, number in keep]
-        return [Region(mask, layer) for layer, mask in masks if mask.any()]
-
-
-def distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
-    """List (layer, label) of all regions but those that an earlier kept one equals.
-
-    Args:
-        layers: label maps of one shape, (H, W) int32, numbered from 0.
-    """
-    counts = [np.bincount(labels.ravel()) for labels in layers]
-    kept = [count > 0 for count in counts]
-    for later in range(1, len(layers)):
-        for earlier in range(later):
-            same = _iou(layers[earlier], layers[later], counts[earlier], counts[later])
-            kept[later] &= ~(same[kept[earlier]] > SAME_REGION_IOU).any(axis=0)
-    return [(layer, int(number)) for layer, keep in enumerate(kept) for number in keep.nonzero()[0]]
-
-
-def _iou(
-    a: LabelMap, b: LabelMap, count_a: np.ndarray, count_b: np.ndarray
-) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Intersection over union of every label of `a` with every label of `b`, (A, B)."""
-    shape = len(count_a), len(count_b)
-    pairs = a.ravel().astype(np.int64) * shape[1] + b.ravel()
-    both = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
-    either = count_a[:, None] + count_b[None, :] - both
-    return np.asarray(both / np.maximum(either, 1), dtype=np.float64)
+        return regions_of([whole, *self.label_maps(picture.pixels)], picture.size_hw)

@@ -6,9 +6,8 @@ import numpy as np
 
 from schemas.regions import Region
 from vision.pictures import LoadedPicture
-from vision.proposers.layers import distinct
+from vision.proposers.layers import SAME_REGION_IOU, distinct
 from vision.proposers.proposer import RegionProposer
-from vision.proposers.superpixels import SAME_REGION_IOU
 
 
 @dataclass(frozen=True, slots=True)
