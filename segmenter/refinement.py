@@ -20,8 +20,8 @@ def refined(class_map: LabelMap, pixels: Rgb) -> LabelMap:
 
     Pixel-adaptive refinement (after PAMR; Araslanov and Roth, 2020): each pixel's probabilities
     become a mean of its neighbours', each weighted by how near its colour is, several times over.
-    It starts from the classes as they are, so a class that is nowhere stays nowhere. It needs 200
-    bytes a pixel, and time in proportion to the boxes around the classes.
+    It starts from the classes as they are, so a class that is nowhere stays nowhere. It needs 600
+    bytes a pixel at most, and time in proportion to the boxes around the classes.
 
     Args:
         class_map: (H, W) int32, class indices.
@@ -59,8 +59,10 @@ def affinities(picture: torch.Tensor) -> torch.Tensor:
     mean = (sum(_shifted(picture), start=picture)) / count
     squares = sum(((seen - mean).square() for seen in _shifted(picture)), (picture - mean).square())
     unit = SHARPNESS * (squares / (count - 1)).sqrt() + 1e-8
-    logits = [-((seen - picture).abs() / unit).mean(dim=0) for seen in _shifted(picture)]
-    return torch.stack(logits).softmax(dim=0)
+    logits = torch.empty(count - 1, *picture.shape[1:])
+    for number, seen in enumerate(_shifted(picture)):
+        logits[number] = -((seen - picture).abs() / unit).mean(dim=0)
+    return logits.softmax(dim=0)
 
 
 def _mean(share: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
