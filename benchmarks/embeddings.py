@@ -25,41 +25,25 @@ from rich.table import Table
 from captionary.build import Models, open_both
 from captionary.progress import bars
 from indexer.readers import read_pairs
-from schemas.arrays import LabelMap
 from schemas.labels import IGNORE
-from schemas.regions import CutPicture, Region, RegionTable
 from segmenter.datasets import DatasetFolder, read_mask
 from segmenter.evaluation import ConfusionMatrix
 from segmenter.segmenter import Fusion, Segmenter, Settings
-from vision.embedders import RegionEmbedder
-from vision.pictures import LoadedPicture, load_picture
+from vision.extraction import RegionExtractor
+from vision.pictures import load_picture
+from vision.proposers.given import LabelMaps
+from vision.resizing import enlarged
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 SMALLEST = 0.005
 """Share of the picture below which a true region is not asked for."""
 
 
-def true_regions(truth: LabelMap) -> tuple[list[Region], list[int]]:
-    """A region for each class of a picture, and the classes."""
-    numbers = [int(number) for number in np.unique(truth) if number != IGNORE]
-    masks = {number: truth == number for number in numbers}
-    asked = [number for number in numbers if masks[number].mean() >= SMALLEST]
-    return [Region(masks[number]) for number in asked], asked
-
-
-def embedded(embedder: RegionEmbedder, picture: LoadedPicture, regions: list[Region]) -> CutPicture:
-    table = RegionTable(
-        embedder.embed(picture, regions),
-        np.array([region.box_xyxy for region in regions], dtype=np.int32),
-        np.array([region.area for region in regions], dtype=np.float32),
-    )
-    return CutPicture(picture.pixels, tuple(regions), table, picture.size_hw)
-
-
 def measure(segmenter: Segmenter, data: DatasetFolder) -> dict[str, float]:
     """The figures of one proposer and one way to embed."""
     matrices = {fusion: ConfusionMatrix([c.name for c in data.classes]) for fusion in FUSIONS}
     hits: dict[str, list[bool]] = defaultdict(list)
+    true = RegionExtractor(LabelMaps(data.pictures[0].mask.parent), segmenter.extractor.embedder)
     counts, seconds = [], []
     for pair in data:
         picture = load_picture(pair.image)
@@ -68,17 +52,19 @@ def measure(segmenter: Segmenter, data: DatasetFolder) -> dict[str, float]:
         cut = segmenter.extractor.extract(picture)
         seconds.append(time.perf_counter() - start)
         counts.append(len(cut.regions))
-        own, classes = true_regions(truth)
-        own_cut = embedded(segmenter.extractor.embedder, picture, own) if own else None
+        own = true.extract(picture)
+        shown = enlarged(truth, own.regions[0].mask.shape)
+        wanted = [int(shown[region.mask][0]) for region in own.regions]
         for fusion in FUSIONS:
             settings = Settings(fusion)
             answer = segmenter.label(cut, data.classes, settings)
             matrices[fusion].add(truth, answer.class_map)
-            if own_cut is not None:
-                named = segmenter.label(own_cut, data.classes, settings).regions
-                hits[fusion] += [
-                    region.class_id == wanted for region, wanted in zip(named, classes, strict=True)
-                ]
+            named = segmenter.label(own, data.classes, settings).regions
+            hits[fusion] += [
+                region.class_id == right
+                for region, right in zip(named, wanted, strict=True)
+                if region.area >= SMALLEST and right != IGNORE
+            ]
     return {
         **{f"mIoU {fusion}": matrix.miou for fusion, matrix in matrices.items()},
         **{f"top-1 {fusion}": float(np.mean(right)) for fusion, right in hits.items()},
