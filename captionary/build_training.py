@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from captionary.training_data import TrainingData
     from learning.architectures import Architecture
     from learning.checkpoints import Facts
-    from learning.clip import ClipTask
+    from learning.clip import Contrast
     from learning.processes import Processes
     from learning.settings import Settings
+    from learning.tasks import CaptionTask
     from learning.trainer import Trainer
 
 
@@ -126,9 +127,11 @@ def _clip_task(
     *,
     masked: float,
     workers: int,
-) -> "ClipTask":
-    from learning.architectures import build_tokenizer
-    from learning.clip import ClipInputs, ClipTask, Contrast
+) -> "CaptionTask[Contrast]":
+    from learning.architectures import build_tokenizer, write_clip
+    from learning.clip import ClipInputs, Contrast
+    from learning.recognition import Recognition
+    from learning.tasks import CaptionTask
     from vision.texts import trimmable_tower
 
     inputs = ClipInputs(
@@ -139,12 +142,16 @@ def _clip_task(
         fill=architecture.mean,
         trimmable=trimmable_tower(clip) is not None,
     )
-    module = Contrast(clip, processes, mean=architecture.mean, std=architecture.std)
-    return ClipTask(
-        module.requires_grad_(True).to(processes.device),
+    recognition = Recognition(
         inputs,
-        architecture=architecture,
         held_out=data.held_out if processes.first else None,
         labelled=data.labelled if processes.first else None,
         workers=workers,
     )
+    trained = clip.requires_grad_(True)
+    module = Contrast(trained, processes, mean=architecture.mean, std=architecture.std)
+
+    def write(folder: Path) -> None:
+        write_clip(folder, clip, architecture)
+
+    return CaptionTask(module.to(processes.device), inputs, recognition, write)

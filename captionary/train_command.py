@@ -9,7 +9,7 @@ from captionary import options
 from captionary.build_training import Training, open_trainer
 
 if TYPE_CHECKING:
-    from learning.trainer import Progress
+    from learning.progress import Progress
 
 app = typer.Typer(help="Train models on captioned pictures.", no_args_is_help=True)
 

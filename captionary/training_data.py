@@ -8,8 +8,8 @@ from pathlib import PurePath
 import numpy as np
 
 from indexer.readers import read_pairs
-from learning.clip import LabelledPictures
 from learning.examples import CaptionedPictures, Example, Examples
+from learning.recognition import LabelledPictures
 from pictograms.nouns import choose_nouns
 from pictograms.world import World
 from schemas.errors import WrongInput

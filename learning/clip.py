@@ -1,32 +1,27 @@
-"""CLIP as a task: contrastive training (Radford et al., 2021) of an open_clip architecture."""
+"""What CLIP is shown, and its contrastive loss (Radford et al., 2021)."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 
-from learning.architectures import MEAN, STD, Architecture, write_clip
-from learning.batches import Batch, Prepared, loader
-from learning.examples import Example, Examples
+from learning.architectures import MEAN, STD
+from learning.batches import Batch
+from learning.examples import Example
 from learning.losses import contrastive_loss
-from learning.measures import accuracy, recall
 from learning.processes import Processes
 from schemas.arrays import Rgb
 from schemas.regions import Region
 from vision.embedders import masked_crop
 from vision.resizing import squash_bytes
-from vision.texts import choose_templates, encode_trimmed, sentence_lengths, trimmable_tower
+from vision.texts import encode_trimmed, sentence_lengths, trimmable_tower
 
 LARGEST_SCALE = math.log(100)
-EVALUATED_AT_ONCE = 256
-READ_AT_ONCE = 32
 NOISE_HW = (4, 4)
 LEAST_SIDE, LEAST_COVERED = 0.5, 0.4
 """Of random regions: shortest side of their box, and smallest share of it that they cover."""
@@ -96,22 +91,10 @@ def random_region(size_hw: tuple[int, int], random: np.random.Generator) -> Regi
     return Region(mask)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledPictures:
-    """Pictures of one thing each.
-
-    pictures: (N, h, w, 3) uint8, of any one size.
-    targets:  (N,) int64, indices into `names`.
-    """
-
-    pictures: NDArray[np.uint8]
-    targets: NDArray[np.int64]
-    names: tuple[str, ...]
-
-
 class Contrast(torch.nn.Module):
     """A CLIP that answers the contrastive loss of a batch, over all processes."""
 
+    losses = ("contrast",)
     clip: Any
     _mean: torch.Tensor
     _std: torch.Tensor
@@ -132,10 +115,10 @@ class Contrast(torch.nn.Module):
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, pictures: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """The loss, a scalar, of (N, 3, h, w) uint8 pictures and their (N, l) int64 captions."""
+        """The loss, (1,), of (N, 3, h, w) uint8 pictures and their (N, l) int64 captions."""
         images, texts = self.encode_pictures(pictures), self.encode_tokens(tokens)
         with torch.autocast(pictures.device.type, enabled=False):
-            return contrastive_loss(
+            loss = contrastive_loss(
                 images,
                 texts,
                 scale=self.clip.logit_scale.exp(),
@@ -143,6 +126,12 @@ class Contrast(torch.nn.Module):
                 all_texts=self._processes.gathered(texts),
                 first=self._processes.rank * len(images),
             )
+        return loss[None]
+
+    def after_step(self, _done: float) -> None:
+        """Keep the logit scale from growing without end."""
+        with torch.no_grad():
+            self.clip.logit_scale.clamp_(max=LARGEST_SCALE)
 
     def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
         """Encode (N, 3, h, w) uint8 to (N, D) float32, unit length."""
@@ -154,89 +143,3 @@ class Contrast(torch.nn.Module):
         tower = self._tower[0]
         raw = self.clip.encode_text(tokens) if tower is None else encode_trimmed(tower, tokens)
         return torch.nn.functional.normalize(raw.float(), dim=-1)
-
-
-class ClipTask:
-    """What the trainer trains and measures.
-
-    Args:
-        module:       on the device where it is to be trained.
-        inputs:       as in training.
-        architecture: of the module.
-        held_out:     examples to retrieve, with a caption of each.
-        labelled:     pictures to name.
-        workers:      processes that read the held-out examples, now.
-    """
-
-    def __init__(
-        self,
-        module: Contrast,
-        inputs: ClipInputs,
-        *,
-        architecture: Architecture,
-        held_out: Examples | None = None,
-        labelled: LabelledPictures | None = None,
-        workers: int = 0,
-    ) -> None:
-        self.module = module
-        self.inputs, self._architecture = inputs, architecture
-        self._labelled = labelled
-        self._pairs = None if held_out is None else _all_of(held_out, inputs, workers)
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """Recall at 1 and 5 in both directions, and accuracy of naming."""
-        retrieval = ("image_to_text_1", "text_to_image_1", "image_to_text_5", "text_to_image_5")
-        return (retrieval if self._pairs else ()) + (("accuracy",) if self._labelled else ())
-
-    def after_step(self) -> None:
-        """Keep the logit scale from growing without end."""
-        with torch.no_grad():
-            self.module.clip.logit_scale.clamp_(max=LARGEST_SCALE)
-
-    def evaluate(self) -> Mapping[str, float]:
-        """Measure retrieval among the held-out examples, and naming of the labelled pictures."""
-        figures = []
-        if self._pairs:
-            pictures, tokens = self._pairs
-            texts, text_of = torch.unique(tokens, dim=0, return_inverse=True)
-            scores = self._pictures(pictures) @ self._texts(texts).T
-            figures += [share for at in (1, 5) for share in recall(scores, text_of, at=at)]
-        if self._labelled:
-            figures.append(self._accuracy(self._labelled))
-        return dict(zip(self.measures, figures, strict=True))
-
-    def _accuracy(self, labelled: LabelledPictures) -> float:
-        (template,) = choose_templates("plain")
-        tokens = self.inputs.tokenizer([template(name) for name in labelled.names])
-        size_hw = self.inputs.size_hw
-        pictures = [squash_bytes(item, size_hw=size_hw) for item in labelled.pictures]
-        scores = self._pictures(torch.stack(pictures)) @ self._texts(tokens).T
-        return accuracy(scores, torch.tensor(labelled.targets))
-
-    def _pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        return self._encoded(self.module.encode_pictures, pictures)
-
-    def _texts(self, tokens: torch.Tensor) -> torch.Tensor:
-        return self._encoded(self.module.encode_tokens, tokens)
-
-    def _encoded(
-        self, encode: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor
-    ) -> torch.Tensor:
-        """Encode in parts: (N, ...) to (N, D), on the CPU."""
-        device, size = self.module.clip.logit_scale.device, EVALUATED_AT_ONCE
-        parts = (inputs[start : start + size] for start in range(0, len(inputs), size))
-        return torch.cat([encode(part.to(device)).cpu() for part in parts])
-
-    def write(self, folder: Path) -> None:
-        """Write the model in open_clip's `local-dir:` layout."""
-        write_clip(folder, self.module.clip, self._architecture)
-
-
-def _all_of(examples: Examples, inputs: ClipInputs, workers: int) -> Batch:
-    """All examples, whole, with a caption each, as one batch; always the same."""
-    data = Prepared(examples, replace(inputs, least=1.0, masked=0.0, trimmable=False), seed=0)
-    draws = [(number, 0) for number in range(len(examples))]
-    parts = [draws[start : start + READ_AT_ONCE] for start in range(0, len(draws), READ_AT_ONCE)]
-    batches = list(loader(data, parts, data.inputs.together, workers=workers))
-    return inputs.together([pair for batch in batches for pair in zip(*batch, strict=True)])

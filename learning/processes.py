@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,13 @@ class Processes:
             model, device_ids=ids, gradient_as_bucket_view=True
         )
 
+    def alone(self, model: torch.nn.Module) -> AbstractContextManager[None]:
+        """While it lasts, gradients of a wrapped model add up in each process by itself."""
+        if isinstance(model, torch.nn.parallel.DistributedDataParallel):
+            result: AbstractContextManager[None] = model.no_sync()
+            return result
+        return nullcontext()
+
     def gathered(self, rows: torch.Tensor) -> torch.Tensor:
         """The rows of all processes, (N, D) -> (N * count, D), in the order of their ranks.
 
@@ -49,18 +56,18 @@ class Processes:
         result: torch.Tensor = _Gathered.apply(rows, self)
         return result
 
-    def mean(self, value: torch.Tensor) -> float:
-        """The mean of a number over all processes; all of them must ask."""
-        total = value.detach().float().clone()
+    def mean(self, values: torch.Tensor) -> torch.Tensor:
+        """The mean of numbers over all processes, float32 of any shape; all of them must ask."""
+        total = values.detach().float().clone()
         if self.count > 1:
             distributed.all_reduce(total)
-        return float(total) / self.count
+        return total / self.count
 
     def any(self, *, here: bool) -> bool:
         """Whether it is so in any process; all of them must ask."""
         if self.count == 1:
             return here
-        return self.mean(torch.tensor(float(here), device=self.device)) > 0
+        return bool(self.mean(torch.tensor(float(here), device=self.device)) > 0)
 
 
 class _Gathered(torch.autograd.Function):

@@ -13,6 +13,8 @@ class Settings:
 
     steps:          updates of the weights, in all.
     batch_size:     examples a step, over all processes.
+    accumulate:     parts that each process's share of a batch goes through in, one by one; their
+        gradients are averaged. A loss that compares examples compares those of a part.
     learning_rate:  the highest.
     warm_up:        steps in which it rises.
     clip_norm:      longer gradients are scaled to this length.
@@ -29,6 +31,7 @@ class Settings:
     seed: int = 0
     evaluate_every: int = 1000
     save_every: int = 500
+    accumulate: int = 1
 
 
 def learning_rate(step: int, settings: Settings) -> float:

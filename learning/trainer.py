@@ -1,12 +1,12 @@
 """The training loop. It knows nothing of what it trains, but that a batch has a loss."""
 
 import math
-import time
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,66 +14,29 @@ import torch
 from learning.batches import Batch, Batches
 from learning.checkpoints import LOG_FILE, Checkpoints, Facts, Log
 from learning.processes import Processes
+from learning.progress import Clock, Progress, log_columns
 from learning.settings import Settings, decayed, learning_rate
 from learning.stopping import Stop, stop_requests
-from schemas.errors import CaptionaryError
+from learning.tasks import Measure, Task
+from schemas.errors import CaptionaryError, WrongInput
 from vision.clip_files import first_line
 from vision.hardware import has_bfloat16
 
 LOG_EVERY = 10
+MEASURED = "measured"
+"""Folder inside of the run's, for a model while it is measured. The run's own holds the model of
+its checkpoint, always."""
 BETAS = (0.9, 0.98)
 EPSILON = 1e-6
 FREE = {"evaluate_every", "save_every"}
 """Settings that may change when a run is resumed: its weights do not depend on them."""
 
 
-class Task(Protocol):
-    """What is trained."""
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """Names of the figures that `evaluate` answers."""
-        ...
-
-    @property
-    def module(self) -> torch.nn.Module:
-        """Called with the tensors of a batch it answers their loss, a scalar."""
-        ...
-
-    def after_step(self) -> None:
-        """Put right what an update of the weights may have put wrong."""
-        ...
-
-    def evaluate(self) -> Mapping[str, float]:
-        """Measure how good it is by now."""
-        ...
-
-    def write(self, folder: Path) -> None:
-        """Write the model for use."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run has come.
-
-    loss:    mean over the last steps.
-    speed:   examples a second, over all processes, lately.
-    figures: what was measured at this step; empty where nothing was.
-    """
-
-    step: int
-    loss: float
-    learning_rate: float
-    speed: float
-    figures: Mapping[str, float]
-
-
 class Trainer:
     """Trains a task, and goes on where a run in the same folder was cut short.
 
-    AdamW with warm-up and cosine, gradients clipped, in bfloat16 (or scaled float16) where the
-    processor has it.
+    AdamW with warm-up and cosine, gradients clipped and, if told to, accumulated, in bfloat16 (or
+    scaled float16) where the processor has it.
 
     Args:
         task:      its module is on the device of `processes`.
@@ -82,6 +45,10 @@ class Trainer:
         facts:     what the curve depends on beside the settings; when a run is resumed, all must
             be as they were.
         processes: where this one stands among those that train together.
+        measure:   more that is to be measured at evaluations, of the model as it is written.
+
+    Raises:
+        WrongInput: a batch does not divide into the parts that it is to go through in.
     """
 
     def __init__(
@@ -93,8 +60,11 @@ class Trainer:
         folder: Path,
         facts: Facts,
         processes: Processes,
+        measure: Measure | None = None,
     ) -> None:
+        _check_parts(settings, processes)
         self._task, self._batches, self._settings = task, batches, settings
+        self._measure = measure
         self._folder, self.processes, self._device = folder, processes, processes.device
         fixed = {name: value for name, value in asdict(settings).items() if name not in FREE}
         self._checkpoints = Checkpoints(folder, {**facts, **fixed})
@@ -110,7 +80,7 @@ class Trainer:
         )
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._type == torch.float16)
         self._step = 0
-        self._loss, self._losses = torch.zeros((), device=self._device), 0
+        self._loss, self._losses = torch.zeros(len(task.losses), device=self._device), 0
         self._figures: Mapping[str, float] = {}
 
     def train(self, report: Callable[[Progress], None] = lambda _: None) -> Mapping[str, float]:
@@ -129,7 +99,7 @@ class Trainer:
         """
         self._resume()
         model = self.processes.wrapped(self._task.module).train()
-        clock = _Clock(self._settings.batch_size)
+        clock = Clock(self._settings.batch_size)
         with self._log() as log, stop_requests() as stop:
             for batch in self._batches.stream(self._step, self._settings.steps):
                 self._update(model, batch)
@@ -168,14 +138,19 @@ class Trainer:
                 "losses": self._losses,
                 "figures": dict(self._figures),
             }
-            try:
+            with self._writing():
                 self._checkpoints.save(state)
                 self._task.write(self._folder)
-            except (OSError, RuntimeError) as error:  # torch tells of a full disk by the second
-                raise CaptionaryError(
-                    f"cannot save into {self._folder} ({first_line(error)}); make room there and "
-                    "run the same command again"
-                ) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, RuntimeError) as error:  # torch tells of a full disk by the second
+            raise CaptionaryError(
+                f"cannot save into {self._folder} ({first_line(error)}); make room there and "
+                "run the same command again"
+            ) from error
 
     def _save_or_stop(self, stop: Stop) -> None:
         # Processes must stop at one step; to agree on it at every step would cost time.
@@ -195,19 +170,31 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate(self._step, self._settings)
         self._seed()
-        on_device = [part.to(self._device, non_blocking=True) for part in batch]
-        with self._short():
-            loss = model(*on_device)
         self._optimizer.zero_grad(set_to_none=True)
-        self._scaler.scale(loss).backward()
+        losses = self._accumulate(model, batch)
         self._scaler.unscale_(self._optimizer)
         torch.nn.utils.clip_grad_norm_(model.parameters(), self._settings.clip_norm)
         self._scaler.step(self._optimizer)
         self._scaler.update()
-        self._task.after_step()
         self._step += 1
-        self._loss = self._loss + loss.detach()  # read only when looked at: a GPU runs on
+        self._task.after_step(self._step / self._settings.steps)
+        self._loss = self._loss + losses  # read only when looked at: a GPU runs on
         self._losses += 1
+
+    def _accumulate(self, model: torch.nn.Module, batch: Batch) -> torch.Tensor:
+        """Find the gradients of a batch, in as many parts as told: the parts of its loss, (P,)."""
+        count = self._settings.accumulate
+        total = torch.zeros_like(self._loss)
+        pieces = zip(*(tensor.chunk(count) for tensor in batch), strict=True)
+        for number, piece in enumerate(pieces, start=1):
+            # Processes average their gradients once, with the last part.
+            with nullcontext() if number == count else self.processes.alone(model):
+                on_device = [tensor.to(self._device, non_blocking=True) for tensor in piece]
+                with self._short():
+                    losses = model(*on_device)
+                self._scaler.scale(losses.sum() / count).backward()
+            total += losses.detach() / count
+        return total
 
     def _seed(self) -> None:
         """Make what a step draws (dropout) independent of the steps before."""
@@ -224,8 +211,9 @@ class Trainer:
 
     def _look(self, speed: float) -> Progress:
         """Read the loss, and measure if it is time to; all processes must do so together."""
-        loss = self.processes.mean(self._loss / self._losses)
+        losses = self.processes.mean(self._loss / self._losses).tolist()
         self._loss, self._losses = torch.zeros_like(self._loss), 0
+        loss = sum(losses)
         if not math.isfinite(loss):
             raise CaptionaryError(
                 f"the loss is {loss} at step {self._step}; train into another --out with a smaller "
@@ -233,12 +221,33 @@ class Trainer:
             )
         evaluating = self._due(self._settings.evaluate_every)
         if evaluating and self.processes.first:
-            self._task.module.eval()
-            with torch.no_grad(), self._short():
-                self._figures = dict(self._task.evaluate())
-            self._task.module.train()
+            self._figures = self._evaluated()
+        parts = dict(zip(self._task.losses, losses, strict=True))
         rate = learning_rate(self._step - 1, self._settings)
-        return Progress(self._step, loss, rate, speed, self._figures if evaluating else {})
+        return Progress(self._step, loss, parts, rate, speed, self._figures if evaluating else {})
+
+    def _evaluated(self) -> dict[str, float]:
+        """Measure the model as it is now, and as it is when written."""
+        self._task.module.eval()
+        with torch.no_grad(), self._short():
+            figures = dict(self._task.evaluate())
+        self._task.module.train()
+        if self._measure is not None:
+            with self._written() as folder:
+                figures.update(self._measure(folder))
+        return figures
+
+    @contextmanager
+    def _written(self) -> Iterator[Path]:
+        """The model of this moment in a folder of its own, for a while."""
+        folder = self._folder / MEASURED
+        try:
+            with self._writing():
+                folder.mkdir(exist_ok=True)
+                self._task.write(folder)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
     def _log(self) -> Iterator[Callable[[Progress], None]]:
@@ -246,36 +255,13 @@ class Trainer:
         if not self.processes.first:
             yield lambda _: None
             return
-        columns = ("step", "loss", "learning_rate", "examples_per_second", *self._task.measures)
+        measures = self._task.measures + (self._measure.measures if self._measure else ())
+        columns = log_columns(self._task.losses, measures)
         log = Log(self._folder / LOG_FILE, columns, step=self._step)
         try:
-            yield lambda now: log.write(
-                {
-                    "step": now.step,
-                    "loss": f"{now.loss:.6f}",
-                    "learning_rate": f"{now.learning_rate:.4g}",
-                    "examples_per_second": f"{now.speed:.1f}",
-                    **{name: f"{value:.4f}" for name, value in now.figures.items()},
-                }
-            )
+            yield lambda now: log.write(now.row)
         finally:
             log.close()
-
-
-class _Clock:
-    """Measures examples a second between two looks."""
-
-    def __init__(self, batch_size: int) -> None:
-        self._batch_size = batch_size
-        self.restart()
-
-    def restart(self) -> None:
-        """Count from now on."""
-        self.steps, self._start = 0, time.perf_counter()
-
-    def speed(self) -> float:
-        """Examples a second since the start."""
-        return self.steps * self._batch_size / (time.perf_counter() - self._start)
 
 
 def mixed_precision(device: torch.device) -> torch.dtype | None:
@@ -283,3 +269,13 @@ def mixed_precision(device: torch.device) -> torch.dtype | None:
     if has_bfloat16(device):
         return torch.bfloat16
     return torch.float16 if device.type == "cuda" else None
+
+
+def _check_parts(settings: Settings, processes: Processes) -> None:
+    parts = processes.count * settings.accumulate
+    if settings.batch_size % parts:
+        among = f" in each of {processes.count} processes" * (processes.count > 1)
+        raise WrongInput(
+            f"a batch of {settings.batch_size} does not divide into {settings.accumulate} equal "
+            f"parts{among}; give a --batch that is a multiple of {parts}, or another --accumulate"
+        )

@@ -8,12 +8,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from learning.architectures import Architecture, build_clip, build_tokenizer, with_vocabulary
+from learning.architectures import (
+    Architecture,
+    build_clip,
+    build_tokenizer,
+    with_vocabulary,
+    write_clip,
+)
 from learning.batches import Batch, Batches
-from learning.clip import ClipInputs, ClipTask, Contrast
+from learning.clip import ClipInputs, Contrast
 from learning.examples import Example
 from learning.processes import Processes
+from learning.recognition import Recognition
 from learning.settings import Settings
+from learning.tasks import CaptionTask, Measure
 from learning.trainer import Trainer
 
 COLOURS = {
@@ -62,11 +70,19 @@ def tiny_architecture(config: Mapping[str, Any] = TINY) -> Architecture:
     return with_vocabulary(Architecture("tiny", config), captions, merges=40)
 
 
-def tiny_task(processes: Processes = CPU, **extra: Any) -> ClipTask:
-    architecture = tiny_architecture()
-    inputs = ClipInputs((SIDE, SIDE), build_tokenizer(architecture))
-    module = Contrast(build_clip(architecture, seed=0), processes).to(processes.device)
-    return ClipTask(module, inputs, architecture=architecture, **extra)
+def tiny_inputs() -> ClipInputs:
+    return ClipInputs((SIDE, SIDE), build_tokenizer(tiny_architecture()))
+
+
+def tiny_task(processes: Processes = CPU, **measured: Any) -> CaptionTask[Contrast]:
+    architecture, inputs = tiny_architecture(), tiny_inputs()
+    clip = build_clip(architecture, seed=0)
+    return CaptionTask(
+        Contrast(clip, processes).to(processes.device),
+        inputs,
+        Recognition(inputs, **measured),
+        lambda folder: write_clip(folder, clip, architecture),
+    )
 
 
 def tiny_batches(
@@ -90,8 +106,17 @@ def tiny_trainer(
     task: Any = None,
     processes: Processes = CPU,
     facts: Mapping[str, str] | None = None,
+    measure: Measure | None = None,
 ) -> Trainer:
     task = task or tiny_task(processes)
     batches = tiny_batches(task.inputs, settings, processes)
     folder.mkdir(exist_ok=True)
-    return Trainer(task, batches, settings, folder=folder, facts=facts or {}, processes=processes)
+    return Trainer(
+        task,
+        batches,
+        settings,
+        folder=folder,
+        facts=facts or {},
+        processes=processes,
+        measure=measure,
+    )

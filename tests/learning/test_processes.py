@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from learning.processes import Processes, joined
 from learning.settings import Settings
 from tests.learning.drawn import Flags, tiny_task, tiny_trainer
+from tests.learning.taught import TaughtTask
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Settings(steps=12, batch_size=8, learning_rate=2e-3, warm_up=3, save_every=5)
@@ -25,11 +27,19 @@ def train(folder: Path) -> None:
         trainer = tiny_trainer(folder, SETTINGS, task=task, processes=processes)
         trainer.train(lambda now: reported.append(now.step))
         assert bool(reported) == processes.first
+        apart = replace(SETTINGS, accumulate=4 // processes.count)
+        taught = TaughtTask(processes)
+        tiny_trainer(folder / "taught", apart, task=taught, processes=processes).train()
 
 
 def losses(folder: Path) -> list[float]:
     with (folder / "log.csv").open() as file:
         return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def state(folder: Path) -> dict[str, torch.Tensor]:
+    saved = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return dict(saved["state"]["module"])
 
 
 @pytest.fixture(scope="module")
@@ -62,12 +72,18 @@ def test_two_processes_learn_what_one_learns(folders: tuple[Path, Path]) -> None
     one, two = folders
 
     assert losses(two) == pytest.approx(losses(one), abs=1e-4)
-    alone, shared = (
-        torch.load(folder / "checkpoint.pt", weights_only=True)["state"]["module"]
-        for folder in folders
-    )
-    for name, value in alone.items():
-        torch.testing.assert_close(shared[name], value, atol=1e-3, rtol=1e-2)
+    for name, value in state(one).items():
+        torch.testing.assert_close(state(two)[name], value, atol=1e-3, rtol=1e-2)
+
+
+def test_two_processes_accumulate_what_one_does_and_keep_a_teacher(
+    folders: tuple[Path, Path],
+) -> None:
+    one, two = (folder / "taught" for folder in folders)
+
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    for name, value in state(one).items():
+        torch.testing.assert_close(state(two)[name], value)
 
 
 def test_one_process_goes_on_where_two_have_stopped(folders: tuple[Path, Path]) -> None:
@@ -83,6 +99,8 @@ def test_one_process_needs_no_others() -> None:
         assert processes == Processes(torch.device("cpu"))
         module = torch.nn.Linear(2, 2)
         assert processes.wrapped(module) is module
+        with processes.alone(module):
+            pass
         assert processes.mean(torch.tensor(3)) == 3
         assert processes.any(here=True)
         rows = torch.ones(2, 3)

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from learning.processes import Processes
+from learning.progress import Progress
 from learning.settings import Settings
 from learning.stopping import stop_requests
-from learning.trainer import Progress, mixed_precision
+from learning.trainer import mixed_precision
 from schemas.errors import CaptionaryError, WrongInput
-from tests.learning.drawn import Flags, tiny_batches, tiny_task, tiny_trainer
+from tests.learning.drawn import Flags, tiny_batches, tiny_inputs, tiny_task, tiny_trainer
+from tests.learning.taught import Taught, TaughtTask
 from vision.hardware import has_bfloat16
 
 SETTINGS = Settings(
@@ -73,6 +75,10 @@ def test_the_loss_falls_and_is_logged(whole: Path) -> None:
     assert [row["step"] for row in rows] == ["10", "20", "30"]
     assert float(rows[-1]["loss"]) < float(rows[0]["loss"]) - 0.2
     assert [bool(row["image_to_text_1"]) for row in rows] == [False, True, True]
+
+
+def test_a_loss_of_one_part_is_logged_once(whole: Path) -> None:
+    assert list(curve(whole)[0])[:3] == ["step", "loss", "learning_rate"]
 
 
 @pytest.mark.parametrize("step", [10, 20])
@@ -147,19 +153,20 @@ class Noisy(torch.nn.Module):
     def forward(self, pictures: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
         noise = torch.rand(len(pictures))
         loss: torch.Tensor = (self.weight - noise).square().mean()
-        return loss
+        return loss[None]
 
 
 class NoisyTask:
     """A task that has nothing to do with CLIP."""
 
+    losses = ("noise",)
     measures = ("weight",)
 
     def __init__(self) -> None:
         self.module = Noisy()
-        self.inputs = tiny_task().inputs
+        self.inputs = tiny_inputs()
 
-    def after_step(self) -> None: ...
+    def after_step(self, done: float) -> None: ...
 
     def evaluate(self) -> Mapping[str, float]:
         assert not self.module.training
@@ -180,10 +187,112 @@ def test_what_a_step_draws_does_not_depend_on_the_steps_before(tmp_path: Path) -
     assert (tmp_path / "b" / "weight.txt").read_text() == str(figures["weight"])
 
 
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_a_killed_run_with_a_teacher_goes_on_too(tmp_path: Path, accumulate: int) -> None:
+    settings = replace(SETTINGS, accumulate=accumulate)
+    one, two = tmp_path / "one", tmp_path / "two"
+    tiny_trainer(one, settings, task=TaughtTask()).train()
+    with pytest.raises(Killed):
+        tiny_trainer(two, settings, task=TaughtTask()).train(at_step(20, kill))
+    tiny_trainer(two, settings, task=TaughtTask()).train()
+
+    assert (two / "weights.txt").read_bytes() == (one / "weights.txt").read_bytes()
+    assert curve(two) == curve(one)
+
+
+def test_the_parts_of_a_loss_are_logged_and_add_up(tmp_path: Path) -> None:
+    told: list[Progress] = []
+    tiny_trainer(tmp_path, SETTINGS, task=TaughtTask()).train(told.append)
+
+    rows = curve(tmp_path)
+    assert list(rows[0]) == ["step", "loss", "loss_tokens", "loss_teacher", "learning_rate"]
+    for row, now in zip(rows, told, strict=True):
+        assert now.loss == sum(now.parts.values())
+        assert {name: f"{value:.6f}" for name, value in now.parts.items()} == {
+            "tokens": row["loss_tokens"],
+            "teacher": row["loss_teacher"],
+        }
+
+
+def test_a_teacher_is_not_trained_but_follows(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, steps=4, warm_up=0)
+    task, before = TaughtTask(), Taught()
+    tiny_trainer(tmp_path, settings, task=task).train()
+
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["state"]
+    assert all(value.grad is None for value in task.module.teacher.parameters())
+    assert len(state["optimizer"]["state"]) == 2  # weight and bias of the pupil
+    assert not torch.equal(task.module.teacher.weight, before.teacher.weight)
+    assert not torch.equal(task.module.teacher.weight, task.module.pupil.weight)
+    assert task.module.shares.item() == pytest.approx(0.25 + 0.5 + 0.75 + 1)
+
+
+def test_accumulated_parts_teach_what_a_whole_batch_does(tmp_path: Path) -> None:
+    whole, parts = TaughtTask(), TaughtTask()
+    tiny_trainer(tmp_path / "1", SETTINGS, task=whole).train()
+    tiny_trainer(tmp_path / "4", replace(SETTINGS, accumulate=4), task=parts).train()
+
+    for ours, theirs in zip(parts.module.parameters(), whole.module.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs)
+    losses = [[float(row["loss"]) for row in curve(tmp_path / name)] for name in ("1", "4")]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+    with pytest.raises(WrongInput, match="accumulate 4, not 1"):
+        tiny_trainer(tmp_path / "4", SETTINGS, task=TaughtTask()).train()
+
+
+@pytest.mark.parametrize(
+    ("count", "complaint"),
+    [
+        (1, "a batch of 8 does not divide into 3 equal parts; give a --batch that is a multiple"),
+        (2, "into 3 equal parts in each of 2 processes; give a --batch that is a multiple of 6"),
+    ],
+)
+def test_a_batch_that_does_not_divide_is_refused(
+    tmp_path: Path, count: int, complaint: str
+) -> None:
+    processes = Processes(torch.device("cpu"), 0, count)
+
+    with pytest.raises(WrongInput, match=complaint):
+        tiny_trainer(
+            tmp_path, replace(SETTINGS, accumulate=3), task=TaughtTask(), processes=processes
+        )
+
+
+class Size:
+    """Measures how much a model takes, as it was written."""
+
+    measures = ("bytes",)
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+
+    def __call__(self, folder: Path) -> Mapping[str, float]:
+        assert torch.is_grad_enabled()
+        self.folders.append(folder)
+        return {"bytes": sum(file.stat().st_size for file in folder.iterdir())}
+
+
+def test_the_written_model_is_measured_too(whole: Path, tmp_path: Path) -> None:
+    measure = Size()
+    task = tiny_task(held_out=Flags(10))
+
+    figures = tiny_trainer(tmp_path, SETTINGS, task=task, measure=measure).train()
+
+    assert len(measure.folders) == 2  # at steps 20 and 30
+    assert tuple(figures) == (*task.measures, "bytes")
+    assert figures["bytes"] == sum(
+        (whole / name).stat().st_size
+        for name in ("open_clip_model.safetensors", "open_clip_config.json", "merges.txt.gz")
+    )
+    assert [row["bytes"] for row in curve(tmp_path)] == ["", *[f"{figures['bytes']:.4f}"] * 2]
+    assert weights(tmp_path) == weights(whole)
+    assert {file.name for file in tmp_path.iterdir()} == {file.name for file in whole.iterdir()}
+
+
 def test_one_update_equals_torch(tmp_path: Path) -> None:
     settings = replace(SETTINGS, steps=1, warm_up=0, clip_norm=0.05, weight_decay=0.3)
     task, plain = tiny_task(), tiny_task().module
-    (batch,) = tiny_batches(task.inputs, settings).stream(0, 1)
+    (batch,) = tiny_batches(tiny_inputs(), settings).stream(0, 1)
     plain(*batch).backward()
     torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.05)
     decaying = [v for n, v in plain.named_parameters() if v.ndim > 1 and "embedding" not in n]

@@ -1,0 +1,62 @@
+"""A loss of two parts, one of them by a teacher that follows its pupil."""
+
+import copy
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from learning.processes import Processes
+from tests.learning.drawn import CPU, tiny_inputs
+
+
+class Taught(torch.nn.Module):
+    """Guesses tokens from colours; a mean over examples, so that equal parts of a batch add up."""
+
+    losses = ("tokens", "teacher")
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            self.pupil = torch.nn.Linear(6, 4)
+        self.teacher = copy.deepcopy(self.pupil).requires_grad_(False)
+        self.shares: torch.Tensor
+        self.register_buffer("shares", torch.zeros(()))
+
+    def forward(self, pictures: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
+        halves = torch.stack(pictures.float().chunk(2, dim=2))
+        colours = halves.mean(dim=(3, 4)).permute(1, 0, 2).flatten(1) / 255
+        guessed = self.pupil(colours)
+        right = (guessed - tokens[:, :4] / 100).square().mean()
+        alike = (guessed - self.teacher(1 - colours)).square().mean()
+        return torch.stack([right.float(), 0.5 * alike.float()])
+
+    @torch.no_grad()
+    def after_step(self, done: float) -> None:
+        self.shares += done
+        share = 0.05 * (1 + math.cos(math.pi * done))
+        for own, other in zip(self.teacher.parameters(), self.pupil.parameters(), strict=True):
+            own.lerp_(other, share)
+
+
+class TaughtTask:
+    """It measures nothing of itself, and writes its weights as text."""
+
+    measures = ()
+    losses = Taught.losses
+
+    def __init__(self, processes: Processes = CPU) -> None:
+        self.module = Taught().to(processes.device)
+        self.inputs = tiny_inputs()
+
+    def after_step(self, done: float) -> None:
+        self.module.after_step(done)
+
+    def evaluate(self) -> Mapping[str, float]:
+        return {}
+
+    def write(self, folder: Path) -> None:
+        state = {name: value.tolist() for name, value in self.module.state_dict().items()}
+        (folder / "weights.txt").write_text(str(state))
