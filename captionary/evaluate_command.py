@@ -1,7 +1,6 @@
 """`captionary evaluate`: mIoU on pictures with masks."""
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -37,30 +36,21 @@ def evaluate(
     """Measure mIoU on pictures with masks."""
     from rich.console import Console
 
+    from captionary.measuring import confusion
     from captionary.progress import bars
-    from segmenter.datasets import DatasetFolder, read_mask
-    from segmenter.evaluation import ConfusionMatrix, evaluation_json
+    from segmenter.datasets import DatasetFolder
+    from segmenter.evaluation import evaluation_json
     from segmenter.outputs import write_whole
     from segmenter.segmenter import Settings
-    from vision.pictures import load_picture
 
     if json_file is not None:
         _check_writable(json_file)
     data = DatasetFolder(dataset, part=part)
     settings = Settings(fusion, background, threshold, refine=refine)
     models = Models(encoder, proposer, embed, precision, device)
-    matrix = ConfusionMatrix([item.name for item in data.classes])
-    seconds = 0.0
     with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
         bar = lines.add("pictures", len(data))
-        for done, pair in enumerate(data, start=1):
-            picture = load_picture(pair.image)
-            truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
-            start = time.perf_counter()
-            answer = segmenter.segment(picture, data.classes, settings)
-            seconds += time.perf_counter() - start
-            matrix.add(truth, answer.class_map)
-            bar.show(done)
+        matrix, seconds = confusion(segmenter, data, settings, report=bar.show)
         told = {
             **asdict(settings),
             "fingerprint": segmenter.extractor.fingerprint,
