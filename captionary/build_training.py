@@ -1,17 +1,18 @@
 """Puts a training together: examples, architecture, weights to start from, trainer."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from schemas.errors import WrongInput
 
 if TYPE_CHECKING:
     import torch
 
+    from captionary.measuring import DatasetMeasure
     from captionary.training_data import TrainingData
     from learning.architectures import Architecture
     from learning.checkpoints import Facts
@@ -22,10 +23,52 @@ if TYPE_CHECKING:
     from learning.trainer import Trainer
 
 
+class BuildTask(Protocol):
+    """Puts the task of a method together; the masked and the left-out are as on the command line.
+
+    clip: weights as they were read, or random ones; on the CPU.
+    """
+
+    def __call__(
+        self,
+        architecture: "Architecture",
+        clip: "torch.nn.Module",
+        data: "TrainingData",
+        processes: "Processes",
+        *,
+        masked: float,
+        without: frozenset[str],
+        workers: int,
+    ) -> "CaptionTask[Any]":
+        """Answer a task whose module is on the device of `processes`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A way to learn from captioned pictures.
+
+    build:  puts its task together.
+    model:  name of what is trained unless told.
+    parts:  what `--without` can leave out.
+    masked: whether it takes `--masked`.
+    """
+
+    build: BuildTask
+    model: str
+    parts: tuple[str, ...] = ()
+    masked: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What to train on what, as named on the command line; None where nothing was named."""
+    """What to train on what, as named on the command line; None where nothing was named.
 
+    Raises:
+        WrongInput: there is no such method, or it has not what is named for it.
+    """
+
+    method: str
     source: str | None
     world: str | None
     images: str | None
@@ -33,9 +76,21 @@ class Training:
     weights: str | None
     merges: int | None
     masked: float
+    without: frozenset[str]
     held_out: int | None
+    evaluate: Path | None
     workers: int | None
     device: str
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise WrongInput(f"unknown method {self.method!r}; choose {', '.join(METHODS)}")
+        chosen = METHODS[self.method]
+        if self.masked and not chosen.masked:
+            raise WrongInput(f"{self.method} learns without --masked; leave it out")
+        for part in sorted(self.without - {*chosen.parts}):
+            choice = f"choose {', '.join(chosen.parts)}" if chosen.parts else "it has none"
+            raise WrongInput(f"{self.method} has no part {part!r} to do --without; {choice}")
 
     def read(self, *, size: int, seed: int, first: bool) -> "TrainingData":
         """The examples, those that are drawn with `size` pixels a side.
@@ -57,7 +112,7 @@ class Training:
         from vision.clip_files import clip_digest, find_clip, load_clip
 
         if self.weights is None:
-            model = self.model or "mini"
+            model = self.model or METHODS[self.method].model
             return read_architecture(model), None, Path(model).stem
         if self.model is not None or self.merges is not None:
             raise WrongInput(
@@ -67,6 +122,17 @@ class Training:
         clip = load_clip(files)
         name = Path(self.weights).stem
         return architecture_of(name, files, clip), clip, f"{name} {clip_digest(clip, files)}"
+
+    def measure(self, processes: "Processes") -> "DatasetMeasure | None":
+        """What measures mIoU while the training runs, where a dataset is named for it."""
+        from captionary.measuring import DatasetMeasure, check
+        from segmenter.datasets import DatasetFolder
+
+        if self.evaluate is None or not processes.first:
+            return None
+        data = DatasetFolder(self.evaluate)
+        check(data)
+        return DatasetMeasure(data, processes.device.type)
 
     def workers_of(self, processes: "Processes") -> int:
         """Unless told, one for a CPU, which has the model to run; for a GPU, what keeps it busy."""
@@ -78,7 +144,7 @@ class Training:
 
 @contextmanager
 def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Iterator[Trainer]":
-    """The trainer of a CLIP, which goes on where a run in the same folder was cut short.
+    """The trainer of a method, which goes on where a run in the same folder was cut short.
 
     Raises:
         WrongInput: what is named cannot be used, or the folder cannot be written to.
@@ -93,13 +159,22 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
     with joined(choose_device(training.device)) as processes:
         layers, clip, name = training.layers()
         size = max(layers.input_size_hw)
+        measure = training.measure(processes)
         data = training.read(size=size, seed=settings.seed, first=processes.first)
         make_run_folder(folder)
         if clip is None:
             layers = with_vocabulary(layers, data.captions, training.merges)
             clip = build_clip(layers, seed=settings.seed)
         workers = training.workers_of(processes)
-        task = _clip_task(layers, clip, data, processes, masked=training.masked, workers=workers)
+        task = METHODS[training.method].build(
+            layers,
+            clip,
+            data,
+            processes,
+            masked=training.masked,
+            without=training.without,
+            workers=workers,
+        )
         batches = Batches(
             data.examples,
             task.inputs,
@@ -112,11 +187,21 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
         )
         # The vocabulary depends on the pictures: where both differ, these are to be named.
         facts: Facts = {
+            "method": training.method,
             "pictures": data.name,
             "model": f"{name} {layers.digest}",
             "masked": training.masked,
+            "without": "+".join(sorted(training.without)) or "nothing",
         }
-        yield Trainer(task, batches, settings, folder=folder, facts=facts, processes=processes)
+        yield Trainer(
+            task,
+            batches,
+            settings,
+            folder=folder,
+            facts=facts,
+            processes=processes,
+            measure=measure,
+        )
 
 
 def _clip_task(
@@ -126,6 +211,7 @@ def _clip_task(
     processes: "Processes",
     *,
     masked: float,
+    without: frozenset[str],  # noqa: ARG001  it has no parts
     workers: int,
 ) -> "CaptionTask[Contrast]":
     from learning.architectures import build_tokenizer, write_clip
@@ -155,3 +241,6 @@ def _clip_task(
         write_clip(folder, clip, architecture)
 
     return CaptionTask(module.to(processes.device), inputs, recognition, write)
+
+
+METHODS: Mapping[str, Method] = {"clip": Method(_clip_task, model="mini", masked=True)}

@@ -33,7 +33,7 @@ app.command()(segment_command.segment)
 app.command()(evaluate_command.evaluate)
 app.command()(world_command.world)
 app.add_typer(vocabulary_command.app, name="vocabulary")
-app.add_typer(train_command.app, name="train")
+app.command()(train_command.train)
 app.command()(about_command.models)
 app.command()(about_command.doctor)
 

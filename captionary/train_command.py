@@ -6,21 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from captionary import options
-from captionary.build_training import Training, open_trainer
+from captionary.build_training import METHODS, Training, open_trainer
 
 if TYPE_CHECKING:
     from learning.progress import Progress
 
-app = typer.Typer(help="Train models on captioned pictures.", no_args_is_help=True)
 
-
-@app.callback()
-def _train() -> None:
-    """Train models on captioned pictures."""
-
-
-@app.command()
-def clip(
+def train(
+    method: Annotated[str, typer.Argument(help=f"What to train: {', '.join(METHODS)}.")],
     source: Annotated[
         str | None,
         typer.Argument(help="Captioned pictures, as for 'captionary index'."),
@@ -36,7 +29,9 @@ def clip(
     model: Annotated[
         str | None,
         typer.Option(
-            help="mini, an architecture of open_clip (ViT-B-32), or a JSON file; mini unless told."
+            help="An architecture of open_clip (ViT-B-32), a JSON file, or a name of our own: "
+            + ", ".join(f"{known.model} for {name}" for name, known in METHODS.items())
+            + ", unless told."
         ),
     ] = None,
     weights: Annotated[
@@ -63,10 +58,22 @@ def clip(
             max=1,
         ),
     ] = 0.0,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave out a part of the method, for comparison; may be repeated."),
+    ] = None,
     steps: Annotated[int, typer.Option(help="Updates of the weights.", min=1)] = 10_000,
     batch: Annotated[
         int, typer.Option(help="Pictures a step, over all GPUs.", min=2, max=1_000_000)
     ] = 256,
+    accumulate: Annotated[
+        int,
+        typer.Option(
+            help="Parts that a batch goes through in, to take less memory. What a loss compares "
+            "it compares within a part.",
+            min=1,
+        ),
+    ] = 1,
     learning_rate: Annotated[float, typer.Option(help="The highest.", min=0)] = 1e-3,
     warm_up: Annotated[int, typer.Option(help="Steps in which the rate rises.", min=0)] = 500,
     seed: Annotated[int, typer.Option(help="Another seed, another run.", min=0, max=2**63 - 1)] = 0,
@@ -75,6 +82,13 @@ def clip(
         typer.Option(
             help="Pictures to evaluate on, not learned from; a tenth, at most 500, unless told.",
             min=0,
+        ),
+    ] = None,
+    evaluate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DATASET",
+            help="Folder with images/, masks/ and classes.txt to measure mIoU on, by text alone.",
         ),
     ] = None,
     evaluate_every: Annotated[
@@ -89,7 +103,9 @@ def clip(
     ] = None,
     device: options.Device = "auto",
 ) -> None:
-    """Train a CLIP: pictures and captions that belong together become alike.
+    """Train a model on captioned pictures.
+
+    clip: pictures and captions that belong together become alike.
 
     Interrupted or killed, the same command goes on. On several GPUs:
     torchrun --nproc-per-node 8 -m captionary train clip ...
@@ -102,6 +118,7 @@ def clip(
     settings = Settings(
         steps=steps,
         batch_size=batch,
+        accumulate=accumulate,
         learning_rate=learning_rate,
         warm_up=warm_up,
         seed=seed,
@@ -109,7 +126,19 @@ def clip(
         save_every=save_every,
     )
     training = Training(
-        source, world, images, model, weights, merges, masked, held_out, workers, device
+        method=method,
+        source=source,
+        world=world,
+        images=images,
+        model=model,
+        weights=weights,
+        merges=merges,
+        masked=masked,
+        without=frozenset(without or ()),
+        held_out=held_out,
+        evaluate=evaluate,
+        workers=workers,
+        device=device,
     )
     with open_trainer(training, settings, out) as trainer:
         first = trainer.processes.first

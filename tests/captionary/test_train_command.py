@@ -1,18 +1,20 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from tests.captionary.running import captionary, write_lines
-from tests.learning.drawn import TINY, Flags
+from tests.learning.drawn import COLOURS, TINY, Flags
 from vision.encoder import ClipEncoder
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +169,73 @@ def test_a_signal_to_all_processes_of_a_run_loses_nothing(
     assert "Traceback" not in said
 
 
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three flags with true masks."""
+    folder = tmp_path_factory.mktemp("dataset")
+    for name in ("images", "masks"):
+        (folder / name).mkdir()
+    for index, word in enumerate(("one", "two", "three")):
+        picture = Flags(side=40)[index].picture
+        mask = [list(COLOURS.values()).index(tuple(row[0].tolist())) for row in picture]
+        Image.fromarray(picture).save(folder / "images" / f"{word}.png")
+        labels = np.repeat(np.array(mask, dtype=np.uint8)[:, None], 40, axis=1)
+        Image.fromarray(labels).save(folder / "masks" / f"{word}.png")
+    (folder / "classes.txt").write_text("\n".join(COLOURS))
+    return folder
+
+
+def test_miou_is_measured_meanwhile_as_evaluate_measures_it(
+    trained: Path, source: Path, dataset: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    out, json_file = tmp_path / "out", tmp_path / "figures.json"
+    answer = captionary("train", "clip", source, "--out", out, *options, "--evaluate", dataset)
+    assert answer.code == 0, answer.err
+    model = ("--encoder", f"local-dir:{out}", "--device", "cpu")
+    captionary("evaluate", dataset, "--fusion", "text", "--json", json_file, *model)
+
+    with (out / "log.csv").open() as file:
+        logged = [row["miou"] for row in csv.DictReader(file)]
+    miou = json.loads(json_file.read_text())["miou"]
+    assert [bool(figure) for figure in logged] == [False, True, False, True]
+    assert logged[-1] == f"{miou:.4f}"
+    assert f"miou {miou:.3f}" in answer.out
+    assert weights(out) == weights(trained)
+    assert not (out / "measured").exists()
+
+
+def test_what_is_wrong_with_the_dataset_is_told_before_the_training(
+    source: Path, dataset: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(dataset, broken)
+    Image.new("L", (40, 40), 9).save(broken / "masks" / "two.png")
+    out = tmp_path / "out"
+
+    for folder, complaint in ((broken, "two.png holds the value 9"), (tmp_path, "has no folder")):
+        answer = captionary("train", "clip", source, "--out", out, *options, "--evaluate", folder)
+        assert answer.code == 2
+        assert answer.err.count("\n") == 1
+        assert complaint in answer.err
+    assert not out.exists()
+
+
+def test_an_accumulated_run_that_was_killed_ends_in_the_same_weights(
+    source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    commands = [
+        ["train", "clip", str(source), "--out", str(out), *options, "--accumulate", "2"]
+        for out in (whole, cut)
+    ]
+    cut_short(cut, commands[1], signal.SIGKILL)
+    for command in commands:
+        assert captionary(*command).code == 0
+
+    assert weights(cut) == weights(whole)
+    assert losses(cut) == losses(whole)
+
+
 def test_a_world_is_drawn_and_learned(model: Path, tmp_path: Path) -> None:
     options = f"--model {model} --merges 50 --steps 4 --batch 4 --held-out 6 --workers 1"
 
@@ -224,6 +293,8 @@ def test_no_held_out_pictures_no_figures(
         (("SOURCE", "--weights", "mini"), "leave out --model and --merges"),
         (("SOURCE", "--device", "tpu"), "unknown device 'tpu'"),
         (("SOURCE", "--steps", "0"), "greater than or equal to 1"),
+        (("SOURCE", "--accumulate", "3"), "a batch of 8 does not divide into 3 equal parts"),
+        (("SOURCE", "--without", "contrast"), "clip has no part 'contrast' to do --without"),
     ],
 )
 def test_mistakes_are_told_in_one_line(
@@ -251,10 +322,19 @@ def test_mistakes_are_told_in_one_line(
     assert complaint in answer.err
 
 
+def test_only_known_methods_are_trained(source: Path, tmp_path: Path) -> None:
+    answer = captionary("train", "magic", source, "--out", tmp_path / "out")
+
+    assert answer.code == 2
+    assert answer.err.startswith("captionary: unknown method 'magic'; choose clip")
+    assert answer.err.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
         (("--batch", "4"), "batch_size 8, not 4"),
+        (("--accumulate", "2"), "accumulate 1, not 2"),
         (("--merges", "20"), "with model tiny"),
         (("--held-out", "10"), "with pictures 54 "),
     ],
