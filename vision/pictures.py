@@ -18,6 +18,7 @@ from PIL import Image, UnidentifiedImageError
 
 from schemas.arrays import Box, Rgb
 from schemas.errors import UnreadablePicture
+from vision.members import Member
 from vision.resizing import resized
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
@@ -73,7 +74,7 @@ class LoadedPicture:
 def load_picture(
     address: str | Path, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
 ) -> LoadedPicture:
-    """Read a picture from a path, or from any fsspec address (one with "://").
+    """Read a picture from a path, or from an address (one with "://"): fsspec's, or of a `Member`.
 
     Raises:
         UnreadablePicture: it is missing, empty, too large, damaged, or not a picture.
@@ -106,9 +107,16 @@ def decode_picture(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> L
     Raises:
         UnreadablePicture: as `load_picture`.
     """
-    remote = "://" in name
-    stem = PurePosixPath(name.split("::")[0].split("?")[0] if remote else Path(name)).stem
+    stem = PurePosixPath(file_name(name)).stem
     return _decode(data, shown=name, name=stem, max_pixels=max_pixels)
+
+
+def file_name(address: str) -> str:
+    """The name of a picture file, without where it is."""
+    if member := Member.at(address):
+        return PurePosixPath(member.name).name
+    remote = "://" in address
+    return PurePosixPath(address.split("::")[0].split("?")[0] if remote else Path(address)).name
 
 
 def _read(path: Path, max_bytes: int) -> bytes:
@@ -127,6 +135,8 @@ def _read(path: Path, max_bytes: int) -> bytes:
 
 def _fetch(address: str, max_bytes: int) -> bytes:
     try:
+        if member := Member.at(address):
+            return member.read(at_most=max_bytes + 1)
         with fsspec.open(address, "rb") as file:
             return _at_most(file, max_bytes)
     except Exception as error:  # each fsspec back end has errors of its own
