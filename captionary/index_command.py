@@ -18,7 +18,8 @@ from schemas.pairs import PairFailure
 
 def index(
     source: Annotated[
-        str, typer.Argument(help="JSON Lines, CSV, Parquet, COCO captions, or a folder.")
+        str,
+        typer.Argument(help="JSON Lines, CSV, Parquet, COCO captions, tar shards, or a folder."),
     ],
     *,
     store: options.Store = options.DEFAULT_STORE,

@@ -1,9 +1,9 @@
 """SOURCE -> pairs: captioned pictures from whatever file or folder they stand in.
 
-What SOURCE is decides who reads it: `tables` (JSON Lines, CSV, TSV, Parquet), `coco` or `folders`.
-Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the pictures.
-All are streams, so memory stays flat for a SOURCE of any length (a COCO file is one JSON document
-and is read whole).
+What SOURCE is decides who reads it: `tables` (JSON Lines, CSV, TSV, Parquet), `coco`, `folders` or
+`shards`. Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the
+pictures. All are streams, so memory stays flat for a SOURCE of any length (a COCO file is one JSON
+document and is read whole).
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from indexer.readers.addresses import Pictures, exists, is_folder, parent, suffi
 from indexer.readers.coco import coco_rows, count_coco
 from indexer.readers.folders import count_folder, folder_rows
 from indexer.readers.rows import Rows, grouped, pair_of
+from indexer.readers.shards import are_several, count_shards, holds_shards, shard_rows
 from indexer.readers.tables import (
     count_lines,
     count_parquet,
@@ -28,7 +29,8 @@ __all__ = ["ACCEPTED", "count_pairs", "read_pairs"]
 
 ACCEPTED = (
     "a SOURCE is a .jsonl, .ndjson, .csv, .tsv or .parquet file with the columns image and "
-    "caption (or captions), a COCO captions .json, or a folder of NAME.jpg with NAME.txt"
+    "caption (or captions), a COCO captions .json, a folder of NAME.jpg with NAME.txt, "
+    "or WebDataset shards: a .tar file, several as {000..999}.tar, or a folder of them"
 )
 SAMPLE = 500  # rows that tell how many rows make a pair
 
@@ -40,6 +42,8 @@ FILES: dict[str, Reader] = {
     ".tsv": partial(delimited_rows, delimiter="\t"),
     ".parquet": parquet_rows,
     ".json": coco_rows,
+    ".tar": shard_rows,
+    ".tgz": shard_rows,
 }
 
 
@@ -50,6 +54,7 @@ def read_pairs(
 
     Args:
         source: a file or folder, by path or by fsspec address; may be gzipped (`.jsonl.gz`).
+            Braces name several shards (`{000..999}.tar`).
         images: the folder that relative picture names refer to. None: the folder of the file or,
             where the pictures are not there, `images/` beside the file.
         source_name: the `source` of rows that name none.
@@ -80,6 +85,8 @@ def count_pairs(source: str) -> int | None:
         reader = _reader(source)
         if reader is folder_rows:
             return count_folder(source)
+        if reader is shard_rows:
+            return count_shards(source)
         if reader is coco_rows:
             return count_coco(source)
         rows = count_parquet(source) if reader is parquet_rows else count_lines(source)
@@ -95,8 +102,8 @@ def count_pairs(source: str) -> int | None:
 
 def _reader(source: str) -> Reader:
     if is_folder(source):
-        return folder_rows
-    if not exists(source):
+        return shard_rows if holds_shards(source) else folder_rows
+    if not exists(source) and not are_several(source):
         raise WrongInput(f"{source} does not exist; {ACCEPTED}")
     reader = FILES.get(suffix_of(source))
     if reader is None:
@@ -105,11 +112,9 @@ def _reader(source: str) -> Reader:
 
 
 def _pictures(source: str, reader: Reader, images: str | None) -> Pictures:
-    if reader is folder_rows:
+    if reader in (folder_rows, shard_rows):
         if images is not None:
-            raise WrongInput(
-                f"{source} is a folder, its pictures stand in it; leave out the folder {images}"
-            )
+            raise WrongInput(f"the pictures of {source} stand in it; leave out the folder {images}")
         return Pictures((source,))
     if images is not None:
         return Pictures((images,))

@@ -7,7 +7,7 @@ from indexer.readers.rows import Row, Rows
 from schemas.errors import WrongInput
 from schemas.pairs import PairFailure
 
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def folder_rows(source: str) -> Rows:
@@ -48,13 +48,18 @@ def _pictures_and_texts(folder: str) -> tuple[list[str], dict[str, str]]:
 def _row(folder: str, picture: str, text: str) -> Row | PairFailure:
     where = f"{_shown(folder)}/{text}"
     try:
-        lines = read_bytes(f"{folder}/{text}").decode("utf-8-sig")
+        captions = captions_in(read_bytes(f"{folder}/{text}"))
     except WrongInput as error:
         return PairFailure(where, picture, str(error))
     except UnicodeDecodeError:
         return PairFailure(where, picture, "it is not valid UTF-8 text")
-    captions = [line for line in lines.replace("\r", "\n").split("\n") if line.strip()]
     return Row(where, {"image": picture, "captions": captions})
+
+
+def captions_in(text: bytes) -> list[str]:
+    """The lines of a text file that say something. Raises UnicodeDecodeError."""
+    lines = text.decode("utf-8-sig").replace("\r", "\n").split("\n")
+    return [line for line in lines if line.strip()]
 
 
 def _shown(folder: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.captionary.running import World, captionary, write_lines
+from tests.indexer.shards import write_shard
 
 ROOT = Path(__file__).parents[2]
 REASONS = {
@@ -51,6 +52,26 @@ def test_the_same_again_is_known_already(
 
     assert answer.out.startswith("8 pairs: 0 indexed, 8 known already, 0 refused; 0 nouns")
     assert captionary("vocabulary", "stats", "--store", store).out == before
+
+
+def test_shards_are_indexed_and_known_again(
+    world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name, images in (("00", world.images[:2]), ("01", world.images[2:4])):
+        files = {"alone.txt": b"a dog"}
+        for image in images:
+            files[f"{image.stem}.png"] = image.read_bytes()
+            files[f"{image.stem}.txt"] = b"a zebra beside a piano"
+        write_shard(tmp_path / f"{name}.tar", files)
+    command = ("index", tmp_path / "{00..02}.tar", "--store", tmp_path / "store", *models)
+
+    answer, again = captionary(*command), captionary(*command)
+
+    assert (answer.code, again.code) == (0, 0)
+    assert answer.out.startswith("7 pairs: 4 indexed, 0 known already, 3 refused; ")
+    assert answer.err.startswith("refused, first: 00.tar:alone: no alone.jpg beside .txt\n")
+    assert again.out.startswith("7 pairs: 0 indexed, 4 known already, 3 refused; 0 nouns ")
+    assert images_in(tmp_path / "store") == 4
 
 
 def test_bad_pairs_are_told_and_not_fatal(
