@@ -1,9 +1,9 @@
 """What `captionary train` learns from: a SOURCE of captioned pictures, or a world of drawn ones."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import numpy as np
 
@@ -13,7 +13,10 @@ from learning.recognition import LabelledPictures
 from pictograms.nouns import choose_nouns
 from pictograms.world import World
 from schemas.errors import WrongInput
-from schemas.pairs import ImageCaption
+from schemas.pairs import ImageCaption, PairFailure
+from vision.pictures import file_name
+
+LOG = logging.getLogger(__name__)
 
 WORLDS = ("pictograms",)
 SCENES = 1 << 40
@@ -100,8 +103,8 @@ def source_data(source: str, *, images: str | None, held_out: int | None) -> Tra
         WrongInput: SOURCE cannot be used, has no captions, or no picture remains to learn from.
         UnreadablePicture: none of its pictures can be read.
     """
-    found = [item for item in read_pairs(source, images=images) if isinstance(item, ImageCaption)]
-    said = {pair.image: (PurePath(pair.image).name, *pair.captions) for pair in found}
+    found = _pairs(source, images=images)
+    said = {pair.image: (file_name(pair.image), *pair.captions) for pair in found}
     by_image = sorted(said, key=lambda image: _digest(*said[image]))
     count = min(500, len(by_image) // 10) if held_out is None else held_out
     if count >= len(by_image):
@@ -118,6 +121,16 @@ def source_data(source: str, *, images: str | None, held_out: int | None) -> Tra
     captions = examples.captions[:CAPTIONS_READ]
     name = f"{len(examples)} {_digest(*_texts(found, apart))[:8]}"
     return TrainingData(examples, others, captions, name, least=LEAST_CUT)
+
+
+def _pairs(source: str, *, images: str | None) -> list[ImageCaption]:
+    """The pairs that can be used; that there are others is told of in the log."""
+    items = list(read_pairs(source, images=images))
+    refused = [item for item in items if isinstance(item, PairFailure)]
+    if refused:
+        first = refused[0]
+        LOG.warning("%d pairs left out, first: %s: %s", len(refused), first.where, first.reason)
+    return [item for item in items if isinstance(item, ImageCaption)]
 
 
 def _texts(pairs: Sequence[ImageCaption], apart: set[str]) -> Iterator[str]:

@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from tests.captionary.running import captionary, write_lines
+from tests.indexer.shards import write_shard
 from tests.learning.drawn import COLOURS, TINY, Flags
 from vision.encoder import ClipEncoder
 
@@ -266,6 +267,27 @@ def test_a_run_goes_on_from_the_weights_of_another(
     assert answer.code == 0, answer.err
     assert losses(tmp_path / "on")[0] < losses(trained)[0] - 0.1
     assert weights(tmp_path / "on") != weights(trained)
+
+
+def test_shards_are_learned_from_by_several_readers(
+    source: Path, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    for number in range(2):
+        files: dict[str, bytes] = {}
+        for row in rows[number::2]:
+            picture = source.parent / row["image"]
+            files[picture.name] = picture.read_bytes()
+            files[f"{picture.stem}.json"] = json.dumps({"caption": row["captions"][0]}).encode()
+        write_shard(tmp_path / "shards" / f"{number:03}.tar", files)
+    few = ("--steps", "3", "--held-out", "6", "--workers", "2")
+
+    for name in ("shards/{000..001}.tar", "shards"):
+        answer = captionary(
+            "train", "clip", tmp_path / name, "--out", tmp_path / "out", *options, *few
+        )
+        assert answer.code == 0, answer.err
+    assert losses(tmp_path / "out")
 
 
 def test_no_held_out_pictures_no_figures(

@@ -4,11 +4,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from captionary.training_data import Scenes, source_data, world_data
 from pictograms.nouns import choose_nouns
 from tests.captionary.running import write_lines
+from tests.indexer.shards import write_shard
 from tests.learning.drawn import Flags
 
 
@@ -61,3 +63,30 @@ def test_the_held_out_pictures_do_not_depend_on_where_they_lie(tmp_path: Path) -
     assert len(learned) == 15
     assert not learned & held[0]
     assert np.array_equal(one.examples[0].picture, other.examples[0].picture)
+
+
+def test_shards_are_learned_from_as_files_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "files").mkdir()
+    shards: dict[str, dict[str, bytes]] = {"0.tar": {}, "1.tar": {}}
+    for index in range(20):
+        example, stem = Flags()[index], f"{index:02}"
+        text = "\n".join((*example.captions, stem))
+        Image.fromarray(example.picture).save(tmp_path / "files" / f"{stem}.png")
+        (tmp_path / "files" / f"{stem}.txt").write_text(text)
+        data = (tmp_path / "files" / f"{stem}.png").read_bytes()
+        shards[f"{index % 2}.tar"] |= {f"{stem}.png": data, f"{stem}.txt": text.encode()}
+    for name, files in shards.items():
+        write_shard(tmp_path / "shards" / name, files)
+
+    sources = (tmp_path / "files", f"{tmp_path}/shards/{{0..2}}.tar")
+    one, other = (source_data(str(path), images=None, held_out=5) for path in sources)
+
+    assert "1 pairs left out, first: 2.tar: cannot read" in caplog.text
+    for first, second in ((one.examples, other.examples), (one.held_out, other.held_out)):
+        assert first is not None
+        assert second is not None
+        assert {first[i].captions: first[i].picture.tobytes() for i in range(len(first))} == {
+            second[i].captions: second[i].picture.tobytes() for i in range(len(second))
+        }
