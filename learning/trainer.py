@@ -13,6 +13,7 @@ import torch
 
 from learning.batches import Batch, Batches
 from learning.checkpoints import LOG_FILE, Checkpoints, Facts, Log
+from learning.curves import CURVES_FILE, draw_curves
 from learning.processes import Processes
 from learning.progress import Clock, Progress, log_columns
 from learning.settings import Settings, decayed, learning_rate
@@ -41,7 +42,7 @@ class Trainer:
     Args:
         task:      its module is on the device of `processes`.
         batches:   of the size that the settings name.
-        folder:    for the checkpoint, the log and the model; it exists.
+        folder:    for the checkpoint, the log, its curves and the model; it exists.
         facts:     what the curve depends on beside the settings; when a run is resumed, all must
             be as they were.
         processes: where this one stands among those that train together.
@@ -108,6 +109,7 @@ class Trainer:
                     progress = self._look(clock.speed())
                     log(progress)
                     if self.processes.first:
+                        self._draw()
                         report(progress)
                     clock.restart()
                 self._save_or_stop(stop)
@@ -225,6 +227,12 @@ class Trainer:
         parts = dict(zip(self._task.losses, losses, strict=True))
         rate = learning_rate(self._step - 1, self._settings)
         return Progress(self._step, loss, parts, rate, speed, self._figures if evaluating else {})
+
+    def _draw(self) -> None:
+        """Renew the picture of the curves, if it is time to."""
+        if self._due(self._settings.evaluate_every):
+            with self._writing():
+                draw_curves(self._folder / LOG_FILE, self._folder / CURVES_FILE)
 
     def _evaluated(self) -> dict[str, float]:
         """Measure the model as it is now, and as it is when written."""

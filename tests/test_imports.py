@@ -24,7 +24,16 @@ MAY_IMPORT: dict[str, set[str]] = {
 MAY_IMPORT["captionary"] = {*MAY_IMPORT}
 HOUSE = {*MAY_IMPORT, "tests", "benchmarks"}
 NOT_IN_SCHEMAS = {"torch", "qdrant_client", "qdrant_edge", "open_clip", "spacy"}
-HEAVY = {"torch", "spacy", "open_clip", "sklearn", "skimage", "qdrant_edge", "pyarrow"}
+HEAVY = {
+    "torch",
+    "spacy",
+    "open_clip",
+    "sklearn",
+    "skimage",
+    "matplotlib",
+    "qdrant_edge",
+    "pyarrow",
+}
 
 
 def imported(path: Path) -> Iterator[tuple[int, str]]:

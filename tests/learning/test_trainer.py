@@ -56,6 +56,10 @@ def curve(folder: Path) -> list[Mapping[str, str]]:
     return [{key: row[key] for key in row if key != "examples_per_second"} for row in rows]
 
 
+def picture(folder: Path) -> bytes:
+    return (folder / "curves.svg").read_bytes()
+
+
 def weights(folder: Path) -> bytes:
     return (folder / "open_clip_model.safetensors").read_bytes()
 
@@ -91,6 +95,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(whole: Path, tmp_path: Path,
 
     assert weights(tmp_path) == weights(whole)
     assert curve(tmp_path) == curve(whole)
+    assert picture(tmp_path) == picture(whole)
     assert f"{figures['image_to_text_1']:.4f}" == curve(whole)[-1]["image_to_text_1"]
 
 
