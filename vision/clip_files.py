@@ -10,7 +10,7 @@ import importlib.util
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -20,8 +20,20 @@ import torch
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from schemas.errors import MissingExtra, WrongInput
-from vision.models import BUNDLED, all_model_names
+from vision.learned import (
+    HEAD_FILE,
+    LEARNED_KEY,
+    METHODS,
+    Learned,
+    load_head,
+    load_pgseg,
+    method_of,
+    read_learned,
+)
+from vision.models import BUNDLED, LEARNED, all_model_names
+from vision.pgseg import Grouping
 from vision.texts import TEMPLATES
+from vision.vilseg import ClusterHead, Clustering
 
 LOCAL_DIR = "local-dir:"
 CONFIG_FILE = "open_clip_config.json"
@@ -45,6 +57,8 @@ class ClipFiles:
     merges:     the byte-pair vocabulary, where it is one of the model's own.
     templates:  the sentences that a name is put in for it, where the folder says so.
     embed:      how regions are best embedded by it, where the folder says so.
+    learned:    how it groups by itself, where it has learned to.
+    folder:     where it stands, if it is not open_clip that finds it.
     """
 
     name: str
@@ -55,6 +69,16 @@ class ClipFiles:
     merges: Path | None = None
     templates: str | None = None
     embed: str | None = None
+    learned: Learned | None = None
+    folder: Path | None = None
+
+    @property
+    def groups(self) -> str | None:
+        """The proposer of its groups; None: it has learned none."""
+        if self.learned is None:
+            return None
+        bundled = (name for name in LEARNED if BUNDLED[name] == self.folder)
+        return next(bundled, f"{method_of(self.learned)}:{self.folder}")
 
 
 def find_clip(name: str) -> ClipFiles:
@@ -68,6 +92,14 @@ def find_clip(name: str) -> ClipFiles:
         return _in_folder(BUNDLED[name])
     if name.startswith(LOCAL_DIR):
         return _in_folder(Path(name.removeprefix(LOCAL_DIR)))
+    method, colon, folder = name.partition(":")
+    if colon and method in METHODS:
+        files = _in_folder(Path(folder))
+        if files.learned is None or method_of(files.learned) != method:
+            raise WrongInput(
+                f"{folder} is no model of {method}; train one with 'captionary train {method}'"
+            )
+        return files
     model, _, tag = name.rpartition("/")
     model = model.replace("/", "-")
     preprocess = get_pretrained_cfg(model, tag)
@@ -99,6 +131,7 @@ def _in_folder(folder: Path) -> ClipFiles:
         written = json.loads(path.read_text(encoding="utf-8"))
         config, templates = written["model_cfg"], written.get(TEMPLATES_KEY)
         embed = written.get(EMBED_KEY) and str(written[EMBED_KEY])
+        learned = read_learned(written[LEARNED_KEY]) if LEARNED_KEY in written else None
     except FileNotFoundError as error:
         raise WrongInput(
             f"{folder} has no {CONFIG_FILE}; give a folder in open_clip's local-dir layout"
@@ -117,8 +150,17 @@ def _in_folder(folder: Path) -> ClipFiles:
             f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
         )
     _need_tokenizer(str(folder), config, siglip=False)
-    parts = {"merges": _merges(folder, config), "templates": templates, "embed": embed}
-    return ClipFiles(f"{LOCAL_DIR}{folder}", None, config, {}, **parts)
+    return ClipFiles(
+        f"{LOCAL_DIR}{folder}",
+        None,
+        config,
+        written.get("preprocess_cfg", {}) if isinstance(learned, Grouping) else {},
+        merges=_merges(folder, config),
+        templates=templates,
+        embed=embed,
+        learned=learned,
+        folder=folder,
+    )
 
 
 def _merges(folder: Path, config: Mapping[str, Any]) -> Path | None:
@@ -163,19 +205,39 @@ def load_clip(files: ClipFiles) -> Any:
         WrongInput: the weights are damaged, or do not fit the configuration.
     """
     try:
-        model = open_clip.create_model(
-            files.name,
-            pretrained=files.weights,
-            force_quick_gelu=files.quick_gelu,
-            force_preprocess_cfg=dict(files.preprocess),
-            require_pretrained=True,
-        )
+        if files.folder is not None and isinstance(files.learned, Grouping):
+            model = load_pgseg(files.folder, files.config, files.preprocess, files.learned)
+        else:
+            model = open_clip.create_model(
+                files.name,
+                pretrained=files.weights,
+                force_quick_gelu=files.quick_gelu,
+                force_preprocess_cfg=dict(files.preprocess),
+                require_pretrained=True,
+            )
     except Exception as error:  # damaged files fail in many ways: safetensors, pickle, torch
         raise WrongInput(
             f"the encoder {files.name} cannot be loaded ({first_line(error)}); "
             "copy or download it again"
         ) from error
     return model.eval().requires_grad_(False)
+
+
+def load_cluster_head(files: ClipFiles) -> ClusterHead | None:
+    """The clustering head that stands beside a model of ViL-Seg; None: the model is of no such.
+
+    Raises:
+        WrongInput: it is missing or damaged.
+    """
+    if files.folder is None or not isinstance(files.learned, Clustering):
+        return None
+    try:
+        head = load_head(files.folder, files.config["vision_cfg"]["width"], files.learned)
+    except Exception as error:  # as above
+        raise WrongInput(
+            f"cannot read {files.folder / HEAD_FILE} ({first_line(error)}); copy the folder again"
+        ) from error
+    return head.eval().requires_grad_(False)
 
 
 def load_tokenizer(files: ClipFiles) -> Any:
@@ -208,7 +270,9 @@ def clip_digest(model: torch.nn.Module, files: ClipFiles) -> str:
     Returns:
         12 hexadecimal digits.
     """
-    facts = {"config": _own(files.config), "quick_gelu": files.quick_gelu}
+    facts: dict[str, Any] = {"config": _own(files.config), "quick_gelu": files.quick_gelu}
+    if files.learned is not None:
+        facts["learned"] = asdict(files.learned)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
     if files.merges is not None:
         digest.update(files.merges.read_bytes())

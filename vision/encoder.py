@@ -9,10 +9,17 @@ import torch
 
 from schemas.arrays import Vectors
 from vision import conv, vit
-from vision.clip_files import clip_digest, find_clip, load_clip, load_tokenizer
+from vision.clip_files import (
+    clip_digest,
+    find_clip,
+    load_clip,
+    load_cluster_head,
+    load_tokenizer,
+)
 from vision.folding import fold_batch_norms
 from vision.hardware import choose_device, choose_precision
 from vision.last_block import LAST_BLOCKS
+from vision.pgseg import PgsegTower
 from vision.sphere import unit
 from vision.texts import (
     VectorCache,
@@ -21,6 +28,7 @@ from vision.texts import (
     sentence_lengths,
     trimmable_tower,
 )
+from vision.vilseg import patch_features
 
 IMAGE_BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
 """Pictures per pass. On a CPU small batches stay in the cache and are faster than large ones."""
@@ -40,7 +48,8 @@ class ClipEncoder:
     last batch is padded), so the same kernels run. On one machine it is the same bit for bit.
 
     Args:
-        name: MODEL/TAG (`ViT-B-16/openai`), `local-dir:FOLDER` in open_clip's layout, or `mini`.
+        name: MODEL/TAG (`ViT-B-16/openai`), `local-dir:FOLDER` in open_clip's layout,
+            `pgseg:FOLDER`, `vilseg:FOLDER`, or the name of a bundled model (`mini`).
         device: auto, cpu, cuda or mps.
         precision: auto, float32 or bfloat16; auto is bfloat16 where the processor has it.
         templates: the sentences that a name is put in: 80, 7 or plain; None: what the model's
@@ -60,6 +69,9 @@ class ClipEncoder:
     precision: str
     fingerprint: str
     embed: str | None
+    groups: str | None
+    """The proposer of the groups that it has learned to see; None: it has learned none."""
+
     ways: tuple[str, ...]
     any_size: bool
     patch: int
@@ -77,6 +89,7 @@ class ClipEncoder:
         self._dtype = choose_precision(precision, self._device)
         files = find_clip(name)
         self.embed = files.embed
+        self.groups = files.groups
         self._only = None if templates else files.templates
         self._templates = templates or files.templates or DEFAULT_TEMPLATES
         choose_templates(self._templates)
@@ -89,6 +102,8 @@ class ClipEncoder:
         model.visual = fold_batch_norms(model.visual, example)
         self._look_at_tower(model.visual, example)
         self._model = model.to(device=self._device, dtype=self._dtype)
+        head = load_cluster_head(files)
+        self._head = None if head is None else head.to(device=self._device, dtype=self._dtype)
         # Convolutions run several times faster so; other layers do not care.
         self._model.visual.to(memory_format=torch.channels_last)
         self._text_tower = trimmable_tower(self._model)
@@ -113,11 +128,16 @@ class ClipEncoder:
 
     def _look_at_tower(self, visual: Any, example: torch.Tensor) -> None:
         """Find out in which ways regions can be embedded."""
+        if isinstance(visual, PgsegTower):
+            self._vit, self.any_size, self.patch = False, True, visual.patch_size[0]
+            self.ways = ("crop", "dense")
+            return
         self._vit = vit.is_plain_vit(visual)
         tokens, stride = vit.has_class_token(visual), conv.dense_stride(visual, example)
         can = {"crop": True, "tokens": tokens, "dense": self._vit or stride is not None}
         self.ways = tuple(way for way, possible in can.items() if possible)
-        self.any_size = tokens or (stride is not None and not conv.pools_by_attention(visual))
+        resizes = stride is not None and not conv.pools_by_attention(visual)
+        self.any_size = self._vit or resizes
         self.patch = int(visual.patch_size[0]) if self._vit else stride or 1
 
     @property
@@ -164,11 +184,31 @@ class ClipEncoder:
             (H / patch, W / patch, D) float32 on the CPU, not normalised.
         """
         batch, visual = self._prepared(pixels[None]), self._model.visual
-        if self._vit:
+        if isinstance(visual, PgsegTower):
+            vectors = visual.dense_map(batch)
+        elif self._vit:
             vectors = vit.dense_map(visual, batch, LAST_BLOCKS[last_block])
         else:
             vectors = conv.dense_map(visual, batch)
         return vectors[0].float().cpu()
+
+    @torch.inference_mode()
+    def group_maps(self, pixels: torch.Tensor) -> list[torch.Tensor]:
+        """Which group each patch of one picture belongs to, by a model that has learned to group.
+
+        Args:
+            pixels: (3, H, W) float in [0, 1]; sides multiples of `patch`.
+
+        Returns:
+            (H / patch, W / patch, groups) float32 on the CPU, rows sum to 1; a map for each
+            grouping, the coarsest last.
+        """
+        batch, visual = self._prepared(pixels[None]), self._model.visual
+        if self._head is None:
+            maps = visual.group_maps(batch)
+        else:
+            maps = [self._head(patch_features(visual, batch)).softmax(dim=-1)]
+        return [shares[0].float().cpu() for shares in maps]
 
     @torch.inference_mode()
     def encode_regions(

@@ -4,7 +4,12 @@ import torch
 
 
 def spherical_em(
-    vectors: torch.Tensor, start: torch.Tensor, *, iterations: int, kappa: float
+    vectors: torch.Tensor,
+    start: torch.Tensor,
+    *,
+    iterations: int,
+    kappa: float,
+    weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Soft k-means on the unit sphere (PGSeg's prototypes; methods: Zhang et al., 2023).
 
@@ -16,6 +21,7 @@ def spherical_em(
         start:      M, (..., K, D), unit length, K >= 1.
         iterations: >= 0.
         kappa:      concentration, > 0: how sharply a vector belongs to its nearest prototype.
+        weights:    (..., N), >= 0: how much each vector counts; None: all alike.
 
     Returns:
         Prototypes (..., K, D), unit length, and the assignment to them (..., N, K), rows sum to 1.
@@ -23,6 +29,8 @@ def spherical_em(
     prototypes = start
     for _ in range(iterations):
         shares = _shares(vectors, prototypes, kappa)
+        if weights is not None:
+            shares = shares * weights[..., None]
         total = shares.transpose(-2, -1) @ vectors
         length = total.norm(dim=-1, keepdim=True)
         prototypes = torch.where(length > TINY, total / length.clamp_min(TINY), prototypes)

@@ -41,7 +41,10 @@ CATALOGUE = {
     )
 }
 
-BUNDLED = {"mini": Path(__file__).with_name("mini")}
+LEARNED = ("pgseg-mini", "vilseg-mini")
+"""Those that come with the program and have learned to group: encoders and proposers."""
+
+BUNDLED = {name: Path(__file__).with_name(name) for name in ("mini", *LEARNED)}
 """Models that come with the program, by name: folders in open_clip's local-dir layout."""
 
 

@@ -74,19 +74,29 @@ def encode_trimmed(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
     Returns:
         (N, D), not normalised, in the tower's precision.
     """
+    rows = torch.arange(len(tokens), device=tokens.device)
+    return project_text(tower, hidden_tokens(tower, tokens)[rows, tokens.argmax(dim=1)])
+
+
+def hidden_tokens(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """What `encode_trimmed` knows of every token before it projects, (N, l) -> (N, l, width)."""
     length = tokens.shape[1]
     dtype = tower.transformer.get_cast_dtype()
     hidden = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)
-    hidden = tower.ln_final(tower.transformer(hidden, attn_mask=tower.attn_mask[:length, :length]))
-    rows = torch.arange(len(tokens), device=tokens.device)
-    pooled: torch.Tensor = hidden[rows, tokens.argmax(dim=1)]
+    mask = tower.attn_mask[:length, :length]
+    normed: torch.Tensor = tower.ln_final(tower.transformer(hidden, attn_mask=mask))
+    return normed
+
+
+def project_text(tower: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Into the space that texts share with pictures, (..., width) -> (..., D)."""
     projection = tower.text_projection
     if projection is None:
-        return pooled
-    if isinstance(projection, torch.nn.Linear):
-        projected: torch.Tensor = projection(pooled)
+        return hidden
+    if isinstance(projection, torch.nn.Module):
+        projected: torch.Tensor = projection(hidden)
         return projected
-    return torch.matmul(pooled, projection)
+    return torch.matmul(hidden, projection)
 
 
 class VectorCache:

@@ -39,19 +39,22 @@ def patch_tokens(vit: VisionTransformer, pixels: torch.Tensor) -> torch.Tensor:
     grid_hw = (patches.shape[2], patches.shape[3])
     first = vit.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
     tokens = torch.cat([first, patches.flatten(2).transpose(1, 2)], dim=1)
-    positions = _positions(vit.positional_embedding, tuple(vit.grid_size), grid_hw)
+    learned = vit.positional_embedding
+    places = resized_positions(learned[1:], tuple(vit.grid_size), grid_hw)
+    positions = torch.cat([learned[:1].to(places), places])
     hidden: torch.Tensor = vit.ln_pre(tokens + positions.to(tokens.dtype))
     return hidden
 
 
-def _positions(
+def resized_positions(
     learned: torch.Tensor, learned_hw: tuple[int, int], grid_hw: tuple[int, int]
 ) -> torch.Tensor:
+    """Positions of the patches of another grid, (h w, D) -> (h' w', D), interpolated (bicubic)."""
     if learned_hw == grid_hw:
         return learned
-    plane = learned[1:].float().reshape(1, *learned_hw, -1).permute(0, 3, 1, 2)
+    plane = learned.float().reshape(1, *learned_hw, -1).permute(0, 3, 1, 2)
     resized = interpolate(plane, grid_hw, mode="bicubic", antialias=True)
-    return torch.cat([learned[:1].float(), resized.flatten(2)[0].T])
+    return resized.flatten(2)[0].T
 
 
 def projected(vit: VisionTransformer, hidden: torch.Tensor) -> torch.Tensor:
@@ -65,6 +68,8 @@ def picture_vector(vit: VisionTransformer, pixels: torch.Tensor) -> torch.Tensor
     hidden = patch_tokens(vit, pixels)
     for block in vit.transformer.resblocks:
         hidden = block(hidden)
+    if vit.pool_type == "avg":
+        return projected(vit, hidden[:, 1:]).mean(dim=1)
     return projected(vit, hidden[:, 0])
 
 

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from schemas.errors import WrongInput
+from vision.clip_files import find_clip
 from vision.dense import DenseMaps
 from vision.encoder import ClipEncoder
+from vision.learned import METHODS
+from vision.models import LEARNED
 from vision.proposers.clusters import Clusters
 from vision.proposers.given import LabelMaps, Whole
+from vision.proposers.groups import Groups
 from vision.proposers.proposer import RegionProposer
 from vision.proposers.sam import Sam
 from vision.proposers.superpixels import Superpixels
@@ -17,7 +21,20 @@ from vision.proposers.together import Together
 from vision.sam_files import find_sam
 
 DEFAULT = "superpixels+clusters"
-PROPOSER_NAMES = ("superpixels", "clusters", "masks:FOLDER", "sam:FOLDER|MODEL", "whole")
+PROPOSER_NAMES = (
+    "superpixels",
+    "clusters",
+    *LEARNED,
+    *(f"{method}:FOLDER" for method in METHODS),
+    "masks:FOLDER",
+    "sam:FOLDER|MODEL",
+    "whole",
+)
+
+SEPARATOR = re.compile(
+    rf"\+(?=(?:{'|'.join(('superpixels', 'clusters', 'whole', *LEARNED))})(?:\+|$)"
+    rf"|(?:{'|'.join(('masks', 'sam', *METHODS))}):)"
+)
 
 ProposerOf: TypeAlias = Callable[[DenseMaps], RegionProposer]
 """Makes a proposer, given the feature maps that it may cut by."""
@@ -43,6 +60,9 @@ def choose_proposer(text: str) -> ProposerOf:
     if name == "sam" and place:
         files = find_sam(place)
         return lambda maps: Sam(files, device=maps.encoder.device)
+    if text in LEARNED or (name in METHODS and place):
+        find_clip(text)
+        return lambda maps: _groups(text, maps.encoder)
     if text == "superpixels":
         return lambda _maps: Superpixels()
     if text == "clusters":
@@ -63,11 +83,21 @@ def _clusters(maps: DenseMaps) -> RegionProposer:
     return Clusters(maps)
 
 
+def _groups(name: str, encoder: ClipEncoder) -> RegionProposer:
+    """Those of a model, which may be the encoder itself."""
+    if encoder.groups != name:
+        precision = encoder.precision
+        encoder = ClipEncoder(name, device=encoder.device.type, precision=precision)
+    return Groups(encoder)
+
+
 def usual_proposer(encoder: ClipEncoder) -> str:
-    """How to cut pictures for an encoder where nobody says."""
+    """How to cut pictures for an encoder where nobody says: as it has learned to, if it has."""
+    if encoder.groups is not None:
+        return encoder.groups
     return DEFAULT if "dense" in encoder.ways else "superpixels"
 
 
 def apart(text: str) -> list[str]:
     """Split names that are joined by +, which may also be part of a folder's name."""
-    return re.split(r"\+(?=(?:superpixels|clusters|whole)(?:\+|$)|masks:|sam:)", text)
+    return re.split(SEPARATOR, text)

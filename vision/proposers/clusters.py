@@ -5,18 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from skimage.measure import label as connected
-from skimage.segmentation import felzenszwalb
-from torch.nn.functional import interpolate, normalize
+from torch.nn.functional import normalize
 
-from schemas.arrays import LabelMap, Rgb
 from schemas.regions import Region
 from vision.dense import DenseMaps, FeatureMap
 from vision.grouping import farthest_points, spherical_em
 from vision.pictures import LoadedPicture
-from vision.proposers.layers import SAME_REGION_IOU, regions_of
-from vision.proposers.superpixels import SMOOTHING, WORKING_SIDE
+from vision.proposers.borders import BORDERS, pieces_of, snapped
+from vision.proposers.layers import regions_of
+from vision.proposers.superpixels import WORKING_SIDE
 from vision.resizing import resized
 
 GROUPS = (4, 8, 16)
@@ -25,7 +22,6 @@ ITERATIONS = 10
 PLACE = 0.2
 SAME_GROUP = 0.9
 SMALLEST = 0.005
-SNAP_SCALE, SNAP_SIZE = 100.0, 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +46,18 @@ class Clusters:
     def fingerprint(self) -> str:
         """Names everything that its regions depend on."""
         grouping = (KAPPA, ITERATIONS, SAME_GROUP, SMALLEST)
-        borders = (SNAP_SCALE, SNAP_SIZE, WORKING_SIDE, SMOOTHING, SAME_REGION_IOU)
-        text = repr((self.groups, self.place, grouping, borders, self.maps.fingerprint))
+        text = repr((self.groups, self.place, grouping, BORDERS, self.maps.fingerprint))
         return f"clusters-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
         """Cut one picture: the whole, then the regions of each layer."""
         points, grid_hw = placed(self.maps(picture), self.place)
         small = resized(picture.pixels, longest=WORKING_SIDE)
-        pieces = _pieces(small)
+        pieces = pieces_of(small)
         layers = [np.zeros(pieces.shape, np.int32)]
         for count in self.groups:
             shares = joined(*self._grouped(points, count))
-            layers.append(_snapped(shares.view(*grid_hw, -1), pieces))
+            layers.append(snapped(shares.view(*grid_hw, -1), pieces))
         return regions_of(layers, picture.size_hw, smallest=SMALLEST)
 
     def _grouped(self, points: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -90,20 +85,3 @@ def joined(prototypes: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         alike = (alike.float() @ alike.float()) > 0
     firsts, group = torch.unique(alike.int().argmax(dim=1), return_inverse=True)
     return torch.zeros(len(shares), len(firsts)).index_add_(1, group, shares)
-
-
-def _pieces(small: Rgb) -> LabelMap:
-    """Small superpixels, (h, w) int32, whose borders those of regions will be."""
-    least = max(1, int(SNAP_SIZE * small.shape[0] * small.shape[1]))
-    cut = felzenszwalb(small, scale=SNAP_SCALE, sigma=SMOOTHING, min_size=least)
-    return np.asarray(cut, dtype=np.int32)
-
-
-def _snapped(shares: torch.Tensor, pieces: LabelMap) -> LabelMap:
-    """Give each piece the group that has most of it, and number the connected parts from 0."""
-    plane = shares.permute(2, 0, 1)[None]
-    full: NDArray[np.float32] = interpolate(plane, pieces.shape, mode="bilinear")[0].numpy()
-    mass = np.stack([np.bincount(pieces.ravel(), weights.ravel()) for weights in full], axis=1)
-    groups = mass.argmax(axis=1)[pieces]
-    parts = connected(groups, background=-1, connectivity=1)  # type: ignore[no-untyped-call]
-    return np.asarray(parts - 1, dtype=np.int32)
