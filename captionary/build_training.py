@@ -1,12 +1,13 @@
 """Puts a training together: examples, architecture, weights to start from, trainer."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
+from captionary.build_tasks import METHODS
 from schemas.errors import WrongInput
 
 if TYPE_CHECKING:
@@ -16,48 +17,9 @@ if TYPE_CHECKING:
     from captionary.training_data import TrainingData
     from learning.architectures import Architecture
     from learning.checkpoints import Facts
-    from learning.clip import Contrast
     from learning.processes import Processes
     from learning.settings import Settings
-    from learning.tasks import CaptionTask
     from learning.trainer import Trainer
-
-
-class BuildTask(Protocol):
-    """Puts the task of a method together; the masked and the left-out are as on the command line.
-
-    clip: weights as they were read, or random ones; on the CPU.
-    """
-
-    def __call__(
-        self,
-        architecture: "Architecture",
-        clip: "torch.nn.Module",
-        data: "TrainingData",
-        processes: "Processes",
-        *,
-        masked: float,
-        without: frozenset[str],
-        workers: int,
-    ) -> "CaptionTask[Any]":
-        """Answer a task whose module is on the device of `processes`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Method:
-    """A way to learn from captioned pictures.
-
-    build:  puts its task together.
-    model:  name of what is trained unless told.
-    parts:  what `--without` can leave out.
-    masked: whether it takes `--masked`.
-    """
-
-    build: BuildTask
-    model: str
-    parts: tuple[str, ...] = ()
-    masked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +68,56 @@ class Training:
         held_out = self.held_out if first else 0
         return world_data(self.world or "", size=size, seed=seed, held_out=held_out)
 
-    def layers(self) -> "tuple[Architecture, torch.nn.Module | None, str]":
+    def layers(self, seed: int) -> "tuple[Architecture, torch.nn.Module | None, str]":
         """What is trained: its layers, its weights where there are any, and a name of both."""
-        from learning.architectures import architecture_of, read_architecture
+        from learning.architectures import (
+            architecture_of,
+            build_clip,
+            like,
+            read_architecture,
+            take_weights,
+        )
         from vision.clip_files import clip_digest, find_clip, load_clip
 
         if self.weights is None:
             model = self.model or METHODS[self.method].model
-            return read_architecture(model), None, Path(model).stem
-        if self.model is not None or self.merges is not None:
-            raise WrongInput(
-                "--weights bring their own layers and vocabulary: leave out --model and --merges"
-            )
+            return self._fitted(read_architecture(model)), None, Path(model).stem
+        if self.merges is not None:
+            raise WrongInput("--weights bring their own vocabulary: leave out --merges")
         files = find_clip(self.weights)
         clip = load_clip(files)
         name = Path(self.weights).stem
-        return architecture_of(name, files, clip), clip, f"{name} {clip_digest(clip, files)}"
+        given, told = architecture_of(name, files, clip), f"{name} {clip_digest(clip, files)}"
+        if self.method == "clip" or given.learned is not None:
+            if self.model is not None:
+                raise WrongInput("--weights bring their own layers: leave out --model")
+            if self._fitted(given) != given:
+                raise WrongInput(f"{name} was trained with what it is to be --without")
+            return given, clip, told
+        read = self._fitted(read_architecture(self.model or METHODS[self.method].model))
+        own = like(read, given)
+        started = build_clip(own, seed=seed)
+        take_weights(started, clip, name=name)
+        return own, started, told
+
+    def _fitted(self, architecture: "Architecture") -> "Architecture":
+        """The layers without those that are left out.
+
+        Raises:
+            WrongInput: they are not of the method.
+        """
+        from vision.learned import method_of
+        from vision.pgseg import Grouping
+
+        learned = architecture.learned
+        method = "clip" if learned is None else method_of(learned)
+        if method != self.method:
+            raise WrongInput(
+                f"the model {architecture.name} is to be trained by {method}, not {self.method}"
+            )
+        if isinstance(learned, Grouping) and "image-prototypes" in self.without:
+            return replace(architecture, learned=replace(learned, prototypes=False))
+        return architecture
 
     def measure(self, processes: "Processes") -> "DatasetMeasure | None":
         """What measures mIoU while the training runs, where a dataset is named for it."""
@@ -157,8 +153,9 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
     from vision.hardware import choose_device
 
     with joined(choose_device(training.device)) as processes:
-        layers, clip, name = training.layers()
-        size = max(layers.input_size_hw)
+        layers, clip, name = training.layers(settings.seed)
+        method = METHODS[training.method]
+        size = method.drawn * max(layers.input_size_hw)
         measure = training.measure(processes)
         data = training.read(size=size, seed=settings.seed, first=processes.first)
         make_run_folder(folder)
@@ -166,9 +163,9 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
             layers = with_vocabulary(layers, data.captions, training.merges)
             clip = build_clip(layers, seed=settings.seed)
         workers = training.workers_of(processes)
-        task = METHODS[training.method].build(
+        task = method.build(
             layers,
-            clip,
+            clip.requires_grad_(True),
             data,
             processes,
             masked=training.masked,
@@ -202,45 +199,3 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
             processes=processes,
             measure=measure,
         )
-
-
-def _clip_task(
-    architecture: "Architecture",
-    clip: "torch.nn.Module",
-    data: "TrainingData",
-    processes: "Processes",
-    *,
-    masked: float,
-    without: frozenset[str],  # noqa: ARG001  it has no parts
-    workers: int,
-) -> "CaptionTask[Contrast]":
-    from learning.architectures import build_tokenizer, write_clip
-    from learning.clip import ClipInputs, Contrast
-    from learning.recognition import Recognition
-    from learning.tasks import CaptionTask
-    from vision.texts import trimmable_tower
-
-    inputs = ClipInputs(
-        architecture.input_size_hw,
-        build_tokenizer(architecture),
-        least=data.least,
-        masked=masked,
-        fill=architecture.mean,
-        trimmable=trimmable_tower(clip) is not None,
-    )
-    recognition = Recognition(
-        inputs,
-        held_out=data.held_out if processes.first else None,
-        labelled=data.labelled if processes.first else None,
-        workers=workers,
-    )
-    trained = clip.requires_grad_(True)
-    module = Contrast(trained, processes, mean=architecture.mean, std=architecture.std)
-
-    def write(folder: Path) -> None:
-        write_clip(folder, clip, architecture)
-
-    return CaptionTask(module.to(processes.device), inputs, recognition, write)
-
-
-METHODS: Mapping[str, Method] = {"clip": Method(_clip_task, model="mini", masked=True)}

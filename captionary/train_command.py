@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from captionary import options
-from captionary.build_training import METHODS, Training, open_trainer
+from captionary.build_tasks import METHODS
+from captionary.build_training import Training, open_trainer
 
 if TYPE_CHECKING:
     from learning.progress import Progress

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import open_clip
@@ -29,9 +30,16 @@ from vision.clip_files import (
     first_line,
     load_tokenizer,
 )
+from vision.learned import (
+    LEARNED_KEY,
+    WEIGHTS_FILE,
+    Learned,
+    read_learned,
+    written_learned,
+)
+from vision.pgseg import Grouping, PgsegTower, build_pgseg
 
 CONFIGS = Path(__file__).with_name("configs")
-WEIGHTS_FILE = "open_clip_model.safetensors"
 MEAN = STD = (0.5, 0.5, 0.5)
 UNSUPPORTED = {"multimodal_cfg", "init_logit_bias", "hf_model_name", "hf_tokenizer_name"}
 MERGES = 2000
@@ -50,6 +58,7 @@ class Architecture:
     templates: the sentences that it is to be asked in; None: the encoder's usual ones. A model
         trained from nothing knows none of those that were made for photographs.
     embed:     how regions are best embedded by it; None: as by any other.
+    learned:   how it groups by itself; None: it does not.
     """
 
     name: str
@@ -59,6 +68,7 @@ class Architecture:
     std: tuple[float, ...] = STD
     templates: str | None = "plain"
     embed: str | None = None
+    learned: Learned | None = None
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
@@ -70,20 +80,25 @@ class Architecture:
     @property
     def digest(self) -> str:
         """Eight hexadecimal digits that differ where architectures do."""
-        text = json.dumps([self.config, self.merges], sort_keys=True)
+        learned = [] if self.learned is None else [written_learned(self.learned)]
+        text = json.dumps([self.config, self.merges, *learned], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def read_architecture(name: str) -> Architecture:
     """The architecture of a name: `mini`, a name of open_clip, or a JSON file.
 
+    Beside the configuration of a CLIP a file may have `captionary_groups` (vision.learned) and
+    `captionary_embed`.
+
     Raises:
         WrongInput: there is none, or it is none that can be trained here.
     """
     own = CONFIGS / f"{name}.json"
     if name.endswith(".json") or own.is_file():
-        config = _read_json(Path(name) if name.endswith(".json") else own)
+        config, learned, embed = _read_json(Path(name) if name.endswith(".json") else own)
     else:
+        learned = embed = None
         known = name.replace("/", "-")
         config = {}
         if known in open_clip.list_models():  # other names it takes for addresses
@@ -94,7 +109,7 @@ def read_architecture(name: str) -> Architecture:
             "JSON file"
         )
     _check(name, config)
-    return Architecture(name, config)
+    return Architecture(name, config, embed=embed, learned=learned)
 
 
 def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Architecture:
@@ -115,7 +130,9 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
         config["text_cfg"] = {**text, "tokenizer_kwargs": {"bpe_path": MERGES_FILE}}
     own = open_clip.get_model_preprocess_cfg(clip)
     mean, std = tuple(own["mean"]), tuple(own["std"])
-    return Architecture(name, config, merges, mean, std, files.templates, files.embed)
+    return Architecture(
+        name, config, merges, mean, std, files.templates, files.embed, files.learned
+    )
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:
@@ -129,20 +146,36 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
         )
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def _read_json(path: Path) -> tuple[Mapping[str, Any], Learned | None, str | None]:
     """An architecture's file, or that of a whole model, without the vocabulary of its own."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config = config.get("model_cfg", config)
+        written = json.loads(path.read_text(encoding="utf-8"))
+        config = dict(written.get("model_cfg", written))
+        groups = config.pop(LEARNED_KEY, written.get(LEARNED_KEY))
+        embed = config.pop(EMBED_KEY, written.get(EMBED_KEY))
         text = dict(config["text_cfg"])
         if text.pop("tokenizer_kwargs", None):
             text.pop("vocab_size", None)
-        return {**config, "vision_cfg": dict(config["vision_cfg"]), "text_cfg": text}
+        config = {**config, "vision_cfg": dict(config["vision_cfg"]), "text_cfg": text}
+        return config, None if groups is None else read_learned(groups), embed
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WrongInput(
             f"cannot read the architecture {path} ({first_line(error)}); give a JSON file like "
             "those of open_clip"
         ) from error
+
+
+def like(architecture: Architecture, other: Architecture) -> Architecture:
+    """The architecture with what another says of texts and colours, to take its weights."""
+    own = {"text_cfg": other.config["text_cfg"], "quick_gelu": other.config["quick_gelu"]}
+    return replace(
+        architecture,
+        config={**architecture.config, **own},
+        merges=other.merges,
+        mean=other.mean,
+        std=other.std,
+        templates=other.templates,
+    )
 
 
 def with_vocabulary(
@@ -187,14 +220,16 @@ def build_clip(architecture: Architecture, *, seed: int) -> torch.nn.Module:
     Raises:
         WrongInput: the configuration is not one of a CLIP.
     """
-    config = dict(architecture.config)
+    config, learned = dict(architecture.config), architecture.learned
     kind = open_clip.CustomTextCLIP if config.pop("custom_text", False) else open_clip.CLIP
     if "timm_model_name" in config["vision_cfg"]:
         config["vision_cfg"] = {**config["vision_cfg"], "timm_model_pretrained": False}
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         try:
-            model: torch.nn.Module = kind(**config)
+            model: torch.nn.Module = (
+                build_pgseg(config, learned) if isinstance(learned, Grouping) else kind(**config)
+            )
         except Exception as error:  # wrong values fail anywhere in the layers' constructors
             raise WrongInput(
                 f"the model {architecture.name} cannot be built ({first_line(error)}); "
@@ -203,12 +238,55 @@ def build_clip(architecture: Architecture, *, seed: int) -> torch.nn.Module:
     return model
 
 
-def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) -> None:
+def halved(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Its weights in float16, on the CPU."""
+    return {
+        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
+        for name, value in module.state_dict().items()
+    }
+
+
+def take_weights(model: torch.nn.Module, clip: torch.nn.Module, *, name: str) -> None:
+    """Start a model from another of the same widths: all weights that it has, too.
+
+    Of a plain CLIP, PGSeg's tower takes patches, positions, blocks and norms.
+
+    Raises:
+        WrongInput: they do not fit.
+    """
+    state = dict(clip.state_dict())
+    if isinstance(model.visual, PgsegTower) and not isinstance(clip.visual, PgsegTower):
+        state = open_clip.model.convert_to_custom_text_state_dict(state)
+        places = "visual.positional_embedding"
+        state[places] = state[places][1:]  # without that of the class token
+        state = {
+            key.replace("visual.transformer.resblocks.", "visual.blocks."): value
+            for key, value in state.items()
+            if key not in ("visual.class_embedding", "visual.proj")
+        }
+    try:
+        left = model.load_state_dict(state, strict=False)
+    except RuntimeError:
+        left = None
+    if left is None or left.unexpected_keys:
+        raise WrongInput(
+            f"the weights {name} are of other layers than the model; give others, or a --model "
+            "whose widths, blocks and vocabulary are theirs"
+        )
+
+
+def write_clip(
+    folder: Path,
+    clip: torch.nn.Module,
+    architecture: Architecture,
+    beside: Mapping[str, torch.nn.Module] = MappingProxyType({}),
+) -> None:
     """Write a model as `local-dir:` loads it, in float16; a kill leaves whole files only.
 
     Args:
         folder: it exists.
         clip:   built of the architecture.
+        beside: other parts, by the names of their files.
     """
     config: dict[str, Any] = {
         "model_cfg": architecture.config,
@@ -223,12 +301,11 @@ def write_clip(folder: Path, clip: torch.nn.Module, architecture: Architecture) 
         config[TEMPLATES_KEY] = architecture.templates
     if architecture.embed is not None:
         config[EMBED_KEY] = architecture.embed
-    weights = {
-        name: (value.half() if value.is_floating_point() else value).cpu().contiguous()
-        for name, value in clip.state_dict().items()
-    }
+    if architecture.learned is not None:
+        config[LEARNED_KEY] = written_learned(architecture.learned)
     files = {
-        WEIGHTS_FILE: save(weights),
+        **{name: save(halved(module)) for name, module in beside.items()},
+        WEIGHTS_FILE: save(halved(clip)),
         CONFIG_FILE: (json.dumps(config, indent=2) + "\n").encode(),
     }
     if architecture.merges is not None:
