@@ -12,7 +12,7 @@ from learning.clip import LARGEST_SCALE
 from learning.losses import contrastive_loss
 from learning.processes import Processes
 from learning.prototypes import move_prototypes, prototype_loss
-from vision.grouping import spherical_em
+from vision.grouping import centred_tokens, spherical_em
 from vision.texts import encode_trimmed, hidden_tokens, project_text, trimmable_tower
 
 IMAGE_WEIGHT, TEXT_WEIGHT = 0.1, 0.01
@@ -108,14 +108,14 @@ class PgsegLosses(nn.Module):
     def _of_captions(self, words: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
         """Prototypes of captions, (N, l, D) -> (N, K, D), of words between start and end."""
         places = torch.arange(words.shape[1], device=words.device)
-        said = (places > 0) & (places < ends[:, None])
+        said = ((places > 0) & (places < ends[:, None])).float()
         start = self.text_prototypes.expand(len(words), -1, -1)
         prototypes, _ = spherical_em(
-            normalize(words, dim=-1),
+            centred_tokens(words, said),
             start,
             iterations=self._iterations,
             kappa=self._kappa,
-            weights=said.float(),
+            weights=said,
         )
         return prototypes
 

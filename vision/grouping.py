@@ -37,6 +37,23 @@ def spherical_em(
     return prototypes, _shares(vectors, prototypes, kappa)
 
 
+def centred_tokens(tokens: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+    """Unit vectors without what all of them share, (..., N, D): what is left tells them apart.
+
+    Uncentred, the tokens of one picture are so alike that every prototype gets a share of each.
+
+    Args:
+        weights: (..., N), >= 0, some > 0: how much each counts in their mean; None: all alike.
+    """
+    unit = torch.nn.functional.normalize(tokens, dim=-1)
+    if weights is None:
+        mean = unit.mean(dim=-2, keepdim=True)
+    else:
+        total = weights.sum(dim=-1)[..., None, None].clamp_min(1)
+        mean = (unit * weights[..., None]).sum(dim=-2, keepdim=True) / total
+    return torch.nn.functional.normalize(unit - mean, dim=-1)
+
+
 def _shares(vectors: torch.Tensor, prototypes: torch.Tensor, kappa: float) -> torch.Tensor:
     return (kappa * vectors @ prototypes.transpose(-2, -1)).softmax(dim=-1)
 

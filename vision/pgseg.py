@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn.functional import gumbel_softmax, normalize, one_hot
 from torchvision.ops import StochasticDepth
 
-from vision.grouping import spherical_em
+from vision.grouping import centred_tokens, spherical_em
 from vision.vit import resized_positions
 
 MIXED = 3
@@ -203,7 +203,7 @@ class Stage(nn.Module):
         if grouping.prototypes:
             self.register_buffer("prototypes", normalize(torch.randn(count, width), dim=-1))
             self.told = _multilayer(width, grouping.projection or width, width)
-            nn.init.zeros_(self.told[-1].weight)  # type: ignore[arg-type]
+            _start_at_zero(self.told)
 
     def forward(
         self, blocks: Iterable[nn.Module], tokens: torch.Tensor, groups: torch.Tensor | None
@@ -235,13 +235,18 @@ class Stage(nn.Module):
     @torch.no_grad()
     def own_prototypes(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Prototypes of each picture's tokens, (N, G, D), and the tokens' shares, (N, L, G)."""
-        unit = normalize(tokens.float(), dim=-1)
         start = self.prototypes.float().expand(len(tokens), -1, -1)
-        return spherical_em(unit, start, iterations=self._iterations, kappa=self._kappa)
+        return spherical_em(
+            centred_tokens(tokens.float()), start, iterations=self._iterations, kappa=self._kappa
+        )
 
 
 class GroupingBlock(nn.Module):
-    """Gives each token to a group, and makes of each group a token."""
+    """Gives each token to a group, and makes of each group a token.
+
+    It starts as what it is to become: tokens go to the group that they are most alike, and the
+    group's token is its own plus their mean. From random layers it takes several times as long.
+    """
 
     def __init__(self, width: int, heads: int, count: int) -> None:
         super().__init__()
@@ -252,6 +257,10 @@ class GroupingBlock(nn.Module):
         self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
         self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
         self.norm_out, self.mlp = nn.LayerNorm(width), _multilayer(width, 4 * width, width)
+        for linear in (self.query, self.key, self.value, self.out):
+            nn.init.eye_(linear.weight)
+            nn.init.zeros_(linear.bias)
+        _start_at_zero(self.mlp)
 
     def forward(
         self, tokens: torch.Tensor, groups: torch.Tensor
@@ -298,6 +307,12 @@ class OverTokens(nn.Module):
 
 def _multilayer(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
+
+
+def _start_at_zero(layers: nn.Sequential) -> None:
+    """Let what layers add to a residual be nothing at first."""
+    for parameter in layers[-1].parameters():
+        nn.init.zeros_(parameter)
 
 
 def _projector(width: int, hidden: int, dim: int) -> nn.Module:

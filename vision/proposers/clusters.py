@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from schemas.regions import Region
 from vision.dense import DenseMaps, FeatureMap
-from vision.grouping import farthest_points, spherical_em
+from vision.grouping import centred_tokens, farthest_points, spherical_em
 from vision.pictures import LoadedPicture
 from vision.proposers.borders import BORDERS, pieces_of, snapped
 from vision.proposers.layers import regions_of
@@ -71,8 +71,7 @@ def placed(features: FeatureMap, weight: float) -> tuple[torch.Tensor, tuple[int
     The look is centred on the picture's mean, for all patches of a picture look much alike.
     """
     height, width, dim = features.shape
-    look = normalize(torch.from_numpy(features).reshape(-1, dim), dim=1)
-    look = normalize(look - look.mean(dim=0), dim=1)
+    look = centred_tokens(torch.from_numpy(features).reshape(-1, dim))
     rows, columns = ((torch.arange(n) + 0.5) / n * 2 - 1 for n in (height, width))
     place = torch.cartesian_prod(rows, columns)
     return normalize(torch.cat([look, weight * place], dim=1), dim=1), (height, width)
