@@ -4,12 +4,17 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import distributed
 
 from schemas.errors import WrongInput
+
+PATIENCE = timedelta(days=1)
+"""How long processes wait for one another. The usual ten minutes are too few where the first one
+segments a dataset; one that dies is noticed by torchrun at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
             )
         device = torch.device("cuda", local)
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Processes(device, distributed.get_rank(), count)
     finally:

@@ -25,8 +25,8 @@ from vision.hardware import has_bfloat16
 
 LOG_EVERY = 10
 MEASURED = "measured"
-"""Folder inside of the run's, for a model while it is measured. The run's own holds the model of
-its checkpoint, always."""
+"""Folder inside of the run's, for a model while it is measured. The run's own has a model only
+where it has a checkpoint: else a killed run would not be known as one."""
 BETAS = (0.9, 0.98)
 EPSILON = 1e-6
 FREE = {"evaluate_every", "save_every"}
