@@ -1,0 +1,110 @@
+"""A training step at the size of the papers: does it fit, and how long does it take?
+
+    python -m benchmarks.paper_size [--batch 4] [--method pgseg vilseg] [--device auto]
+
+For each method: parameters that learn, work of a step forward and backward (products only, as torch
+counts them), seconds and peak memory, each a picture where it says so, and the hours that a GPU
+takes for a million pictures at the rate given by --tflops, which is what a GPU sustains and not
+what its data sheet says. Each method runs in a process of its own, so that its memory is its own.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from captionary.build_tasks import METHODS
+from captionary.training_data import TrainingData
+from learning.architectures import build_clip, read_architecture
+from learning.examples import Example
+from learning.processes import Processes
+from learning.trainer import mixed_precision
+from vision.hardware import choose_device
+
+PAPER_SIZE = {"pgseg": "pgseg-vit-s", "vilseg": "vilseg-vit-b"}
+TFLOPS = 120.0
+"""Sustained in bfloat16 by a GPU of the A100 kind that reaches 40 % of its 312."""
+
+REPEATS = 3
+
+
+class Noise:
+    """Pictures of noise with a caption."""
+
+    def __len__(self) -> int:
+        return 1 << 20
+
+    def __getitem__(self, index: int) -> Example:
+        pixels = np.random.default_rng(index).integers(0, 256, (224, 224, 3), dtype=np.uint8)
+        return Example(pixels, ("two tigers beside a red apple on the grass",))
+
+
+def measure(method: str, batch: int, device: torch.device, tflops: float) -> None:
+    processes = Processes(device)
+    layers = read_architecture(PAPER_SIZE[method])
+    clip = build_clip(layers, seed=0).requires_grad_(True)
+    data = TrainingData(Noise(), None, [], "noise")
+    task = METHODS[method].build(
+        layers, clip, data, processes, masked=0.0, without=frozenset(), workers=0
+    )
+    prepared = [task.inputs.one(data.examples[i], np.random.default_rng(i)) for i in range(batch)]
+    inputs = [part.to(device) for part in task.inputs.together(prepared)]
+    learning = [value for value in task.module.parameters() if value.requires_grad]
+    optimizer = torch.optim.AdamW(learning, lr=1e-6)
+    short = mixed_precision(device)
+
+    def step() -> None:
+        with torch.autocast(device.type, dtype=short, enabled=short is not None):
+            loss = task.module(*inputs).sum()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        task.module.after_step(0.5)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        step()
+        seconds.append(time.perf_counter() - start)
+    work = counter.get_total_flops() / batch
+    peak = (
+        torch.cuda.max_memory_allocated()
+        if device.type == "cuda"
+        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    )
+    print(
+        f"{method}: {sum(value.numel() for value in learning) / 1e6:.0f} M parameters learn, "
+        f"{work / 1e9:.0f} GFLOP a picture, batch {batch}: {min(seconds) / batch:.2f} s a picture, "
+        f"{work * batch / min(seconds) / 1e9:.0f} GFLOP/s, peak {peak / 1e9:.1f} GB; "
+        f"at {tflops:.0f} TFLOP/s {1e6 * work / tflops / 1e12 / 3600:.2f} GPU hours a million"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--method", nargs="+", default=list(PAPER_SIZE), choices=PAPER_SIZE)
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--tflops", type=float, default=TFLOPS)
+    options = parser.parse_args()
+    if len(options.method) == 1:
+        device = choose_device(options.device)
+        measure(options.method[0], options.batch, device, options.tflops)
+        return
+    for method in options.method:
+        same = ["--batch", str(options.batch), "--device", options.device]
+        same += ["--tflops", str(options.tflops), "--method", method]
+        subprocess.run([sys.executable, "-m", "benchmarks.paper_size", *same], check=True)
+
+
+if __name__ == "__main__":
+    main()
