@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
 
     from captionary.training_data import TrainingData
+    from indexer.nouns import NounExtractor
     from learning.architectures import Architecture
     from learning.batches import Inputs
     from learning.clip import ClipInputs, Contrast
@@ -87,18 +88,41 @@ def _pgseg_task(
     without: frozenset[str],
     workers: int,
 ) -> "CaptionTask[PgsegLosses]":
-    from learning.pgseg import PgsegLosses
+    from indexer.nouns import NounExtractor
+    from learning.pgseg import PgsegInputs, PgsegLosses
+    from vision.pgseg import Grouping
 
-    inputs = _whole_pictures(architecture, clip, data, masked=masked)
+    whole = _whole_pictures(architecture, clip, data, masked=masked)
+    texts = "text-prototypes" not in without
+    nouns = NounsOf(NounExtractor()) if texts else no_nouns
+    grouping = architecture.learned
+    assert isinstance(grouping, Grouping)
+    inputs = PgsegInputs(whole, nouns, grouping.groups[-1])
     module = PgsegLosses(
         clip,
         processes,
         mean=architecture.mean,
         std=architecture.std,
-        texts="text-prototypes" not in without,
+        texts=texts,
     )
-    recognition = _recognition(inputs, data, processes, workers)
+    recognition = _recognition(whole, data, processes, workers)
     return _task(module, inputs, recognition, architecture, processes.device)
+
+
+@dataclass(frozen=True, slots=True)
+class NounsOf:
+    """The nouns of one caption."""
+
+    extractor: "NounExtractor"
+
+    def __call__(self, caption: str) -> tuple[str, ...]:
+        """Each once, in order."""
+        return next(self.extractor.nouns([caption]))
+
+
+def no_nouns(_caption: str) -> tuple[str, ...]:
+    """For those who need none."""
+    return ()
 
 
 def _vilseg_task(

@@ -1,24 +1,72 @@
 """PGSeg as what is trained: pictures and captions, groups and prototypes (Zhang et al., 2023)."""
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import open_clip
 import torch
 from torch import nn
 from torch.nn.functional import normalize
 
-from learning.clip import LARGEST_SCALE
+from learning.batches import Batch
+from learning.clip import LARGEST_SCALE, ClipInputs
+from learning.examples import Example
 from learning.losses import contrastive_loss
 from learning.processes import Processes
 from learning.prototypes import move_prototypes, prototype_loss
-from vision.grouping import centred_tokens, spherical_em
-from vision.texts import encode_trimmed, hidden_tokens, project_text, trimmable_tower
+from vision.texts import (
+    choose_templates,
+    encode_trimmed,
+    sentence_lengths,
+    trimmable_tower,
+)
 
 IMAGE_WEIGHT, TEXT_WEIGHT = 0.1, 0.01
 FIRST_SCALE = math.log(1 / 0.1)
 PARTS = ("image-prototypes", "text-prototypes")
 """What can be left out."""
+
+
+@dataclass(frozen=True)
+class PgsegInputs:
+    """A picture, one of its captions, and the nouns of that caption.
+
+    pictures: how pictures and captions are prepared.
+    nouns:    the nouns of a caption; what is more than `most` is left out.
+    """
+
+    pictures: ClipInputs
+    nouns: Callable[[str], Sequence[str]]
+    most: int
+
+    def one(self, example: Example, random: np.random.Generator) -> Batch:
+        """Prepare one example.
+
+        Returns:
+            What ClipInputs does; nouns in a sentence each, (most, L) int64, and which rows of
+            these are nouns, (most,) bool.
+        """
+        caption = example.captions[int(random.integers(len(example.captions)))]
+        pixels, tokens = self.pictures.one(replace(example, captions=(caption,)), random)
+        names = list(self.nouns(caption))[: self.most]
+        nouns = torch.zeros(self.most, len(tokens), dtype=tokens.dtype)
+        if names:
+            nouns[: len(names)] = self.pictures.tokenizer([SENTENCE(name) for name in names])
+        return pixels, tokens, nouns, torch.arange(self.most) < len(names)
+
+    def together(self, prepared: Sequence[Batch]) -> Batch:
+        """Put them in one batch; sentences as long as the longest."""
+        pictures, tokens, nouns, there = zip(*prepared, strict=True)
+        both = self.pictures.together(list(zip(pictures, tokens, strict=True)))
+        each = torch.stack(nouns)
+        length = int(sentence_lengths(each.flatten(0, 1)).max())
+        return *both, each[..., :length].contiguous(), torch.stack(there)
+
+
+(SENTENCE,) = choose_templates("plain")
 
 
 class PgsegLosses(nn.Module):
@@ -31,7 +79,6 @@ class PgsegLosses(nn.Module):
 
     _mean: torch.Tensor
     _std: torch.Tensor
-    text_prototypes: torch.Tensor
 
     def __init__(
         self,
@@ -52,31 +99,26 @@ class PgsegLosses(nn.Module):
             *(("image_prototypes",) if images else ()),
             *(("text_prototypes",) if texts else ()),
         )
-        self._iterations, self._kappa = grouping.iterations, grouping.kappa
         count = images * len(grouping.groups) + texts
         self.scales = nn.Parameter(torch.full((count,), FIRST_SCALE)) if count else None
-        if texts:
-            start = torch.randn(grouping.groups[-1], clip.visual.output_dim)
-            self.register_buffer("text_prototypes", normalize(start, dim=-1))
         self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    def forward(self, pictures: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """The losses, (P,), of (N, 3, h, w) uint8 pictures and their (N, l) int64 captions."""
+    def forward(
+        self,
+        pictures: torch.Tensor,
+        tokens: torch.Tensor,
+        nouns: torch.Tensor,
+        there: torch.Tensor,
+    ) -> torch.Tensor:
+        """The losses, (P,), of what `PgsegInputs` prepares."""
         visual = self.clip.visual
         grouped = visual.grouped(self._normal(pictures))
         images = normalize(visual.picture_vectors(grouped).float(), dim=-1)
-        hidden = hidden_tokens(self._tower[0], tokens)
-        ends = tokens.argmax(dim=1)
-        rows = torch.arange(len(tokens), device=tokens.device)
-        sentences = project_text(self._tower[0], hidden[rows, ends])
-        texts = normalize(sentences.float(), dim=-1)
-        segments = (
-            visual.segment_vectors(grouped).float() if "text_prototypes" in self.losses else None
-        )
+        texts = self.encode_tokens(tokens)
+        scales = [] if self.scales is None else list(self.scales.exp())
         with torch.autocast(pictures.device.type, enabled=False):
             losses = [self._contrast(images, texts)]
-            scales = [] if self.scales is None else list(self.scales.exp())
             if "image_prototypes" in self.losses:
                 each = [
                     prototype_loss(groups.float(), found, scale=scales.pop(0))
@@ -86,12 +128,11 @@ class PgsegLosses(nn.Module):
                 if self.training:
                     for stage, found in zip(visual.stages, grouped.prototypes, strict=True):
                         self._move(stage.prototypes, found)
-            if segments is not None:
-                words = project_text(self._tower[0], hidden.detach()).detach().float()
-                found = self._of_captions(words, ends)
-                losses.append(TEXT_WEIGHT * prototype_loss(segments, found, scale=scales.pop(0)))
-                if self.training:
-                    self._move(self.text_prototypes, found)
+        if "text_prototypes" in self.losses:
+            segments, named = visual.segment_vectors(grouped), self._of_nouns(nouns, there)
+            with torch.autocast(pictures.device.type, enabled=False):
+                loss = prototype_loss(segments.float(), named, scale=scales.pop(0), counts=there)
+            losses.append(TEXT_WEIGHT * loss)
         return torch.stack(losses)
 
     def _contrast(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
@@ -105,19 +146,13 @@ class PgsegLosses(nn.Module):
         )
 
     @torch.no_grad()
-    def _of_captions(self, words: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
-        """Prototypes of captions, (N, l, D) -> (N, K, D), of words between start and end."""
-        places = torch.arange(words.shape[1], device=words.device)
-        said = ((places > 0) & (places < ends[:, None])).float()
-        start = self.text_prototypes.expand(len(words), -1, -1)
-        prototypes, _ = spherical_em(
-            centred_tokens(words, said),
-            start,
-            iterations=self._iterations,
-            kappa=self._kappa,
-            weights=said,
-        )
-        return prototypes
+    def _of_nouns(self, nouns: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
+        """Vectors of the nouns that are there, (N, M, l) tokens -> (N, M, D), each encoded once."""
+        vectors = torch.zeros(*there.shape, self.clip.visual.output_dim, device=nouns.device)
+        if there.any():
+            different, which = torch.unique(nouns[there], dim=0, return_inverse=True)
+            vectors[there] = self.encode_tokens(different)[which]
+        return vectors
 
     def _move(self, kept: torch.Tensor, found: torch.Tensor) -> None:
         move_prototypes(kept, self._processes.gathered(found.mean(dim=0)[None]))

@@ -17,29 +17,37 @@ MOMENTUM = 0.9
 
 
 def matches(similarity: torch.Tensor) -> torch.Tensor:
-    """The prototype of each group, one to one, such that they are most alike in all.
+    """The group of each prototype, one to one, such that they are most alike in all.
 
     Args:
-        similarity: (N, G, G), each group (rows) with each prototype.
+        similarity: (N, G, P), each group with each prototype, P <= G; a prototype that does not
+            count has -inf throughout, and takes a group that no other needs.
 
     Returns:
-        (N, G) int64: a permutation for each picture.
+        (N, P) int64, none twice in a row.
     """
-    rows = similarity.detach().float().cpu().numpy()
-    chosen = [linear_sum_assignment(each, maximize=True)[1] for each in rows]
+    rows = similarity.detach().float().clamp_min(-FAR).cpu().numpy()
+    # scipy answers in the order of the first axis: that of prototypes here.
+    chosen = [linear_sum_assignment(each.T, maximize=True)[1] for each in rows]
     return torch.from_numpy(np.stack(chosen)).to(similarity.device)
 
 
-def kept_matches(similarity: torch.Tensor, *, least: float = LEAST_ALIKE) -> torch.Tensor:
-    """Which matches are good enough, (N, G) bool.
+FAR = 1e3
+"""Further than any two vectors are apart."""
+
+
+def kept_matches(
+    similarity: torch.Tensor, groups: torch.Tensor, *, least: float = LEAST_ALIKE
+) -> torch.Tensor:
+    """Which matches are good enough, (N, P) bool.
 
     Args:
-        similarity: (N, G, G), each group (rows) with each prototype (columns), matched: the
-            diagonal is a match's own. Each column is scaled to [0, 1] to be compared.
+        similarity: (N, G, P), each group with each prototype.
+        groups:     (N, P), the group of each prototype.
     """
     low = similarity.amin(dim=1)
     span = (similarity.amax(dim=1) - low).clamp_min(TINY)
-    own = torch.diagonal(similarity, dim1=1, dim2=2)
+    own = similarity.gather(1, groups[:, None])[:, 0]
     return (own - low) / span > least
 
 
@@ -47,23 +55,31 @@ TINY = 1e-12
 
 
 def prototype_loss(
-    groups: torch.Tensor, prototypes: torch.Tensor, *, scale: torch.Tensor
+    groups: torch.Tensor,
+    prototypes: torch.Tensor,
+    *,
+    scale: torch.Tensor,
+    counts: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """How badly groups and prototypes find one another: a scalar.
 
     Args:
         groups:     (N, G, D) of any length.
-        prototypes: (N, G, D) of any length; no gradient goes into them.
+        prototypes: (N, P, D) of any length, P <= G; no gradient goes into them.
         scale:      what cosines are multiplied by, a scalar.
+        counts:     (N, P) bool, which prototypes there are; None: all.
     """
     cosine = normalize(groups, dim=-1) @ normalize(prototypes.detach(), dim=-1).transpose(1, 2)
-    order = matches(cosine)
-    matched = cosine.gather(2, order[:, None].expand_as(cosine))
-    kept = kept_matches(matched.detach())
-    losses = [
-        -torch.diagonal(log_softmax(scale * matched, dim=dim), dim1=1, dim2=2) for dim in (2, 1)
-    ]
-    return (sum(losses, torch.zeros_like(losses[0])) * kept).sum() / kept.sum().clamp_min(1)
+    there = torch.ones_like(cosine[:, 0], dtype=torch.bool) if counts is None else counts
+    group = matches(cosine.masked_fill(~there[:, None], -torch.inf))
+    kept = kept_matches(cosine.detach(), group) & there
+    to_groups = log_softmax(scale * cosine, dim=1).gather(1, group[:, None])[:, 0]
+    among = (scale * cosine).masked_fill(~there[:, None], -torch.inf)
+    rows = among.gather(1, group[..., None].expand(*group.shape, among.shape[2]))
+    rows = torch.where(there.any(dim=1)[:, None, None], rows, torch.zeros_like(rows))
+    to_prototypes = torch.diagonal(log_softmax(rows, dim=2), dim1=1, dim2=2)
+    losses = -(to_groups + to_prototypes)
+    return torch.where(kept, losses, 0).sum() / kept.sum().clamp_min(1)
 
 
 @torch.no_grad()

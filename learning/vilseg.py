@@ -33,6 +33,20 @@ class Student(nn.Module):
         return logits
 
 
+def segment_weights(clusters: torch.Tensor) -> torch.Tensor:
+    """How much each patch counts where segments count alike, rows sum to 1.
+
+    Args:
+        clusters: (N, L) int64, the cluster of each patch; patches of one cluster are a segment.
+
+    Returns:
+        (N, L) float32: one over the segment's patches and the picture's segments.
+    """
+    same = clusters[:, :, None] == clusters[:, None]
+    share = 1 / same.sum(dim=2)
+    return share / share.sum(dim=1, keepdim=True)
+
+
 class VilsegLosses(nn.Module):
     """A CLIP that answers ViL-Seg's losses of a batch, over all processes.
 
@@ -89,7 +103,7 @@ class VilsegLosses(nn.Module):
         seen = self._normal(views.transpose(0, 1).flatten(0, 1))
         features = patch_features(self.clip.visual, seen)
         pooled = features.mean(dim=(1, 2))
-        images = normalize((pooled @ self.clip.visual.proj).float(), dim=-1)
+        images = normalize((self._picture(features) @ self.clip.visual.proj).float(), dim=-1)
         texts = self.encode_tokens(tokens)
         with torch.autocast(views.device.type, enabled=False):
             losses = [
@@ -110,6 +124,18 @@ class VilsegLosses(nn.Module):
             all_texts=self._processes.gathered(texts),
             first=self._processes.rank * len(images),
         )
+
+    def _picture(self, features: torch.Tensor) -> torch.Tensor:
+        """The mean segment of pictures, (N, h, w, D) -> (N, D), as segments are asked later.
+
+        In the mean patch, small things drown in what is around them.
+        """
+        patches = features.flatten(1, 2)
+        if "clusters" not in self.losses:
+            return patches.mean(dim=1)
+        with torch.no_grad():
+            weights = segment_weights(self.clusters(patches).argmax(dim=-1))
+        return (weights[..., None].to(patches.dtype) * patches).sum(dim=1)
 
     def _vision_contrast(
         self, seen: torch.Tensor, pooled: torch.Tensor, local_views: torch.Tensor
