@@ -8,15 +8,16 @@ Store: TypeAlias = Annotated[str, typer.Option(help="Folder of the dictionary.")
 Encoder: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="MODEL/TAG of open_clip, local-dir:FOLDER or mini ('captionary models'). "
+        help="MODEL/TAG of open_clip, local-dir:FOLDER, pgseg:FOLDER, vilseg:FOLDER, or a "
+        "bundled name ('captionary models'). "
         "Not named: what the store was built with."
     ),
 ]
 Proposer: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        help="How pictures are cut: superpixels, clusters, sam:FOLDER|MODEL, masks:FOLDER, whole, "
-        "or several with +."
+        help="How pictures are cut: superpixels, clusters, pgseg:FOLDER, vilseg:FOLDER, "
+        "sam:FOLDER|MODEL, masks:FOLDER, whole, or several with +."
     ),
 ]
 Embed: TypeAlias = Annotated[

@@ -20,7 +20,7 @@ def train(
         typer.Argument(help="Captioned pictures, as for 'captionary index'."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder for the model; local-dir:FOLDER loads it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model, which --encoder names then.")],
     world: Annotated[
         str | None, typer.Option(help="Learn from drawn scenes instead: pictograms.")
     ] = None,
@@ -38,8 +38,8 @@ def train(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="Go on from those of mini, local-dir:FOLDER or MODEL/TAG, with its layers "
-            "and vocabulary."
+            help="Go on from those of mini, local-dir:FOLDER or MODEL/TAG, with its vocabulary "
+            "and layers; pgseg and vilseg take those of a CLIP into their own."
         ),
     ] = None,
     merges: Annotated[
@@ -153,7 +153,8 @@ def train(
 
             trainer.train(report)
     if first:
-        print(f"{steps} steps done; use the model with --encoder local-dir:{out}")
+        kind = "local-dir" if method == "clip" else method
+        print(f"{steps} steps done; use the model with --encoder {kind}:{out}")
 
 
 def _line(now: "Progress") -> str:
