@@ -153,8 +153,8 @@ class PgsegTower(nn.Module):
         """The vector of the segment that each patch belongs to, (N, h, w, dim), unit length."""
         grouped = self.grouped(pixels)
         shares = self._maps(grouped, pixels)[-1]
-        owner = one_hot(shares.argmax(dim=-1), shares.shape[-1]).to(shares.dtype)
         vectors = normalize(self.segment_vectors(grouped), dim=-1)
+        owner = one_hot(shares.argmax(dim=-1), shares.shape[-1]).to(vectors.dtype)
         return torch.einsum("nhwk,nkd->nhwd", owner, vectors)
 
 
