@@ -14,9 +14,14 @@ def sphere(count: int, dim: int, seed: int) -> torch.Tensor:
 
 
 def by_hand(
-    vectors: np.ndarray, start: np.ndarray, iterations: int, kappa: float
+    vectors: np.ndarray,
+    start: np.ndarray,
+    iterations: int,
+    kappa: float,
+    weights: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     prototypes = start.copy()
+    counts = np.ones(len(vectors)) if weights is None else weights
     for step in range(iterations + 1):
         shares = np.empty((len(vectors), len(prototypes)))
         for row, vector in enumerate(vectors):
@@ -26,9 +31,11 @@ def by_hand(
             break
         for column in range(len(prototypes)):
             total = sum(
-                share * vector for share, vector in zip(shares[:, column], vectors, strict=True)
+                count * share * vector
+                for count, share, vector in zip(counts, shares[:, column], vectors, strict=True)
             )
-            prototypes[column] = total / np.linalg.norm(total)
+            if np.linalg.norm(total) > 1e-12:
+                prototypes[column] = total / np.linalg.norm(total)
     return prototypes, shares
 
 
@@ -48,6 +55,34 @@ def test_em_equals_plain_loops(
     expected = by_hand(vectors.numpy(), start.numpy(), iterations, kappa)
     np.testing.assert_allclose(prototypes, expected[0], atol=1e-9)
     np.testing.assert_allclose(shares, expected[1], atol=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    weights=st.lists(st.sampled_from([0.0, 0.3, 1.0, 2.0]), min_size=1, max_size=15),
+    groups=st.integers(1, 5),
+    kappa=st.floats(0.5, 40),
+    seed=st.integers(0, 99),
+)
+def test_weighted_em_equals_plain_loops(
+    weights: list[float], groups: int, kappa: float, seed: int
+) -> None:
+    vectors, start = sphere(len(weights), 5, seed), sphere(groups, 5, seed + 100)
+    counts = torch.tensor(weights, dtype=torch.float64)
+    prototypes, shares = spherical_em(vectors, start, iterations=4, kappa=kappa, weights=counts)
+    expected = by_hand(vectors.numpy(), start.numpy(), 4, kappa, np.array(weights))
+    np.testing.assert_allclose(prototypes, expected[0], atol=1e-9)
+    np.testing.assert_allclose(shares, expected[1], atol=1e-9)
+
+
+def test_what_weighs_nothing_is_as_if_it_were_not_there() -> None:
+    vectors, start = sphere(20, 4, 5), sphere(3, 4, 6)
+    counts = (torch.arange(20) < 12).double()
+    weighted, _ = spherical_em(vectors, start, iterations=6, kappa=9, weights=counts)
+    without, _ = spherical_em(vectors[:12], start, iterations=6, kappa=9)
+    torch.testing.assert_close(weighted, without)
+    nothing, _ = spherical_em(vectors, start, iterations=6, kappa=9, weights=counts * 0)
+    torch.testing.assert_close(nothing, start)
 
 
 def test_em_of_a_batch_is_that_of_each() -> None:

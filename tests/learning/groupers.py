@@ -1,0 +1,74 @@
+"""The smallest models that learn to group, beside a plain CLIP of the same widths."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from learning.architectures import Architecture, build_clip, write_clip
+from tests.learning.drawn import TINY, tiny_architecture
+from vision.learned import HEAD_FILE, Learned
+from vision.pgseg import Grouping, PgsegTower
+from vision.vilseg import ClusterHead, Clustering
+
+PLAIN: Mapping[str, Any] = {
+    **TINY,
+    "vision_cfg": {**TINY["vision_cfg"], "patch_size": 4, "layers": 3},
+}
+AVERAGED: Mapping[str, Any] = {
+    **PLAIN,
+    "vision_cfg": {**PLAIN["vision_cfg"], "pool_type": "avg"},
+}
+GROUPING = Grouping(
+    depths=(1, 1, 1), groups=(5, 3), projection=24, iterations=4, kappa=15.0, drop_path=0.2
+)
+CLUSTERING = Clustering(clusters=6, outputs=20, hidden=32, local_views=2, local_side=8)
+METHODS: Mapping[str, Learned] = {"pgseg": GROUPING, "vilseg": CLUSTERING}
+
+
+def small_architecture(learned: Learned | None, **vision: Any) -> Architecture:
+    """With the vocabulary of flags; `vision`: what is other in the configuration."""
+    config = AVERAGED if isinstance(learned, Clustering) else PLAIN
+    own = {**config, "vision_cfg": {**config["vision_cfg"], **vision}}
+    return replace(tiny_architecture(own), learned=learned)
+
+
+def random_weights(module: torch.nn.Module, seed: int = 0, spread: float = 0.2) -> None:
+    """Other weights everywhere, also where they start from nought or one; nothing is frozen."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter += spread * torch.randn(parameter.shape, generator=random)
+        for name, buffer in module.named_buffers():
+            if name.endswith("running_mean"):
+                buffer += 0.3 * torch.randn(buffer.shape, generator=random)
+            if name.endswith("running_var"):
+                buffer += torch.rand(buffer.shape, generator=random)
+
+
+def random_tower(grouping: Grouping = GROUPING, *, seed: int = 0) -> PgsegTower:
+    """PGSeg's, in eval mode."""
+    clip = build_clip(small_architecture(grouping), seed=seed)
+    random_weights(clip, seed)
+    tower = clip.visual
+    assert isinstance(tower, PgsegTower)
+    return tower.eval().requires_grad_(False)
+
+
+def write_small(
+    folder: Path, learned: Learned | None, *, seed: int = 0, head_seed: int = 0
+) -> torch.nn.Module:
+    """Write a model of random weights for use, and answer it in eval mode."""
+    architecture = small_architecture(learned)
+    clip = build_clip(architecture, seed=seed)
+    random_weights(clip, seed, spread=0.1)
+    beside = {}
+    if isinstance(learned, Clustering):
+        head = ClusterHead(architecture.config["vision_cfg"]["width"], learned.clusters)
+        random_weights(head, head_seed)
+        beside = {HEAD_FILE: head}
+    folder.mkdir(exist_ok=True)
+    write_clip(folder, clip, architecture, beside)
+    return clip.eval().requires_grad_(False)

@@ -1,0 +1,347 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import erf
+from torch.nn.functional import normalize
+
+from learning.architectures import build_clip
+from tests.learning.groupers import (
+    GROUPING,
+    random_tower,
+    random_weights,
+    small_architecture,
+)
+from vision.grouping import spherical_em
+from vision.pgseg import Grouping, GroupingBlock, assigned
+
+HEADS, WIDTH = 2, 8
+
+
+def logits_of(count: int, groups: int, tokens: int, seed: int = 0) -> torch.Tensor:
+    return 2 * torch.randn(count, groups, tokens, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(max_examples=25, deadline=None)
+@given(groups=st.integers(1, 6), tokens=st.integers(1, 9), seed=st.integers(0, 999))
+def test_in_training_tokens_are_given_away_by_chance_and_gradients_go_through(
+    groups: int, tokens: int, seed: int
+) -> None:
+    logits = logits_of(2, groups, tokens, seed).requires_grad_()
+    torch.manual_seed(seed)
+    hard = assigned(logits, drawn=True)
+    torch.manual_seed(seed)
+    noise = -torch.empty_like(logits).exponential_().log()
+    soft = (logits + noise).softmax(dim=1)
+
+    owners = (logits + noise).argmax(dim=1)
+    for number in range(2):
+        for token in range(tokens):
+            column = hard[number, :, token].detach()
+            expected = torch.zeros(groups)
+            expected[owners[number, token]] = 1
+            torch.testing.assert_close(column, expected, atol=1e-6, rtol=0)
+    weight = torch.randn(hard.shape, generator=torch.Generator().manual_seed(seed))
+    (own,) = torch.autograd.grad((hard * weight).sum(), logits)
+    (expected,) = torch.autograd.grad((soft * weight).sum(), logits)
+    torch.testing.assert_close(own, expected)
+
+
+def test_chance_follows_the_softmax() -> None:
+    logits = torch.tensor([0.0, 1.0, -1.0]).view(1, 3, 1).expand(1, 3, 20_000)
+    torch.manual_seed(0)
+
+    often = assigned(logits, drawn=True).mean(dim=2)[0]
+
+    torch.testing.assert_close(often, logits[0, :, 0].softmax(dim=0), atol=0.02, rtol=0)
+
+
+def test_at_inference_a_token_goes_to_the_likeliest_group() -> None:
+    logits = logits_of(3, 4, 7)
+
+    hard = assigned(logits, drawn=False)
+
+    assert hard.shape == logits.shape
+    for number in range(3):
+        for token in range(7):
+            column = logits[number, :, token].tolist()
+            assert hard[number, :, token].tolist() == [float(own == max(column)) for own in column]
+    torch.testing.assert_close(hard.sum(dim=1), torch.ones(3, 7))
+
+
+@pytest.fixture
+def block() -> GroupingBlock:
+    block = GroupingBlock(WIDTH, HEADS, 3)
+    random_weights(block, 1, spread=0.4)
+    return block.double().eval().requires_grad_(False)
+
+
+def tokens_and_groups(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    random = torch.Generator().manual_seed(seed)
+    return (
+        torch.randn(2, 9, WIDTH, generator=random).double(),
+        torch.randn(2, 3, WIDTH, generator=random).double(),
+    )
+
+
+def normed(rows: np.ndarray, norm: torch.nn.LayerNorm) -> np.ndarray:
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    unit = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + norm.eps)
+    return np.asarray(unit * norm.weight.numpy() + norm.bias.numpy())
+
+
+def linear(rows: np.ndarray, layer: torch.nn.Linear) -> np.ndarray:
+    return np.asarray(np.einsum("...i,oi->...o", rows, layer.weight.numpy()) + layer.bias.numpy())
+
+
+def multilayer(rows: np.ndarray, layers: torch.nn.Module) -> np.ndarray:
+    first, _, last = layers.children()
+    assert isinstance(first, torch.nn.Linear)
+    assert isinstance(last, torch.nn.Linear)
+    hidden = linear(rows, first)
+    return linear(hidden * (1 + erf(hidden / np.sqrt(2))) / 2, last)
+
+
+def softmax(row: np.ndarray) -> np.ndarray:
+    powers = np.exp(row - row.max())
+    return np.asarray(powers / powers.sum())
+
+
+def attended(
+    rows: np.ndarray, others: np.ndarray, attention: torch.nn.MultiheadAttention
+) -> np.ndarray:
+    weight, bias = attention.in_proj_weight.numpy(), attention.in_proj_bias.numpy()
+    parts = [slice(part * WIDTH, (part + 1) * WIDTH) for part in range(3)]
+    query, key, value = (
+        source @ weight[part].T + bias[part]
+        for source, part in zip((rows, others, others), parts, strict=True)
+    )
+    seen = np.zeros_like(query)
+    for head in range(HEADS):
+        own = slice(head * WIDTH // HEADS, (head + 1) * WIDTH // HEADS)
+        for row in range(len(rows)):
+            shares = softmax(key[:, own] @ query[row, own] / np.sqrt(WIDTH // HEADS))
+            seen[row, own] = sum(
+                share * one for share, one in zip(shares, value[:, own], strict=True)
+            )
+    return linear(seen, attention.out_proj)
+
+
+def by_hand(
+    block: GroupingBlock, tokens: np.ndarray, groups: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One picture through the block: segments, shares and what the group tokens saw."""
+    tokens = normed(tokens, block.norm_tokens)
+    mixed = multilayer(normed(groups, block.norm_groups).T, block.mixer.module).T
+    mixed = normed(mixed, block.norm_mixed)
+    look = block.pre_assign
+    others = normed(tokens, look.ln_1_kv)
+    seen = mixed + attended(normed(mixed, look.ln_1), others, look.attn)
+    seen = seen + multilayer(normed(seen, look.ln_2), look.mlp)
+    seen = normed(seen, block.norm_seen)
+    logits = linear(seen, block.query) @ linear(tokens, block.key).T / np.sqrt(WIDTH)
+    shares = np.stack([softmax(column) for column in logits.T], axis=1)
+    value = linear(tokens, block.value)
+    means = np.zeros_like(seen)
+    for group in range(len(groups)):
+        own = [value[token] for token in range(len(tokens)) if logits[:, token].argmax() == group]
+        means[group] = sum(own, np.zeros(WIDTH)) / (len(own) + 1)
+    segments = linear(means, block.out) + seen
+    return segments + multilayer(normed(segments, block.norm_out), block.mlp), shares, seen
+
+
+def test_the_block_equals_a_slow_one_of_the_same_weights(block: GroupingBlock) -> None:
+    tokens, groups = tokens_and_groups()
+
+    found = block(tokens, groups)
+
+    for number in range(2):
+        expected = by_hand(block, tokens[number].numpy(), groups[number].numpy())
+        for own, other in zip(found, expected, strict=True):
+            np.testing.assert_allclose(own[number], other, atol=1e-5)
+
+
+def test_the_order_of_tokens_does_not_matter_but_to_whom_they_belong(block: GroupingBlock) -> None:
+    tokens, groups = tokens_and_groups(1)
+    order = torch.randperm(tokens.shape[1], generator=torch.Generator().manual_seed(0))
+
+    segments, shares, seen = block(tokens, groups)
+    other = block(tokens[:, order], groups)
+
+    for own, expected in zip(other, (segments, shares[:, :, order], seen), strict=True):
+        torch.testing.assert_close(own, expected)
+    torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 9))
+
+
+def test_a_stage_adds_what_the_prototypes_of_its_inputs_say() -> None:
+    tower = random_tower()
+    stage, block = tower.stages[0], tower.blocks[0]
+    random = torch.Generator().manual_seed(0)
+    tokens = torch.randn(2, 16, 32, generator=random)
+
+    segments, groups, found = stage([block], tokens, None)
+
+    for number in range(2):
+        own = stage.group_tokens
+        hidden = block(torch.cat([tokens[number], own])[None])[0]
+        unit = normalize(tokens[number], dim=1)
+        prototypes, shares = spherical_em(unit, stage.prototypes, iterations=4, kappa=15.0)
+        torch.testing.assert_close(found.prototypes[number], prototypes)
+        patches = hidden[:16] + stage.told(shares @ prototypes)
+        torch.testing.assert_close(groups[number], hidden[16:])
+        expected = stage.grouping_block(patches[None], hidden[None, 16:])
+        torch.testing.assert_close(segments[number], expected[0][0])
+        torch.testing.assert_close(found.shares[number], expected[1][0])
+
+
+def test_prototypes_of_a_picture_are_its_own() -> None:
+    stage = random_tower().stages[0]
+    tokens = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
+
+    together = stage.own_prototypes(tokens)
+
+    assert not together[0].requires_grad
+    torch.testing.assert_close(together[0].norm(dim=2), torch.ones(3, 5))
+    torch.testing.assert_close(together[1].sum(dim=2), torch.ones(3, 10))
+    for number in range(3):
+        alone = stage.own_prototypes(tokens[number : number + 1])
+        longer = stage.own_prototypes(7 * tokens[number : number + 1])
+        for own, one, other in zip(together, alone, longer, strict=True):
+            torch.testing.assert_close(own[number], one[0])
+            torch.testing.assert_close(own[number], other[0])
+
+
+def pictures(count: int, height: int = 16, width: int = 16, seed: int = 0) -> torch.Tensor:
+    return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["prototypes", "none"])
+def tower(request: pytest.FixtureRequest) -> torch.nn.Module:
+    return random_tower(replace(GROUPING, prototypes=request.param))
+
+
+@settings(max_examples=15, deadline=None)
+@given(rows=st.integers(1, 6), columns=st.integers(1, 6), seed=st.integers(0, 99))
+def test_pictures_of_any_size_are_grouped(
+    tower: torch.nn.Module, rows: int, columns: int, seed: int
+) -> None:
+    shown = pictures(2, 4 * rows, 4 * columns, seed)
+
+    maps = tower.group_maps(shown)
+    vectors = tower.dense_map(shown)
+
+    assert [shares.shape for shares in maps] == [(2, rows, columns, 5), (2, rows, columns, 3)]
+    for shares in maps:
+        assert shares.min() >= 0
+        torch.testing.assert_close(shares.sum(dim=3), torch.ones(2, rows, columns))
+    segments = normalize(tower.segment_vectors(tower.grouped(shown)), dim=2)
+    for number, row, column in np.ndindex(2, rows, columns):
+        owner = maps[-1][number, row, column].argmax()
+        torch.testing.assert_close(vectors[number, row, column], segments[number, owner])
+
+
+def test_patches_belong_to_groups_of_groups(tower: torch.nn.Module) -> None:
+    shown = pictures(2, 8, 12)
+    fine, coarse = tower.grouped(shown).shares
+
+    maps = tower.group_maps(shown)
+
+    for number, row, column in np.ndindex(2, 2, 3):
+        place = 3 * row + column
+        torch.testing.assert_close(maps[0][number, row, column], fine[number, :, place])
+        for group in range(3):
+            through = [fine[number, own, place] * coarse[number, group, own] for own in range(5)]
+            expected = float(sum(through))
+            assert float(maps[1][number, row, column, group]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_pictures_vector_is_that_of_its_mean_segment(tower: torch.nn.Module) -> None:
+    shown = pictures(3)
+    grouped = tower.grouped(shown)
+    segments = [sum(rows) / len(rows) for rows in grouped.segments]
+
+    vectors = tower(shown)
+
+    assert vectors.shape == (3, 16)
+    torch.testing.assert_close(vectors, tower.projector(torch.stack(segments)))
+    each = tower.segment_vectors(grouped)
+    assert each.shape == (3, 3, 16)
+    torch.testing.assert_close(each[2], tower.projector(grouped.segments[2]))
+
+
+def test_company_changes_nothing(tower: torch.nn.Module) -> None:
+    shown = pictures(4)
+
+    together = tower(shown), *tower.group_maps(shown), tower.dense_map(shown)
+
+    for number in range(4):
+        alone = shown[number : number + 1]
+        each = tower(alone), *tower.group_maps(alone), tower.dense_map(alone)
+        for own, expected in zip(each, together, strict=True):
+            torch.testing.assert_close(own[0], expected[number], atol=1e-5, rtol=1e-4)
+
+
+def test_without_prototypes_there_is_nothing_of_them() -> None:
+    tower = random_tower(replace(GROUPING, prototypes=False))
+
+    assert not any("prototypes" in name or "told" in name for name in tower.state_dict())
+    assert tower.grouped(pictures(1)).prototypes == []
+    assert len(random_tower().grouped(pictures(1)).prototypes) == 2
+
+
+def test_what_prototypes_say_changes_what_is_seen() -> None:
+    tower = random_tower()
+    before = tower(pictures(2))
+
+    torch.nn.init.zeros_(tower.stages[0].told[-1].weight)
+
+    assert (tower(pictures(2)) - before).abs().max() > 1e-3
+
+
+def test_only_training_is_by_chance() -> None:
+    tower = random_tower()
+    shown = pictures(2)
+    torch.testing.assert_close(tower(shown), tower(shown), atol=0, rtol=0)
+
+    tower.train()
+
+    segments = [tower.grouped(shown).segments for _ in range(2)]
+    assert not torch.equal(*segments)
+
+
+def test_equal_seeds_build_equal_towers() -> None:
+    architecture = small_architecture(GROUPING)
+    one, same, other = (build_clip(architecture, seed=seed).state_dict() for seed in (3, 3, 4))
+
+    assert all(torch.equal(value, same[name]) for name, value in one.items())
+    assert not torch.equal(one["visual.stages.0.prototypes"], other["visual.stages.0.prototypes"])
+    lengths = one["visual.stages.1.prototypes"].norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones(3))
+
+
+def test_short_numbers_do() -> None:
+    """As encoders run where the processor has bfloat16."""
+    tower = random_tower()
+    shown = pictures(2)
+    expected, vectors = tower(shown), tower.dense_map(shown)
+
+    short = tower.to(torch.bfloat16)
+    shown = shown.to(torch.bfloat16)
+
+    torch.testing.assert_close(short(shown).float(), expected, atol=0.3, rtol=0.1)
+    assert short.dense_map(shown).shape == vectors.shape
+    for shares in short.group_maps(shown):
+        torch.testing.assert_close(
+            shares.float().sum(dim=3), torch.ones(2, 4, 4), atol=0.02, rtol=0
+        )
+
+
+@pytest.mark.parametrize(("depths", "groups"), [((1, 1), (4, 2)), ((1,), (3,)), ((1, 1), (0,))])
+def test_depths_and_groups_that_do_not_fit(
+    depths: tuple[int, ...], groups: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="need one less groups"):
+        Grouping(depths=depths, groups=groups)
