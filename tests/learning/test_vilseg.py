@@ -1,0 +1,218 @@
+from copy import deepcopy
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import normalize
+
+from learning.architectures import build_clip
+from learning.batches import Prepared
+from learning.distillation import distillation_loss
+from learning.losses import contrastive_loss
+from learning.mutual_information import information_loss, joint_probabilities
+from learning.views import ViewInputs
+from learning.vilseg import VilsegLosses
+from tests.learning.drawn import CPU, Flags, tiny_inputs
+from tests.learning.groupers import CLUSTERING, random_weights, small_architecture
+from vision.vilseg import patch_features
+
+TOKENIZER = tiny_inputs().tokenizer
+COUNT = 3
+
+
+def losses_of(*, vision: bool = True, clusters: bool = True) -> VilsegLosses:
+    architecture = small_architecture(CLUSTERING)
+    clip = build_clip(architecture, seed=0)
+    random_weights(clip, spread=0.05)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return VilsegLosses(
+            clip,
+            CLUSTERING,
+            CPU,
+            mean=architecture.mean,
+            std=architecture.std,
+            vision=vision,
+            clusters=clusters,
+        )
+
+
+def batch(local_views: int = 2) -> tuple[torch.Tensor, ...]:
+    inputs = ViewInputs((16, 16), 8, local_views, TOKENIZER)
+    data = Prepared(Flags(side=40), inputs, seed=0)
+    return tuple(inputs.together([data[index, 0] for index in range(COUNT)]))
+
+
+def features_of(module: VilsegLosses, views: torch.Tensor) -> torch.Tensor:
+    return patch_features(module.clip.visual, (views.float() / 255 - 0.5) / 0.5)
+
+
+def gradients(module: VilsegLosses, loss: torch.Tensor) -> set[str]:
+    """Names of the parameters that a loss reaches."""
+    named = {name: each for name, each in module.named_parameters() if each.requires_grad}
+    found = torch.autograd.grad(loss, [*named.values()], retain_graph=True, allow_unused=True)
+    return {
+        name
+        for name, gradient in zip(named, found, strict=True)
+        if gradient is not None and gradient.any()
+    }
+
+
+def test_captions_are_contrasted_with_both_large_views() -> None:
+    module = losses_of()
+    views, *_, tokens = made = batch()
+
+    losses = module(*made)
+
+    texts = normalize(
+        module.clip.encode_text(torch.nn.functional.pad(tokens, (0, 12 - tokens.shape[1]))), dim=1
+    )
+    scale = module.clip.logit_scale.exp()
+    each = []
+    for view in range(2):
+        images = module.encode_pictures(views[:, view])
+        each.append(contrastive_loss(images, texts, scale=scale))
+    torch.testing.assert_close(losses[0], sum(each) / 2)
+    torch.testing.assert_close(module.encode_tokens(tokens), texts)
+    assert module.losses == ("contrast", "vision_contrast", "clusters")
+
+
+@pytest.mark.parametrize("local_views", [0, 2])
+def test_views_are_contrasted_with_the_teachers_large_ones(local_views: int) -> None:
+    module = losses_of().eval()
+    random_weights(module.teacher, 5, spread=0.02)
+    random = torch.Generator().manual_seed(0)
+    module.centre += torch.randn(20, generator=random)
+    views, local, *_ = made = batch(local_views)
+
+    losses = module(*made)
+
+    student, teacher = [], []
+    for view in range(2):
+        student.append(module.head(features_of(module, views[:, view]).mean(dim=(1, 2))))
+        seen = (views[:, view].float() / 255 - 0.5) / 0.5
+        pooled = patch_features(module.teacher.visual, seen).mean(dim=(1, 2))
+        teacher.append(module.teacher.head(pooled))
+    for view in range(local_views):
+        student.append(module.head(features_of(module, local[:, view]).mean(dim=(1, 2))))
+    expected = distillation_loss(torch.stack(teacher), torch.stack(student), module.centre)
+    torch.testing.assert_close(losses[1], expected)
+
+
+def test_clusters_are_compared_where_views_overlap() -> None:
+    """Of two equal views, one of them mirrored, each patch has one other."""
+    module = losses_of()
+    views, local, _, _, tokens = batch()
+    views[:, 1] = views[:, 0]
+    whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(COUNT, 2, 4)
+
+    losses = module(views, local, whole, torch.zeros(COUNT, 2, dtype=torch.bool), tokens)
+
+    shares = module.clusters(features_of(module, views[:, 0])).softmax(dim=-1).flatten(0, 2)
+    joint = joint_probabilities(shares, shares)
+    torch.testing.assert_close(losses[2], information_loss(joint))
+    mirrored = torch.zeros(COUNT, 4, 4, dtype=torch.long) + torch.arange(16).view(4, 4).flip(1)
+    other = shares.view(COUNT, 16, -1)[torch.arange(COUNT)[:, None], mirrored.flatten(1)]
+    flipped = torch.tensor([[False, True]] * COUNT)
+    losses = module(views, local, whole, flipped, tokens)
+    expected = information_loss(joint_probabilities(shares, other.flatten(0, 1)))
+    torch.testing.assert_close(losses[2], expected)
+
+
+def test_what_learns_from_which_loss() -> None:
+    module = losses_of()
+    contrast, vision, clusters = (gradients(module, loss) for loss in module(*batch()))
+
+    assert clusters == {f"clusters.{name}" for name, _ in module.clusters.named_parameters()}
+    assert not any(name.startswith(("head", "clusters")) for name in contrast)
+    assert "clip.visual.conv1.weight" in contrast & vision
+    assert "clip.token_embedding.weight" in contrast - vision
+    assert "head.layers.0.weight" in vision
+    assert not any(name.startswith("teacher") for name in contrast | vision | clusters)
+    assert not any(each.requires_grad for each in module.teacher.parameters())
+
+
+def test_the_centre_moves_in_training_only() -> None:
+    module = losses_of().eval()
+    views, *_ = made = batch()
+    module(*made)
+    assert not module.centre.any()
+
+    module.train()(*made)
+
+    logits = module.teacher(((views.float() / 255 - 0.5) / 0.5).flatten(0, 1))
+    torch.testing.assert_close(module.centre, 0.1 * logits.mean(dim=0))
+
+
+def test_the_teacher_starts_as_the_student_and_follows() -> None:
+    module = losses_of()
+    pairs = [
+        (own, other)
+        for whole, part in (
+            (module.teacher.visual, module.clip.visual),
+            (module.teacher.head, module.head),
+        )
+        for own, other in zip(whole.parameters(), part.parameters(), strict=True)
+    ]
+    assert all(torch.equal(*pair) for pair in pairs)
+    assert not any(own is other for own, other in pairs)
+    random_weights(module.clip, 7, spread=0.1)
+    with torch.no_grad():
+        module.head.layers[0].weight += 1
+        module.clip.logit_scale.fill_(9.0)
+    before = deepcopy(module.teacher)
+
+    module.after_step(1.0)
+    for own, old in zip(module.teacher.parameters(), before.parameters(), strict=True):
+        torch.testing.assert_close(own, old)
+
+    module.after_step(0.0)
+    for (own, other), old in zip(pairs, before.parameters(), strict=True):
+        torch.testing.assert_close(own, 0.996 * old + 0.004 * other)
+    assert module.clip.logit_scale.exp().item() == pytest.approx(100)
+
+
+@pytest.mark.parametrize("vision", [True, False])
+@pytest.mark.parametrize("clusters", [True, False])
+def test_parts_can_be_left_out(vision: bool, clusters: bool) -> None:
+    module = losses_of(vision=vision, clusters=clusters).train()
+
+    losses = module(*batch(2 * vision))
+    losses.sum().backward()
+    module.after_step(0.5)
+
+    expected = ["contrast"] + ["vision_contrast"] * vision + ["clusters"] * clusters
+    assert list(module.losses) == expected
+    assert losses.shape == (len(expected),)
+    assert any(name.startswith("teacher") for name in module.state_dict()) == vision
+    assert all(each.grad is None for each in module.clusters.parameters()) == (not clusters)
+    for name, parameter in module.named_parameters():
+        assert (parameter.grad is None) == (not parameter.requires_grad), name
+
+
+def test_it_learns_in_short_numbers() -> None:
+    """As the trainer has it where the processor has bfloat16."""
+    module = losses_of().train()
+    expected = deepcopy(module)(*batch())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        losses = module(*batch())
+    losses.sum().backward()
+
+    assert losses.dtype == torch.float32
+    torch.testing.assert_close(losses, expected, atol=0.1, rtol=0.1)
+
+
+def test_the_head_learns_to_tell_colours_apart() -> None:
+    module = losses_of(vision=False)
+    optimizer = torch.optim.Adam(module.clusters.parameters(), lr=0.02)
+    made = batch(0)
+    information = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = module(*made)[-1]
+        loss.backward()
+        optimizer.step()
+        information.append(loss.item())
+
+    assert information[-1] < information[0] - 0.3
+    assert -np.log(6) <= information[-1]
