@@ -36,7 +36,8 @@ def read_learned(written: Mapping[str, Any]) -> Learned:
         KeyError, TypeError, ValueError: it says no such thing.
     """
     settings: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in written.items()
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in dict(written).items()
     }
     return METHODS[settings.pop("method")](**settings)
 
