@@ -264,8 +264,12 @@ def load_tokenizer(files: ClipFiles) -> Any:
     return tokenizer
 
 
-def clip_digest(model: torch.nn.Module, files: ClipFiles) -> str:
+def clip_digest(model: torch.nn.Module, files: ClipFiles, head: ClusterHead | None = None) -> str:
     """Digest of configuration, preprocessing, vocabulary and every weight: independent of names.
+
+    Args:
+        model, files: as found and loaded.
+        head:         the clustering head beside them, where its clusters are asked, too.
 
     Returns:
         12 hexadecimal digits.
@@ -279,6 +283,8 @@ def clip_digest(model: torch.nn.Module, files: ClipFiles) -> str:
     cfg = open_clip.get_model_preprocess_cfg(model)
     digest.update(repr((cfg["mean"], cfg["std"], cfg["size"])).encode())
     add_weights(digest, model)
+    if head is not None:
+        add_weights(digest, head)
     return digest.hexdigest()[:12]
 
 

@@ -93,16 +93,15 @@ class ClipEncoder:
         self._only = None if templates else files.templates
         self._templates = templates or files.templates or DEFAULT_TEMPLATES
         choose_templates(self._templates)
-        model = load_clip(files)
+        model, head = load_clip(files), load_cluster_head(files)
         self.name = name
-        self._describe(model, digest=clip_digest(model, files))
+        self._describe(model, digest=clip_digest(model, files, head))
         self.dim = int(files.config["embed_dim"])
         self._tokenize = load_tokenizer(files)
         example = torch.rand(1, 3, *self.input_size_hw, generator=torch.Generator().manual_seed(0))
         model.visual = fold_batch_norms(model.visual, example)
         self._look_at_tower(model.visual, example)
         self._model = model.to(device=self._device, dtype=self._dtype)
-        head = load_cluster_head(files)
         self._head = None if head is None else head.to(device=self._device, dtype=self._dtype)
         # Convolutions run several times faster so; other layers do not care.
         self._model.visual.to(memory_format=torch.channels_last)
