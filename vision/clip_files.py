@@ -74,11 +74,12 @@ class ClipFiles:
 
     @property
     def groups(self) -> str | None:
-        """The proposer of its groups; None: it has learned none."""
-        if self.learned is None:
+        """The proposer of its groups, by the folder's full path; None: it has learned none."""
+        if self.learned is None or self.folder is None:
             return None
-        bundled = (name for name in LEARNED if BUNDLED[name] == self.folder)
-        return next(bundled, f"{method_of(self.learned)}:{self.folder}")
+        folder = self.folder.resolve()
+        bundled = (name for name in LEARNED if BUNDLED[name].resolve() == folder)
+        return next(bundled, f"{method_of(self.learned)}:{folder}")
 
 
 def find_clip(name: str) -> ClipFiles:

@@ -61,8 +61,8 @@ def choose_proposer(text: str) -> ProposerOf:
         files = find_sam(place)
         return lambda maps: Sam(files, device=maps.encoder.device)
     if text in LEARNED or (name in METHODS and place):
-        find_clip(text)
-        return lambda maps: _groups(text, maps.encoder)
+        groups = find_clip(text).groups
+        return lambda maps: _groups(text, groups, maps.encoder)
     if text == "superpixels":
         return lambda _maps: Superpixels()
     if text == "clusters":
@@ -83,9 +83,9 @@ def _clusters(maps: DenseMaps) -> RegionProposer:
     return Clusters(maps)
 
 
-def _groups(name: str, encoder: ClipEncoder) -> RegionProposer:
-    """Those of a model, which may be the encoder itself."""
-    if encoder.groups != name:
+def _groups(name: str, groups: str | None, encoder: ClipEncoder) -> RegionProposer:
+    """Those of a model, which may be the encoder itself: then it has the same groups."""
+    if encoder.groups != groups:
         precision = encoder.precision
         encoder = ClipEncoder(name, device=encoder.device.type, precision=precision)
     return Groups(encoder)
