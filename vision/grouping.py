@@ -49,7 +49,7 @@ def centred_tokens(tokens: torch.Tensor, weights: torch.Tensor | None = None) ->
     if weights is None:
         mean = unit.mean(dim=-2, keepdim=True)
     else:
-        total = weights.sum(dim=-1)[..., None, None].clamp_min(1)
+        total = weights.sum(dim=-1)[..., None, None].clamp_min(TINY)
         mean = (unit * weights[..., None]).sum(dim=-2, keepdim=True) / total
     return torch.nn.functional.normalize(unit - mean, dim=-1)
 
