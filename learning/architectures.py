@@ -258,7 +258,8 @@ def take_weights(model: torch.nn.Module, clip: torch.nn.Module, *, name: str) ->
     if isinstance(model.visual, PgsegTower) and not isinstance(clip.visual, PgsegTower):
         state = open_clip.model.convert_to_custom_text_state_dict(state)
         places = "visual.positional_embedding"
-        state[places] = state[places][1:]  # without that of the class token
+        if places in state:  # other towers have none, and are refused below
+            state[places] = state[places][1:]  # without that of the class token
         state = {
             key.replace("visual.transformer.resblocks.", "visual.blocks."): value
             for key, value in state.items()
