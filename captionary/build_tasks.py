@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from learning.architectures import Architecture
     from learning.batches import Inputs
     from learning.clip import ClipInputs, Contrast
+    from learning.nouns import NounTokens
     from learning.pgseg import PgsegLosses
     from learning.processes import Processes
     from learning.recognition import Recognition
     from learning.tasks import CaptionTask
     from learning.vilseg import VilsegLosses
+
+
+MOST_NOUNS = 8
+"""Nouns of a caption that look for segments, at most, where segments are not counted."""
 
 
 class BuildTask(Protocol):
@@ -88,16 +93,15 @@ def _pgseg_task(
     without: frozenset[str],
     workers: int,
 ) -> "CaptionTask[PgsegLosses]":
-    from indexer.nouns import NounExtractor
     from learning.pgseg import PgsegInputs, PgsegLosses
     from vision.pgseg import Grouping
 
     whole = _whole_pictures(architecture, clip, data, masked=masked)
     texts = "text-prototypes" not in without
-    nouns = NounsOf(NounExtractor()) if texts else no_nouns
     grouping = architecture.learned
     assert isinstance(grouping, Grouping)
-    inputs = PgsegInputs(whole, nouns, grouping.groups[-1])
+    nouns = _nouns(whole, grouping.groups[-1] if texts else 0)
+    inputs = PgsegInputs(whole, nouns)
     module = PgsegLosses(
         clip,
         processes,
@@ -107,22 +111,6 @@ def _pgseg_task(
     )
     recognition = _recognition(whole, data, processes, workers)
     return _task(module, inputs, recognition, architecture, processes.device)
-
-
-@dataclass(frozen=True, slots=True)
-class NounsOf:
-    """The nouns of one caption."""
-
-    extractor: "NounExtractor"
-
-    def __call__(self, caption: str) -> tuple[str, ...]:
-        """Each once, in order."""
-        return next(self.extractor.nouns([caption]))
-
-
-def no_nouns(_caption: str) -> tuple[str, ...]:
-    """For those who need none."""
-    return ()
 
 
 def _vilseg_task(
@@ -143,11 +131,13 @@ def _vilseg_task(
     whole = _whole_pictures(architecture, clip, data, masked=masked)
     clustering = architecture.learned
     assert isinstance(clustering, Clustering)
+    named = "nouns" not in without and clustering.noun_weight > 0
     inputs = ViewInputs(
         whole.size_hw,
         clustering.local_side,
         0 if "vision-contrast" in without else clustering.local_views,
         whole.tokenizer,
+        _nouns(whole, MOST_NOUNS if named else 0),
         trimmable=whole.trimmable,
     )
     module = VilsegLosses(
@@ -158,10 +148,36 @@ def _vilseg_task(
         std=architecture.std,
         vision="vision-contrast" not in without,
         clusters="clusters" not in without,
+        nouns=named,
     )
     recognition = _recognition(whole, data, processes, workers)
     beside = {HEAD_FILE: module.clusters}
     return _task(module, inputs, recognition, architecture, processes.device, beside)
+
+
+@dataclass(frozen=True, slots=True)
+class NounsOf:
+    """The nouns of one caption."""
+
+    extractor: "NounExtractor"
+
+    def __call__(self, caption: str) -> tuple[str, ...]:
+        """Each once, in order."""
+        return next(self.extractor.nouns([caption]))
+
+
+def _nouns(inputs: "ClipInputs", most: int) -> "NounTokens":
+    """What prepares nouns, at least room for one; `most` 0: nobody asks for them."""
+    from indexer.nouns import NounExtractor
+    from learning.nouns import NounTokens
+
+    nouns = NounsOf(NounExtractor()) if most else no_nouns
+    return NounTokens(inputs.tokenizer, nouns, max(1, most))
+
+
+def no_nouns(_caption: str) -> tuple[str, ...]:
+    """For those who need none."""
+    return ()
 
 
 def _whole_pictures(
@@ -216,6 +232,9 @@ METHODS: Mapping[str, Method] = {
     "clip": Method(_clip_task, model="mini", masked=True),
     "pgseg": Method(_pgseg_task, model="pgseg-mini", parts=("image-prototypes", "text-prototypes")),
     "vilseg": Method(
-        _vilseg_task, model="vilseg-mini", parts=("vision-contrast", "clusters"), drawn=2
+        _vilseg_task,
+        model="vilseg-mini",
+        parts=("vision-contrast", "clusters", "nouns"),
+        drawn=2,
     ),
 }

@@ -260,6 +260,8 @@ def take_weights(model: torch.nn.Module, clip: torch.nn.Module, *, name: str) ->
         places = "visual.positional_embedding"
         if places in state:  # other towers have none, and are refused below
             state[places] = state[places][1:]  # without that of the class token
+        if not model.visual.grouping.projection:
+            state["visual.projector.weight"] = state["visual.proj"].T
         state = {
             key.replace("visual.transformer.resblocks.", "visual.blocks."): value
             for key, value in state.items()

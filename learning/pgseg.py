@@ -1,7 +1,7 @@
 """PGSeg as what is trained: pictures and captions, groups and prototypes (Zhang et al., 2023)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,16 +15,12 @@ from learning.batches import Batch
 from learning.clip import LARGEST_SCALE, ClipInputs
 from learning.examples import Example
 from learning.losses import contrastive_loss
+from learning.nouns import NounTokens, encode_nouns, noun_loss, trimmed
 from learning.processes import Processes
 from learning.prototypes import move_prototypes, prototype_loss
-from vision.texts import (
-    choose_templates,
-    encode_trimmed,
-    sentence_lengths,
-    trimmable_tower,
-)
+from vision.texts import encode_trimmed, trimmable_tower
 
-IMAGE_WEIGHT, TEXT_WEIGHT = 0.1, 0.01
+IMAGE_WEIGHT = 0.1
 FIRST_SCALE = math.log(1 / 0.1)
 PARTS = ("image-prototypes", "text-prototypes")
 """What can be left out."""
@@ -35,38 +31,24 @@ class PgsegInputs:
     """A picture, one of its captions, and the nouns of that caption.
 
     pictures: how pictures and captions are prepared.
-    nouns:    the nouns of a caption; what is more than `most` is left out.
     """
 
     pictures: ClipInputs
-    nouns: Callable[[str], Sequence[str]]
-    most: int
+    nouns: NounTokens
 
     def one(self, example: Example, random: np.random.Generator) -> Batch:
-        """Prepare one example.
-
-        Returns:
-            What ClipInputs does; nouns in a sentence each, (most, L) int64, and which rows of
-            these are nouns, (most,) bool.
-        """
+        """Prepare one example: what ClipInputs does, and what NounTokens does."""
         caption = example.captions[int(random.integers(len(example.captions)))]
-        pixels, tokens = self.pictures.one(replace(example, captions=(caption,)), random)
-        names = list(self.nouns(caption))[: self.most]
-        nouns = torch.zeros(self.most, len(tokens), dtype=tokens.dtype)
-        if names:
-            nouns[: len(names)] = self.pictures.tokenizer([SENTENCE(name) for name in names])
-        return pixels, tokens, nouns, torch.arange(self.most) < len(names)
+        alone = replace(example, captions=(caption,))
+        return *self.pictures.one(alone, random), *self.nouns.one(caption)
 
     def together(self, prepared: Sequence[Batch]) -> Batch:
         """Put them in one batch; sentences as long as the longest."""
-        pictures, tokens, nouns, there = zip(*prepared, strict=True)
-        both = self.pictures.together(list(zip(pictures, tokens, strict=True)))
-        each = torch.stack(nouns)
-        length = int(sentence_lengths(each.flatten(0, 1)).max())
-        return *both, each[..., :length].contiguous(), torch.stack(there)
-
-
-(SENTENCE,) = choose_templates("plain")
+        both = self.pictures.together([each[:2] for each in prepared])
+        nouns, there = (
+            torch.stack(parts) for parts in zip(*(e[2:] for e in prepared), strict=True)
+        )
+        return *both, trimmed(nouns), there
 
 
 class PgsegLosses(nn.Module):
@@ -99,7 +81,8 @@ class PgsegLosses(nn.Module):
             *(("image_prototypes",) if images else ()),
             *(("text_prototypes",) if texts else ()),
         )
-        count = images * len(grouping.groups) + texts
+        count = images * len(grouping.groups)
+        self._text_weight = grouping.text_weight
         self.scales = nn.Parameter(torch.full((count,), FIRST_SCALE)) if count else None
         self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1), persistent=False)
@@ -129,10 +112,11 @@ class PgsegLosses(nn.Module):
                     for stage, found in zip(visual.stages, grouped.prototypes, strict=True):
                         self._move(stage.prototypes, found)
         if "text_prototypes" in self.losses:
-            segments, named = visual.segment_vectors(grouped), self._of_nouns(nouns, there)
+            segments = normalize(visual.segment_vectors(grouped).float(), dim=-1)
+            vectors, which = encode_nouns(self.encode_tokens, nouns, there)
             with torch.autocast(pictures.device.type, enabled=False):
-                loss = prototype_loss(segments.float(), named, scale=scales.pop(0), counts=there)
-            losses.append(TEXT_WEIGHT * loss)
+                loss = noun_loss(segments, vectors, which, there, scale=self.clip.logit_scale.exp())
+            losses.append(self._text_weight * loss)
         return torch.stack(losses)
 
     def _contrast(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
@@ -144,15 +128,6 @@ class PgsegLosses(nn.Module):
             all_texts=self._processes.gathered(texts),
             first=self._processes.rank * len(images),
         )
-
-    @torch.no_grad()
-    def _of_nouns(self, nouns: torch.Tensor, there: torch.Tensor) -> torch.Tensor:
-        """Vectors of the nouns that are there, (N, M, l) tokens -> (N, M, D), each encoded once."""
-        vectors = torch.zeros(*there.shape, self.clip.visual.output_dim, device=nouns.device)
-        if there.any():
-            different, which = torch.unique(nouns[there], dim=0, return_inverse=True)
-            vectors[there] = self.encode_tokens(different)[which]
-        return vectors
 
     def _move(self, kept: torch.Tensor, found: torch.Tensor) -> None:
         move_prototypes(kept, self._processes.gathered(found.mean(dim=0)[None]))

@@ -55,31 +55,21 @@ TINY = 1e-12
 
 
 def prototype_loss(
-    groups: torch.Tensor,
-    prototypes: torch.Tensor,
-    *,
-    scale: torch.Tensor,
-    counts: torch.Tensor | None = None,
+    groups: torch.Tensor, prototypes: torch.Tensor, *, scale: torch.Tensor
 ) -> torch.Tensor:
     """How badly groups and prototypes find one another: a scalar.
 
     Args:
         groups:     (N, G, D) of any length.
-        prototypes: (N, P, D) of any length, P <= G; no gradient goes into them.
+        prototypes: (N, G, D) of any length; no gradient goes into them.
         scale:      what cosines are multiplied by, a scalar.
-        counts:     (N, P) bool, which prototypes there are; None: all.
     """
     cosine = normalize(groups, dim=-1) @ normalize(prototypes.detach(), dim=-1).transpose(1, 2)
-    there = torch.ones_like(cosine[:, 0], dtype=torch.bool) if counts is None else counts
-    group = matches(cosine.masked_fill(~there[:, None], -torch.inf))
-    kept = kept_matches(cosine.detach(), group) & there
-    to_groups = log_softmax(scale * cosine, dim=1).gather(1, group[:, None])[:, 0]
-    among = (scale * cosine).masked_fill(~there[:, None], -torch.inf)
-    rows = among.gather(1, group[..., None].expand(*group.shape, among.shape[2]))
-    rows = torch.where(there.any(dim=1)[:, None, None], rows, torch.zeros_like(rows))
-    to_prototypes = torch.diagonal(log_softmax(rows, dim=2), dim1=1, dim2=2)
-    losses = -(to_groups + to_prototypes)
-    return torch.where(kept, losses, 0).sum() / kept.sum().clamp_min(1)
+    group = matches(cosine)
+    kept = kept_matches(cosine.detach(), group)
+    matched = scale * cosine.gather(1, group[..., None].expand_as(cosine))
+    losses = [-torch.diagonal(log_softmax(matched, dim=dim), dim1=1, dim2=2) for dim in (1, 2)]
+    return ((losses[0] + losses[1]) * kept).sum() / kept.sum().clamp_min(1)
 
 
 @torch.no_grad()

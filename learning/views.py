@@ -12,6 +12,7 @@ from torchvision.transforms import functional
 
 from learning.batches import Batch
 from learning.examples import Example
+from learning.nouns import NounTokens, trimmed
 from schemas.arrays import Rgb
 from vision.resizing import squash_bytes
 from vision.texts import sentence_lengths
@@ -40,6 +41,7 @@ class ViewInputs:
     local_side: int
     local_views: int
     tokenizer: SimpleTokenizer
+    nouns: NounTokens
     trimmable: bool = True
 
     def one(self, example: Example, random: np.random.Generator) -> Batch:
@@ -48,10 +50,10 @@ class ViewInputs:
         Returns:
             Global views (2, 3, h, w) uint8; local views (V, 3, l, l) uint8; the overlap of the
             global ones in each of them, (2, 4) float32, shares of their sides before they were
-            flipped; whether they were, (2,) bool; the caption, (L,) int64.
+            flipped; whether they were, (2,) bool; the caption, (L,) int64; its nouns.
         """
-        captions = example.captions
-        tokens = self.tokenizer([captions[int(random.integers(len(captions)))]])[0]
+        caption = example.captions[int(random.integers(len(example.captions)))]
+        tokens = self.tokenizer([caption])[0]
         height, width = example.picture.shape[:2]
         boxes = [random_box((height, width), random, area=GLOBAL_AREA) for _ in range(2)]
         flips = random.random(2) < FLIPPED
@@ -71,13 +73,14 @@ class ViewInputs:
         ]
         shared = torch.tensor([overlap(boxes[0], boxes[1]), overlap(boxes[1], boxes[0])])
         local = torch.stack(small) if small else torch.zeros(0, 3, 1, 1, dtype=torch.uint8)
-        return torch.stack(views), local, shared, torch.from_numpy(flips), tokens
+        flipped = torch.from_numpy(flips)
+        return torch.stack(views), local, shared, flipped, tokens, *self.nouns.one(caption)
 
     def together(self, prepared: Sequence[Batch]) -> Batch:
         """Put them in one batch; captions as long as the longest."""
-        *views, tokens = (torch.stack(parts) for parts in zip(*prepared, strict=True))
+        *views, tokens, nouns, there = (torch.stack(parts) for parts in zip(*prepared, strict=True))
         length = int(sentence_lengths(tokens).max()) if self.trimmable else tokens.shape[1]
-        return *views, tokens[:, :length].contiguous()
+        return *views, tokens[:, :length].contiguous(), trimmed(nouns), there
 
 
 def random_box(

@@ -6,17 +6,18 @@ from typing import Any
 import open_clip
 import torch
 from torch import nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, one_hot
 
 from learning.clip import LARGEST_SCALE
 from learning.distillation import DistillationHead, distillation_loss, follow, move_centre
 from learning.losses import contrastive_loss
 from learning.mutual_information import corresponding, information_loss, joint_probabilities
+from learning.nouns import encode_nouns, noun_loss
 from learning.processes import Processes
 from vision.texts import encode_trimmed, trimmable_tower
 from vision.vilseg import ClusterHead, Clustering, patch_features
 
-PARTS = ("vision-contrast", "clusters")
+PARTS = ("vision-contrast", "clusters", "nouns")
 """What can be left out."""
 
 
@@ -51,9 +52,10 @@ class VilsegLosses(nn.Module):
     """A CLIP that answers ViL-Seg's losses of a batch, over all processes.
 
     Args:
-        clip:   of open_clip; its vector of a picture is the mean of its patches' (pool_type avg).
-        vision: whether views are contrasted.
+        clip:     of open_clip; its vector of a picture is the mean of its patches' (pool_type avg).
+        vision:   whether views are contrasted.
         clusters: whether the clustering head learns.
+        nouns:    whether nouns look for segments.
     """
 
     _mean: torch.Tensor
@@ -70,6 +72,7 @@ class VilsegLosses(nn.Module):
         std: tuple[float, ...],
         vision: bool = True,
         clusters: bool = True,
+        nouns: bool = True,
     ) -> None:
         super().__init__()
         self.clip, self._processes = clip, processes
@@ -79,7 +82,9 @@ class VilsegLosses(nn.Module):
             "contrast",
             *(("vision_contrast",) if vision else ()),
             *(("clusters",) if clusters else ()),
+            *(("nouns",) if nouns else ()),
         )
+        self._noun_weight = clustering.noun_weight
         self.clusters = ClusterHead(width, clustering.clusters)
         self.clusters.requires_grad_(clusters)
         if vision:
@@ -97,6 +102,8 @@ class VilsegLosses(nn.Module):
         overlaps: torch.Tensor,
         flipped: torch.Tensor,
         tokens: torch.Tensor,
+        nouns: torch.Tensor,
+        there: torch.Tensor,
     ) -> torch.Tensor:
         """The losses, (P,), of what `learning.views` prepares, each with N in front."""
         count = len(views)
@@ -113,6 +120,8 @@ class VilsegLosses(nn.Module):
             losses.append(self._vision_contrast(seen, pooled, local_views))
         if "clusters" in self.losses:
             losses.append(self._information(features, overlaps, flipped))
+        if "nouns" in self.losses:
+            losses.append(self._nouns(features, nouns, there))
         return torch.stack(losses)
 
     def _contrast(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
@@ -169,6 +178,29 @@ class VilsegLosses(nn.Module):
             joint = joint_probabilities(shares[0], shares[1])
             everywhere = self._processes.gathered(joint.flatten()[None]).mean(dim=0)
             return information_loss(everywhere.view_as(joint))
+
+    def _nouns(
+        self, features: torch.Tensor, nouns: torch.Tensor, there: torch.Tensor
+    ) -> torch.Tensor:
+        """The nouns of a caption find segments in both views."""
+        patches = features.flatten(1, 2)
+        with torch.no_grad():
+            clusters = self.clusters(patches).argmax(dim=-1)
+            own = one_hot(clusters, self.clusters.count).to(patches.dtype)
+            there, sizes = there.repeat(2, 1), own.sum(dim=1)
+        means = torch.einsum("nlc,nld->ncd", own, patches) / sizes.clamp_min(1)[..., None]
+        segments = normalize((means @ self.clip.visual.proj).float(), dim=-1)
+        vectors, which = encode_nouns(self.encode_tokens, nouns.repeat(2, 1, 1), there)
+        with torch.autocast(features.device.type, enabled=False):
+            loss = noun_loss(
+                segments,
+                vectors,
+                which,
+                there,
+                scale=self.clip.logit_scale.exp(),
+                present=sizes > 0,
+            )
+        return self._noun_weight * loss
 
     def after_step(self, done: float) -> None:
         """Let the teacher follow, and keep the logit scale from growing without end."""

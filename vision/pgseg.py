@@ -35,6 +35,7 @@ class Grouping:
     prototypes: whether the picture's own prototypes are added to its tokens.
     iterations, kappa: of the prototypes' EM (vision.grouping).
     drop_path:  how often a block is skipped in training, rising to this at the last.
+    text_weight: of the loss of text prototypes, in training.
     """
 
     depths: tuple[int, ...] = (6, 3, 3)
@@ -44,6 +45,7 @@ class Grouping:
     iterations: int = 10
     kappa: float = 20.0
     drop_path: float = 0.1
+    text_weight: float = 0.01
 
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.groups) + 1 or min(self.groups, default=0) < 1:

@@ -17,6 +17,7 @@ class Clustering:
     outputs:     of the head of self-distillation, which is needed in training only.
     hidden:      units of that head's layers, and four times those of its bottleneck.
     local_views: small views of a picture in training; local_side: of these in pixels.
+    noun_weight: of the loss by which nouns find segments, in training; the paper has none.
     """
 
     clusters: int = 25
@@ -24,6 +25,7 @@ class Clustering:
     hidden: int = 2048
     local_views: int = 6
     local_side: int = 96
+    noun_weight: float = 0.0
 
 
 class ClusterHead(nn.Module):
@@ -31,6 +33,7 @@ class ClusterHead(nn.Module):
 
     def __init__(self, width: int, clusters: int) -> None:
         super().__init__()
+        self.count = clusters
         self.layers = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, clusters))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,100 @@
+"""A caption's nouns: each is to find a segment of its picture, and that segment to find it.
+
+PGSeg's prototypes of texts are a caption's nouns here. Among the nouns of one caption only, as in
+the paper, segments learn to differ but not what they are; among those of all captions of a batch
+they learn both.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from torch.nn.functional import log_softmax
+
+from learning.prototypes import kept_matches, matches
+from vision.texts import choose_templates, sentence_lengths
+
+(SENTENCE,) = choose_templates("plain")
+
+
+@dataclass(frozen=True)
+class NounTokens:
+    """The nouns of a caption as tokens, each in the sentence that classes are asked in.
+
+    nouns: the nouns of a caption; what is more than `most` is left out.
+    """
+
+    tokenizer: SimpleTokenizer
+    nouns: Callable[[str], Sequence[str]]
+    most: int
+
+    def one(self, caption: str) -> tuple[torch.Tensor, torch.Tensor]:
+        """Sentences, (most, L) int64, and which rows of these are nouns, (most,) bool."""
+        names = list(self.nouns(caption))[: self.most]
+        tokens = torch.zeros(self.most, self.tokenizer.context_length, dtype=torch.int64)
+        if names:
+            tokens[: len(names)] = self.tokenizer([SENTENCE(name) for name in names])
+        return tokens, torch.arange(self.most) < len(names)
+
+
+def trimmed(nouns: torch.Tensor) -> torch.Tensor:
+    """Sentences as long as the longest, (N, M, L) -> (N, M, l)."""
+    length = int(sentence_lengths(nouns.flatten(0, 1)).max())
+    return nouns[..., :length].contiguous()
+
+
+@torch.no_grad()
+def encode_nouns(
+    encode: Callable[[torch.Tensor], torch.Tensor], nouns: torch.Tensor, there: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Encode each different noun of a batch once.
+
+    Args:
+        encode: (U, l) tokens to (U, D).
+        nouns:  (N, M, l) tokens; there: (N, M) bool, which of them are nouns.
+
+    Returns:
+        Vectors (U, D), U >= 1, and for each noun which of them is its own, (N, M) int64.
+    """
+    which = torch.zeros(there.shape, dtype=torch.int64, device=nouns.device)
+    if not there.any():
+        return encode(nouns[:1, 0]), which
+    different, which[there] = torch.unique(nouns[there], dim=0, return_inverse=True)
+    return encode(different), which
+
+
+def noun_loss(
+    segments: torch.Tensor,
+    vectors: torch.Tensor,
+    which: torch.Tensor,
+    there: torch.Tensor,
+    *,
+    scale: torch.Tensor,
+    present: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """How badly nouns and segments find one another: a scalar.
+
+    Nouns of a caption take segments of its picture, one to one, such that they are most alike in
+    all; a match no better than others is left out (learning.prototypes). A segment taken is to
+    find its noun among all of the batch, and the noun its segment among those of the picture.
+
+    Args:
+        segments: (N, G, D), unit length; G >= M.
+        vectors:  (U, D), unit length, of the different nouns of the batch.
+        which:    (N, M) int64, which of them a noun is.
+        there:    (N, M) bool, which nouns there are.
+        scale:    what cosines are multiplied by, a scalar.
+        present:  (N, G) bool, which segments there are; None: all.
+    """
+    cosine = segments @ vectors.T
+    if present is not None:
+        cosine = cosine.masked_fill(~present[..., None], -1)
+    own = cosine.gather(2, which[:, None].expand(-1, segments.shape[1], -1))
+    segment = matches(own.masked_fill(~there[:, None], -torch.inf))
+    kept = kept_matches(own.detach(), segment) & there
+    taken = cosine.gather(1, segment[..., None].expand(*segment.shape, len(vectors)))
+    to_nouns = log_softmax(scale * taken, dim=2).gather(2, which[..., None])[..., 0]
+    to_segments = log_softmax(scale * own, dim=1).gather(1, segment[:, None])[:, 0]
+    losses = -(to_nouns + to_segments) / 2
+    return torch.where(kept, losses, 0).sum() / kept.sum().clamp_min(1)
