@@ -40,7 +40,7 @@ def random_weights(module: torch.nn.Module, seed: int = 0, spread: float = 0.2) 
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in module.parameters():
-            parameter += spread * torch.randn(parameter.shape, generator=random)
+            parameter.add_(spread * torch.randn(parameter.shape, generator=random))
         for name, buffer in module.named_buffers():
             if name.endswith("running_mean"):
                 buffer += 0.3 * torch.randn(buffer.shape, generator=random)
@@ -66,8 +66,10 @@ def write_small(
     random_weights(clip, seed, spread=0.1)
     beside = {}
     if isinstance(learned, Clustering):
-        head = ClusterHead(architecture.config["vision_cfg"]["width"], learned.clusters)
-        random_weights(head, head_seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(head_seed)
+            head = ClusterHead(architecture.config["vision_cfg"]["width"], learned.clusters)
+        random_weights(head, head_seed, spread=1.0)
         beside = {HEAD_FILE: head}
     folder.mkdir(exist_ok=True)
     write_clip(folder, clip, architecture, beside)

@@ -50,21 +50,21 @@ def test_a_view_is_not_compared_with_itself() -> None:
     teacher, student = drawn(2, 3, 5, seed=0), drawn(4, 3, 5, seed=1).requires_grad_()
     alone = student.detach()[:1].requires_grad_()
 
-    distillation_loss(teacher[:1], torch.cat([alone, student[1:]]), torch.zeros(5)).backward()
+    loss = distillation_loss(teacher[:1], torch.cat([alone, student[1:]]), torch.zeros(5))
+    (gradient,) = torch.autograd.grad(loss, [alone])
 
-    assert alone.grad is not None
-    assert not alone.grad.any()
+    assert not gradient.any()
 
 
 def test_only_the_student_learns() -> None:
     teacher = drawn(2, 3, 5, seed=0).requires_grad_()
     student = drawn(4, 3, 5, seed=1).requires_grad_()
 
-    distillation_loss(teacher, student, torch.zeros(5)).backward()
+    loss = distillation_loss(teacher, student, torch.zeros(5))
+    of_teacher, of_student = torch.autograd.grad(loss, [teacher, student], allow_unused=True)
 
-    assert teacher.grad is None
-    assert student.grad is not None
-    assert student.grad.abs().sum() > 0
+    assert of_teacher is None
+    assert of_student.abs().sum() > 0
 
 
 def test_the_centre_is_no_answer_to_all() -> None:

@@ -76,7 +76,7 @@ def test_overlaps_equal_those_of_painted_boxes(seed: int, small: bool) -> None:
     painted = np.zeros((2, 30, 40), dtype=bool)
     for number, (left, top, right, bottom) in enumerate(boxes):
         painted[number, int(top) : int(bottom), int(left) : int(right)] = True
-    rows, columns = painted.all(axis=0).nonzero()
+    rows, columns = np.nonzero(painted[0] & painted[1])
 
     for number in range(2):
         left, top, right, bottom = overlap(boxes[number], boxes[1 - number])

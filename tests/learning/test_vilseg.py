@@ -158,7 +158,8 @@ def test_the_teacher_starts_as_the_student_and_follows() -> None:
     assert not any(own is other for own, other in pairs)
     random_weights(module.clip, 7, spread=0.1)
     with torch.no_grad():
-        module.head.layers[0].weight += 1
+        for parameter in module.head.layers.parameters():
+            parameter.add_(0.1)
         module.clip.logit_scale.fill_(9.0)
     before = deepcopy(module.teacher)
 

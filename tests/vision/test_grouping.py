@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from vision.grouping import farthest_points, spherical_em
+from vision.grouping import centred_tokens, farthest_points, spherical_em
 
 
 def sphere(count: int, dim: int, seed: int) -> torch.Tensor:
@@ -83,6 +83,25 @@ def test_what_weighs_nothing_is_as_if_it_were_not_there() -> None:
     torch.testing.assert_close(weighted, without)
     nothing, _ = spherical_em(vectors, start, iterations=6, kappa=9, weights=counts * 0)
     torch.testing.assert_close(nothing, start)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    weights=st.lists(st.sampled_from([0.01, 0.0, 0.3, 1.0]), min_size=2, max_size=8).filter(any),
+    seed=st.integers(0, 99),
+)
+def test_centred_tokens_equal_plain_loops(weights: list[float], seed: int) -> None:
+    tokens = sphere(len(weights), 4, seed) * torch.arange(1, len(weights) + 1)[:, None]
+    for counts in (None, weights):
+        own = centred_tokens(tokens, None if counts is None else torch.tensor(counts).double())
+
+        unit = [row / np.linalg.norm(row) for row in tokens.numpy()]
+        share = counts or [1.0] * len(unit)
+        mean = sum(count * row for count, row in zip(share, unit, strict=True)) / sum(share)
+        for row, vector in zip(unit, own.numpy(), strict=True):
+            if np.linalg.norm(row - mean) > 1e-9:
+                expected = (row - mean) / np.linalg.norm(row - mean)
+                np.testing.assert_allclose(vector, expected, atol=1e-7)
 
 
 def test_em_of_a_batch_is_that_of_each() -> None:

@@ -15,8 +15,8 @@ from tests.learning.groupers import (
     random_weights,
     small_architecture,
 )
-from vision.grouping import spherical_em
-from vision.pgseg import Grouping, GroupingBlock, assigned
+from vision.grouping import centred_tokens, spherical_em
+from vision.pgseg import Grouping, GroupingBlock, PgsegTower, Stage, assigned
 
 HEADS, WIDTH = 2, 8
 
@@ -176,9 +176,16 @@ def test_the_order_of_tokens_does_not_matter_but_to_whom_they_belong(block: Grou
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 9))
 
 
+def stage_of(tower: PgsegTower, number: int) -> Stage:
+    stage = tower.stages[number]
+    assert isinstance(stage, Stage)
+    return stage
+
+
 def test_a_stage_adds_what_the_prototypes_of_its_inputs_say() -> None:
     tower = random_tower()
-    stage, block = tower.stages[0], tower.blocks[0]
+    stage, block = stage_of(tower, 0), tower.blocks[0]
+    assert stage.told is not None
     random = torch.Generator().manual_seed(0)
     tokens = torch.randn(2, 16, 32, generator=random)
 
@@ -187,8 +194,9 @@ def test_a_stage_adds_what_the_prototypes_of_its_inputs_say() -> None:
     for number in range(2):
         own = stage.group_tokens
         hidden = block(torch.cat([tokens[number], own])[None])[0]
-        unit = normalize(tokens[number], dim=1)
+        unit = centred_tokens(tokens[number])
         prototypes, shares = spherical_em(unit, stage.prototypes, iterations=4, kappa=15.0)
+        assert found.prototypes is not None
         torch.testing.assert_close(found.prototypes[number], prototypes)
         patches = hidden[:16] + stage.told(shares @ prototypes)
         torch.testing.assert_close(groups[number], hidden[16:])
@@ -198,7 +206,7 @@ def test_a_stage_adds_what_the_prototypes_of_its_inputs_say() -> None:
 
 
 def test_prototypes_of_a_picture_are_its_own() -> None:
-    stage = random_tower().stages[0]
+    stage = stage_of(random_tower(), 0)
     tokens = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
 
     together = stage.own_prototypes(tokens)
@@ -219,14 +227,14 @@ def pictures(count: int, height: int = 16, width: int = 16, seed: int = 0) -> to
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["prototypes", "none"])
-def tower(request: pytest.FixtureRequest) -> torch.nn.Module:
+def tower(request: pytest.FixtureRequest) -> PgsegTower:
     return random_tower(replace(GROUPING, prototypes=request.param))
 
 
 @settings(max_examples=15, deadline=None)
 @given(rows=st.integers(1, 6), columns=st.integers(1, 6), seed=st.integers(0, 99))
 def test_pictures_of_any_size_are_grouped(
-    tower: torch.nn.Module, rows: int, columns: int, seed: int
+    tower: PgsegTower, rows: int, columns: int, seed: int
 ) -> None:
     shown = pictures(2, 4 * rows, 4 * columns, seed)
 
@@ -243,7 +251,7 @@ def test_pictures_of_any_size_are_grouped(
         torch.testing.assert_close(vectors[number, row, column], segments[number, owner])
 
 
-def test_patches_belong_to_groups_of_groups(tower: torch.nn.Module) -> None:
+def test_patches_belong_to_groups_of_groups(tower: PgsegTower) -> None:
     shown = pictures(2, 8, 12)
     fine, coarse = tower.grouped(shown).shares
 
@@ -258,7 +266,7 @@ def test_patches_belong_to_groups_of_groups(tower: torch.nn.Module) -> None:
             assert float(maps[1][number, row, column, group]) == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_pictures_vector_is_that_of_its_mean_segment(tower: torch.nn.Module) -> None:
+def test_a_pictures_vector_is_that_of_its_mean_segment(tower: PgsegTower) -> None:
     shown = pictures(3)
     grouped = tower.grouped(shown)
     segments = [sum(rows) / len(rows) for rows in grouped.segments]
@@ -272,7 +280,7 @@ def test_a_pictures_vector_is_that_of_its_mean_segment(tower: torch.nn.Module) -
     torch.testing.assert_close(each[2], tower.projector(grouped.segments[2]))
 
 
-def test_company_changes_nothing(tower: torch.nn.Module) -> None:
+def test_company_changes_nothing(tower: PgsegTower) -> None:
     shown = pictures(4)
 
     together = tower(shown), *tower.group_maps(shown), tower.dense_map(shown)
@@ -296,7 +304,9 @@ def test_what_prototypes_say_changes_what_is_seen() -> None:
     tower = random_tower()
     before = tower(pictures(2))
 
-    torch.nn.init.zeros_(tower.stages[0].told[-1].weight)
+    for name, parameter in tower.named_parameters():
+        if ".told.2." in name:
+            torch.nn.init.zeros_(parameter)
 
     assert (tower(pictures(2)) - before).abs().max() > 1e-3
 
@@ -320,6 +330,24 @@ def test_equal_seeds_build_equal_towers() -> None:
     assert not torch.equal(one["visual.stages.0.prototypes"], other["visual.stages.0.prototypes"])
     lengths = one["visual.stages.1.prototypes"].norm(dim=1)
     torch.testing.assert_close(lengths, torch.ones(3))
+
+
+def test_a_tower_starts_as_grouping_by_similarity() -> None:
+    """Tokens to the group that they are most alike; a group is its own token plus their mean."""
+    torch.manual_seed(0)
+    block = GroupingBlock(WIDTH, HEADS, 3).eval()
+    tokens, groups = (each.float() for each in tokens_and_groups(2))
+
+    segments, shares, seen = block(tokens, groups)
+
+    unit = block.norm_tokens(tokens)
+    for number in range(2):
+        owners = (seen[number] @ unit[number].T).argmax(dim=0)
+        assert shares[number].argmax(dim=0).tolist() == owners.tolist()
+        for group in range(3):
+            own = unit[number, owners == group]
+            expected = seen[number, group] + own.sum(dim=0) / (len(own) + 1)
+            torch.testing.assert_close(segments[number, group], expected)
 
 
 def test_short_numbers_do() -> None:
