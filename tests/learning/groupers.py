@@ -8,7 +8,11 @@ from typing import Any
 import torch
 
 from learning.architectures import Architecture, build_clip, write_clip
-from tests.learning.drawn import TINY, tiny_architecture
+from learning.pgseg import PgsegInputs, PgsegLosses
+from learning.processes import Processes
+from learning.views import ViewInputs
+from learning.vilseg import VilsegLosses
+from tests.learning.drawn import COLOURS, CPU, SIDE, TINY, tiny_architecture, tiny_inputs
 from vision.learned import HEAD_FILE, Learned
 from vision.pgseg import Grouping, PgsegTower
 from vision.vilseg import ClusterHead, Clustering
@@ -25,6 +29,9 @@ GROUPING = Grouping(
     depths=(1, 1, 1), groups=(5, 3), projection=24, iterations=4, kappa=15.0, drop_path=0.2
 )
 CLUSTERING = Clustering(clusters=6, outputs=20, hidden=32, local_views=2, local_side=8)
+CERTAIN = replace(GROUPING, drop_path=0.0)
+MOST = GROUPING.groups[-1]
+"""Nouns of a caption, at most."""
 METHODS: Mapping[str, Learned] = {"pgseg": GROUPING, "vilseg": CLUSTERING}
 
 
@@ -74,3 +81,48 @@ def write_small(
     folder.mkdir(exist_ok=True)
     write_clip(folder, clip, architecture, beside)
     return clip.eval().requires_grad_(False)
+
+
+def colours(caption: str) -> list[str]:
+    """The nouns of a flag's caption; some have none, and some more than there is room for."""
+    said = [word for word in caption.split() if word in COLOURS]
+    return [] if "black" in said else said * 2 if "white" in said else said
+
+
+def pgseg_inputs() -> PgsegInputs:
+    return PgsegInputs(tiny_inputs(), colours, MOST)
+
+
+def view_inputs(local_views: int = CLUSTERING.local_views) -> ViewInputs:
+    tokenizer = tiny_inputs().tokenizer
+    return ViewInputs((SIDE, SIDE), CLUSTERING.local_side, local_views, tokenizer)
+
+
+def pgseg_losses(
+    grouping: Grouping = CERTAIN, processes: Processes = CPU, *, texts: bool = True
+) -> PgsegLosses:
+    """Of random weights; always the same."""
+    architecture = small_architecture(grouping)
+    clip = build_clip(architecture, seed=0)
+    random_weights(clip, spread=0.05)
+    return PgsegLosses(clip, processes, mean=architecture.mean, std=architecture.std, texts=texts)
+
+
+def vilseg_losses(
+    processes: Processes = CPU, *, vision: bool = True, clusters: bool = True
+) -> VilsegLosses:
+    """Of random weights; always the same."""
+    architecture = small_architecture(CLUSTERING)
+    clip = build_clip(architecture, seed=0)
+    random_weights(clip, spread=0.05)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return VilsegLosses(
+            clip,
+            CLUSTERING,
+            processes,
+            mean=architecture.mean,
+            std=architecture.std,
+            vision=vision,
+            clusters=clusters,
+        )

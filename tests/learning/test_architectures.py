@@ -12,14 +12,24 @@ from learning.architectures import (
     build_clip,
     build_tokenizer,
     read_architecture,
+    take_weights,
     with_vocabulary,
     write_clip,
 )
 from learning.merges import MERGES_FILE, merges_file
 from schemas.errors import WrongInput
 from tests.learning.drawn import TINY, Flags, tiny_architecture
+from tests.learning.groupers import (
+    CLUSTERING,
+    GROUPING,
+    METHODS,
+    small_architecture,
+    write_small,
+)
 from vision.clip_files import find_clip, load_clip
 from vision.encoder import ClipEncoder
+from vision.learned import LEARNED_KEY, Learned, written_learned
+from vision.pgseg import PgsegTower
 
 
 def written(config: object, folder: Path) -> str:
@@ -179,3 +189,99 @@ def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WrongInput, match="the model knows"):
         architecture_of("cut", files, load_clip(files))
+
+
+@pytest.mark.parametrize("learned", METHODS.values(), ids=METHODS)
+def test_how_a_model_groups_is_read_and_kept(learned: Learned, tmp_path: Path) -> None:
+    own = replace(small_architecture(learned), embed="dense")
+    groups = {LEARNED_KEY: written_learned(learned), "captionary_embed": "dense"}
+    read = read_architecture(written({**small_architecture(learned).config, **groups}, tmp_path))
+    assert (read.learned, read.embed) == (learned, "dense")
+
+    write_small(tmp_path / "model", learned)
+    files = find_clip(f"local-dir:{tmp_path / 'model'}")
+    again = architecture_of("again", files, load_clip(files))
+
+    assert again.learned == learned
+    assert isinstance(load_clip(files).visual, PgsegTower) == (learned == GROUPING)
+    other = replace(GROUPING, kappa=3.0) if learned == GROUPING else GROUPING
+    digests = {replace(own, learned=each).digest for each in (learned, other, None)}
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    "groups", [{"method": "magic"}, {"method": "pgseg", "colour": 1}, {}, "pgseg", 3]
+)
+def test_groups_of_no_known_kind_are_refused(groups: object, tmp_path: Path) -> None:
+    with pytest.raises(WrongInput, match="cannot read the architecture"):
+        read_architecture(written({**TINY, LEARNED_KEY: groups}, tmp_path))
+
+
+def test_a_plain_clip_starts_a_tower_that_groups() -> None:
+    clip = build_clip(small_architecture(None), seed=1)
+    model = build_clip(small_architecture(GROUPING), seed=2)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    take_weights(model, clip, name="it")
+
+    given, own = clip.state_dict(), model.state_dict()
+    taken = {
+        "visual.positional_embedding": given.pop("visual.positional_embedding")[1:],
+        "logit_scale": given.pop("logit_scale"),
+    }
+    for name in ("visual.class_embedding", "visual.proj"):
+        del given[name]
+    for name, value in given.items():
+        text = "" if name.startswith("visual.") else "text."
+        taken[text + name.replace("visual.transformer.resblocks.", "visual.blocks.")] = value
+    assert sum(name.startswith("visual.blocks.") for name in taken) == 3 * 12
+    for name, value in own.items():
+        assert torch.equal(value, taken.get(name, before[name])), name
+    assert {*before} - {*taken} == {
+        name
+        for name in before
+        if name.startswith(("visual.stages.", "visual.projector.")) or name == "text.attn_mask"
+    }
+
+
+@pytest.mark.parametrize("learned", METHODS.values(), ids=METHODS)
+def test_a_model_that_groups_starts_another(learned: Learned) -> None:
+    one, other = (build_clip(small_architecture(learned), seed=seed) for seed in (1, 2))
+
+    take_weights(other, one, name="it")
+
+    for name, value in one.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value)
+
+
+def test_a_plain_clip_starts_one_that_clusters() -> None:
+    clip = build_clip(small_architecture(None), seed=1)
+    model = build_clip(small_architecture(CLUSTERING), seed=2)
+
+    take_weights(model, clip, name="it")
+
+    for name, value in clip.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+
+
+@pytest.mark.parametrize("learned", METHODS.values(), ids=METHODS)
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"width": 48},
+        {"patch_size": 8},
+        {"layers": 4},
+        {"image_size": 20},
+        {"layers": [1, 1, 1, 1], "width": 8, "image_size": 64},
+    ],
+    ids=lambda other: "-".join(other),
+)
+def test_weights_of_other_layers_are_refused(
+    learned: Learned, other: dict[str, int | list[int]]
+) -> None:
+    clip = build_clip(small_architecture(None, **other), seed=0)
+    model = build_clip(small_architecture(learned), seed=0)
+
+    with pytest.raises(WrongInput, match="the weights it are of other layers") as told:
+        take_weights(model, clip, name="it")
+    assert "\n" not in str(told.value)

@@ -1,66 +1,99 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from learning.architectures import build_clip
-from learning.batches import Prepared
+from learning.batches import Batch, Prepared
 from learning.losses import contrastive_loss
-from learning.pgseg import FIRST_SCALE, IMAGE_WEIGHT, TEXT_WEIGHT, PgsegLosses
+from learning.pgseg import FIRST_SCALE, IMAGE_WEIGHT, TEXT_WEIGHT
 from learning.prototypes import prototype_loss
-from tests.learning.drawn import CPU, Flags, tiny_inputs
-from tests.learning.groupers import GROUPING, random_weights, small_architecture
-from vision.grouping import spherical_em
-from vision.pgseg import Grouping
-from vision.texts import hidden_tokens, project_text
+from tests.learning.drawn import Flags
+from tests.learning.groupers import CERTAIN, MOST, colours, pgseg_inputs, pgseg_losses
+from vision.resizing import squash_bytes
 
-INPUTS = tiny_inputs()
-CERTAIN = replace(GROUPING, drop_path=0.0)
+INPUTS = pgseg_inputs()
 
 
-def losses_of(grouping: Grouping = CERTAIN, *, texts: bool = True) -> PgsegLosses:
-    architecture = small_architecture(grouping)
-    clip = build_clip(architecture, seed=0)
-    random_weights(clip, spread=0.05)
-    return PgsegLosses(clip, CPU, mean=architecture.mean, std=architecture.std, texts=texts)
-
-
-def batch(count: int = 4, first: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def batch(count: int = 6) -> Batch:
     data = Prepared(Flags(), INPUTS, seed=0)
-    pictures, tokens = INPUTS.together([data[first + index, 0] for index in range(count)])
-    return pictures, tokens
+    return INPUTS.together([data[index, 0] for index in range(count)])
 
 
-def captions_found(module: PgsegLosses, tokens: torch.Tensor) -> torch.Tensor:
-    """Prototypes of each caption by itself, of what stands between its start and its end."""
-    tower = module.clip.text
-    hidden = hidden_tokens(tower, tokens)
-    each = []
-    for row, caption in zip(hidden, tokens.tolist(), strict=True):
-        words = project_text(tower, row[1 : caption.index(max(caption))])
-        start = module.text_prototypes
-        each.append(spherical_em(normalize(words, dim=1), start, iterations=4, kappa=15.0)[0])
-    return torch.stack(each).detach()
+def normal(pictures: torch.Tensor) -> torch.Tensor:
+    return (pictures.float() / 255 - 0.5) / 0.5
+
+
+def of_context(tokens: torch.Tensor) -> torch.Tensor:
+    """Padded to the whole context."""
+    return torch.nn.functional.pad(tokens, (0, 12 - tokens.shape[-1]))
+
+
+def test_nouns_are_prepared_beside_the_picture_and_its_caption() -> None:
+    plain = INPUTS.pictures
+    seen = set()
+    for index in range(20):
+        example = Flags(side=40)[index]
+        pixels, tokens, nouns, there = INPUTS.one(example, np.random.default_rng(index))
+        again = INPUTS.one(example, np.random.default_rng(index))
+
+        assert all(
+            torch.equal(*pair) for pair in zip((pixels, tokens, nouns, there), again, strict=True)
+        )
+        rows = zip(example.captions, plain.tokenizer(list(example.captions)), strict=True)
+        (caption,) = (own for own, row in rows if torch.equal(row, tokens))
+        names = colours(caption)[:MOST]
+        assert there.tolist() == [place < len(names) for place in range(MOST)]
+        sentences = [f"a photo of a {name}." for name in names]
+        for row, sentence in zip(nouns, sentences, strict=False):
+            assert torch.equal(row, plain.tokenizer([sentence])[0])
+        assert not nouns[len(names) :].any()
+        assert torch.equal(pixels, squash_bytes(example.picture, size_hw=(16, 16)))
+        seen.add(len(names))
+    assert seen == {0, 2, 3}
+
+
+def test_a_batch_is_as_long_as_its_longest_sentences() -> None:
+    prepared = [INPUTS.one(Flags()[index], np.random.default_rng(0)) for index in range(6)]
+
+    pictures, tokens, nouns, there = INPUTS.together(prepared)
+
+    assert pictures.shape == (6, 3, 16, 16)
+    assert there.shape == (6, MOST)
+    assert nouns.shape[:2] == (6, MOST)
+    assert nouns.shape[2] % 4 == tokens.shape[1] % 4 == 0
+    for number, (_, caption, sentences, _) in enumerate(prepared):
+        assert torch.equal(of_context(tokens)[number], caption)
+        assert torch.equal(of_context(nouns)[number], sentences)
 
 
 def test_the_losses_equal_their_parts() -> None:
-    module = losses_of().eval()
-    pictures, tokens = batch()
+    module = pgseg_losses().eval()
+    pictures, tokens, nouns, there = batch()
 
-    losses = module(pictures, tokens)
+    losses = module(pictures, tokens, nouns, there)
 
     visual = module.clip.visual
-    grouped = visual.grouped((pictures.float() / 255 - 0.5) / 0.5)
+    grouped = visual.grouped(normal(pictures))
     images = normalize(visual.picture_vectors(grouped), dim=1)
-    texts = normalize(module.clip.encode_text(tokens_of_context(tokens)), dim=1)
+    texts = normalize(module.clip.encode_text(of_context(tokens)), dim=1)
     scale = module.clip.logit_scale.exp()
     of_images = sum(
         prototype_loss(groups, found, scale=torch.tensor(10.0))
         for groups, found in zip(grouped.tokens, grouped.prototypes, strict=True)
     )
-    found = captions_found(module, tokens)
-    of_texts = prototype_loss(visual.segment_vectors(grouped), found, scale=torch.tensor(10.0))
+    assert there.any(dim=1).sum() not in (0, len(there))
+    named = torch.zeros(6, MOST, 16)
+    for number in range(6):
+        for place in range(MOST):
+            if there[number, place]:
+                named[number, place] = module.clip.encode_text(of_context(nouns[number, [place]]))[
+                    0
+                ]
+    of_texts = prototype_loss(
+        visual.segment_vectors(grouped), named, scale=torch.tensor(10.0), counts=there
+    )
     assert module.losses == ("contrast", "image_prototypes", "text_prototypes")
     torch.testing.assert_close(losses[0], contrastive_loss(images, texts, scale=scale))
     torch.testing.assert_close(losses[1], 0.1 * of_images)
@@ -70,52 +103,48 @@ def test_the_losses_equal_their_parts() -> None:
     torch.testing.assert_close(module.encode_tokens(tokens), texts)
 
 
-def tokens_of_context(tokens: torch.Tensor) -> torch.Tensor:
-    """Padded to the whole context."""
-    return torch.nn.functional.pad(tokens, (0, 12 - tokens.shape[1]))
+def test_padding_is_no_noun() -> None:
+    module = pgseg_losses().eval()
+    pictures, tokens, nouns, there = batch()
+    before = module(pictures, tokens, nouns, there)
 
+    other = nouns.clone()
+    other[~there] = nouns[there][0]  # where there is no noun, any sentence may stand
+    padded = module(pictures, of_context(tokens), of_context(other), there)
 
-def test_start_end_and_padding_are_no_words_of_a_caption() -> None:
-    module = losses_of().eval()
-    pictures, tokens = batch()
-    before = module(pictures, tokens)
-    torch.testing.assert_close(module(pictures, tokens_of_context(tokens)), before)
-
-    ends = tokens.argmax(dim=1)
-    words = torch.randn(4, tokens.shape[1], 16, generator=torch.Generator().manual_seed(0))
-    found = module._of_captions(words, ends)
-    changed = words.clone()
-    changed[:, 0] = 7
-    for row, end in enumerate(ends.tolist()):
-        changed[row, end:] = -3
-    torch.testing.assert_close(module._of_captions(changed, ends), found)
+    torch.testing.assert_close(padded, before)
+    some = there.clone()
+    some[there.nonzero()[0, 0]] = False
+    assert module(pictures, tokens, nouns, some)[2] != before[2]
+    nothing = module(pictures, tokens, nouns, torch.zeros_like(there))
+    assert nothing[2] == 0
+    torch.testing.assert_close(nothing[:2], before[:2])
 
 
 def test_prototypes_move_in_training_only() -> None:
-    module = losses_of()
-    pictures, tokens = batch()
-    kept = [*(stage.prototypes for stage in module.clip.visual.stages), module.text_prototypes]
+    module = pgseg_losses()
+    made = batch()
+    kept = [stage.prototypes for stage in module.clip.visual.stages]
     before = [each.clone() for each in kept]
 
-    module.eval()(pictures, tokens)
+    module.eval()(*made)
     for own, old in zip(kept, before, strict=True):
         assert torch.equal(own, old)
 
     module.train()
     torch.manual_seed(3)
-    grouped = module.clip.visual.grouped(module._normal(pictures))
-    found = [*grouped.prototypes, captions_found(module, tokens)]
+    found = module.clip.visual.grouped(normal(made[0])).prototypes
     torch.manual_seed(3)
-    module(pictures, tokens)
+    module(*made)
     for own, old, each in zip(kept, before, found, strict=True):
-        expected = normalize(0.9 * old + 0.1 * sum(each) / 4, dim=1)
+        expected = normalize(0.9 * old + 0.1 * sum(each) / 6, dim=1)
         torch.testing.assert_close(own, expected)
         torch.testing.assert_close(own.norm(dim=1), torch.ones(len(own)))
         assert (own - old).abs().max() > 1e-3
 
 
 def test_what_learns_from_which_loss() -> None:
-    module = losses_of().train()
+    module = pgseg_losses().train()
     contrast, images, texts = module(*batch())
 
     def learns(loss: torch.Tensor) -> set[str]:
@@ -138,7 +167,7 @@ def test_what_learns_from_which_loss() -> None:
 
 
 def test_scales_do_not_grow_without_end() -> None:
-    module = losses_of()
+    module = pgseg_losses()
     assert module.scales is not None
     assert module.scales.tolist() == pytest.approx([FIRST_SCALE] * 3)
     assert module.scales.exp().tolist() == pytest.approx([10.0] * 3)
@@ -154,7 +183,7 @@ def test_scales_do_not_grow_without_end() -> None:
 @pytest.mark.parametrize("images", [True, False])
 @pytest.mark.parametrize("texts", [True, False])
 def test_parts_can_be_left_out(images: bool, texts: bool) -> None:
-    module = losses_of(replace(CERTAIN, prototypes=images), texts=texts).train()
+    module = pgseg_losses(replace(CERTAIN, prototypes=images), texts=texts).train()
 
     losses = module(*batch())
     losses.sum().backward()
@@ -164,13 +193,12 @@ def test_parts_can_be_left_out(images: bool, texts: bool) -> None:
     assert losses.shape == (len(expected),)
     assert losses.isfinite().all()
     assert (module.scales is None) == (not images and not texts)
-    assert any("text_prototypes" in name for name in module.state_dict()) == texts
     module.after_step(1.0)
 
 
 def test_it_learns_in_short_numbers() -> None:
     """As the trainer has it where the processor has bfloat16."""
-    module = losses_of().eval()
+    module = pgseg_losses().eval()
     expected = module(*batch())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = module(*batch())

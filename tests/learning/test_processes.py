@@ -9,10 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
+from learning.batches import Batch, Prepared
 from learning.processes import Processes, joined
+from learning.recognition import Recognition
 from learning.settings import Settings
-from tests.learning.drawn import Flags, tiny_task, tiny_trainer
+from learning.tasks import CaptionTask
+from learning.vilseg import VilsegLosses
+from tests.learning.drawn import Flags, tiny_inputs, tiny_task, tiny_trainer
+from tests.learning.groupers import pgseg_inputs, pgseg_losses, view_inputs, vilseg_losses
 from tests.learning.taught import TaughtTask
 
 ROOT = Path(__file__).parents[2]
@@ -30,6 +36,34 @@ def train(folder: Path) -> None:
         apart = replace(SETTINGS, accumulate=4 // processes.count)
         taught = TaughtTask(processes)
         tiny_trainer(folder / "taught", apart, task=taught, processes=processes).train()
+        few = replace(SETTINGS, steps=4)
+        tiny_trainer(folder / "views", few, task=views_task(processes), processes=processes).train()
+        move_prototypes(folder, processes)
+
+
+def views_task(processes: Processes) -> CaptionTask[VilsegLosses]:
+    """ViL-Seg's, of which nothing is measured or written."""
+    module = vilseg_losses(processes)
+    return CaptionTask(module, view_inputs(), Recognition(tiny_inputs()), lambda _: None)
+
+
+def part_of_batch(processes: Processes) -> Batch:
+    """What a process is given of eight pictures and captions."""
+    inputs = pgseg_inputs()
+    data = Prepared(Flags(), inputs, seed=0)
+    whole = inputs.together([data[index, 0] for index in range(8)])
+    return tuple(tensor.chunk(processes.count)[processes.rank] for tensor in whole)
+
+
+def move_prototypes(folder: Path, processes: Processes) -> None:
+    """Look at them once in training; write PGSeg's prototypes as they are then."""
+    module = pgseg_losses(processes=processes).train()
+    part = part_of_batch(processes)
+    torch.manual_seed(processes.rank)
+    module(*part)
+    if processes.first:
+        moved = [stage.prototypes for stage in module.clip.visual.stages]
+        torch.save(moved, folder / "prototypes.pt")
 
 
 def losses(folder: Path) -> list[float]:
@@ -84,6 +118,38 @@ def test_two_processes_accumulate_what_one_does_and_keep_a_teacher(
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
     for name, value in state(one).items():
         torch.testing.assert_close(state(two)[name], value)
+
+
+def test_two_processes_learn_from_views_what_one_does(folders: tuple[Path, Path]) -> None:
+    """Teacher, centre, and clusters that are compared over the whole batch."""
+    one, two = (folder / "views" for folder in folders)
+
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+    start = vilseg_losses().state_dict()
+    for name, value in state(one).items():
+        torch.testing.assert_close(state(two)[name], value, atol=1e-3, rtol=1e-2)
+    for name in ("centre", "teacher.head.layers.0.weight", "clusters.layers.0.weight"):
+        assert not torch.equal(state(two)[name], start[name])
+
+
+def test_prototypes_move_to_the_mean_over_all_processes(folders: tuple[Path, Path]) -> None:
+    module = pgseg_losses().train()
+    stages = module.clip.visual.stages
+    found = []
+    for rank in range(2):
+        pictures, *_ = part_of_batch(Processes(torch.device("cpu"), rank, 2))
+        torch.manual_seed(rank)
+        found.append(module.clip.visual.grouped((pictures.float() / 255 - 0.5) / 0.5).prototypes)
+
+    moved = torch.load(folders[1] / "prototypes.pt", weights_only=True)
+
+    for number, stage in enumerate(stages):
+        everywhere = torch.cat([each[number] for each in found])
+        assert len(everywhere) == 8
+        expected = normalize(0.9 * stage.prototypes + 0.1 * everywhere.mean(dim=0), dim=1)
+        torch.testing.assert_close(moved[number], expected)
+        alone = normalize(0.9 * stage.prototypes + 0.1 * found[0][number].mean(dim=0), dim=1)
+        assert (expected - alone).abs().max() > 1e-3
 
 
 def test_one_process_goes_on_where_two_have_stopped(folders: tuple[Path, Path]) -> None:

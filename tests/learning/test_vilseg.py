@@ -3,44 +3,26 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from learning.architectures import build_clip
-from learning.batches import Prepared
+from learning.batches import Batch, Prepared
 from learning.distillation import distillation_loss
 from learning.losses import contrastive_loss
 from learning.mutual_information import information_loss, joint_probabilities
-from learning.views import ViewInputs
-from learning.vilseg import VilsegLosses
-from tests.learning.drawn import CPU, Flags, tiny_inputs
-from tests.learning.groupers import CLUSTERING, random_weights, small_architecture
+from learning.vilseg import VilsegLosses, segment_weights
+from tests.learning.drawn import Flags
+from tests.learning.groupers import random_weights, view_inputs, vilseg_losses
 from vision.vilseg import patch_features
 
-TOKENIZER = tiny_inputs().tokenizer
 COUNT = 3
 
 
-def losses_of(*, vision: bool = True, clusters: bool = True) -> VilsegLosses:
-    architecture = small_architecture(CLUSTERING)
-    clip = build_clip(architecture, seed=0)
-    random_weights(clip, spread=0.05)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return VilsegLosses(
-            clip,
-            CLUSTERING,
-            CPU,
-            mean=architecture.mean,
-            std=architecture.std,
-            vision=vision,
-            clusters=clusters,
-        )
-
-
-def batch(local_views: int = 2) -> tuple[torch.Tensor, ...]:
-    inputs = ViewInputs((16, 16), 8, local_views, TOKENIZER)
+def batch(local_views: int = 2) -> Batch:
+    inputs = view_inputs(local_views)
     data = Prepared(Flags(side=40), inputs, seed=0)
-    return tuple(inputs.together([data[index, 0] for index in range(COUNT)]))
+    return inputs.together([data[index, 0] for index in range(COUNT)])
 
 
 def features_of(module: VilsegLosses, views: torch.Tensor) -> torch.Tensor:
@@ -58,8 +40,33 @@ def gradients(module: VilsegLosses, loss: torch.Tensor) -> set[str]:
     }
 
 
-def test_captions_are_contrasted_with_both_large_views() -> None:
-    module = losses_of()
+def mean_segments(module: VilsegLosses, features: torch.Tensor, *, clusters: bool) -> torch.Tensor:
+    """One by one: the mean of a picture's segments, each the mean of its patches."""
+    means = []
+    for patches in features.flatten(1, 2):
+        owners = module.clusters(patches).argmax(dim=1) if clusters else torch.zeros(len(patches))
+        segments = [patches[owners == own].mean(dim=0) for own in owners.unique()]
+        means.append(torch.stack(segments).mean(dim=0))
+    return torch.stack(means)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    clusters=st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=3)
+)
+def test_segments_count_alike_whatever_their_size(clusters: list[list[int]]) -> None:
+    weights = segment_weights(torch.tensor(clusters))
+
+    assert weights.dtype == torch.float32
+    for row, own in zip(weights.tolist(), clusters, strict=True):
+        expected = [1 / own.count(cluster) / len(set(own)) for cluster in own]
+        assert row == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("clusters", [True, False])
+def test_captions_are_contrasted_with_both_large_views(clusters: bool) -> None:
+    module = vilseg_losses(clusters=clusters)
+    random_weights(module.clusters, 3, spread=0.5)
     views, *_, tokens = made = batch()
 
     losses = module(*made)
@@ -70,16 +77,18 @@ def test_captions_are_contrasted_with_both_large_views() -> None:
     scale = module.clip.logit_scale.exp()
     each = []
     for view in range(2):
-        images = module.encode_pictures(views[:, view])
-        each.append(contrastive_loss(images, texts, scale=scale))
+        images = mean_segments(module, features_of(module, views[:, view]), clusters=clusters)
+        vectors = normalize(images @ module.clip.visual.proj, dim=1)
+        each.append(contrastive_loss(vectors, texts, scale=scale))
+        if not clusters:
+            torch.testing.assert_close(module.encode_pictures(views[:, view]), vectors)
     torch.testing.assert_close(losses[0], sum(each) / 2)
     torch.testing.assert_close(module.encode_tokens(tokens), texts)
-    assert module.losses == ("contrast", "vision_contrast", "clusters")
 
 
 @pytest.mark.parametrize("local_views", [0, 2])
 def test_views_are_contrasted_with_the_teachers_large_ones(local_views: int) -> None:
-    module = losses_of().eval()
+    module = vilseg_losses().eval()
     random_weights(module.teacher, 5, spread=0.02)
     random = torch.Generator().manual_seed(0)
     module.centre += torch.randn(20, generator=random)
@@ -101,7 +110,7 @@ def test_views_are_contrasted_with_the_teachers_large_ones(local_views: int) -> 
 
 def test_clusters_are_compared_where_views_overlap() -> None:
     """Of two equal views, one of them mirrored, each patch has one other."""
-    module = losses_of()
+    module = vilseg_losses()
     views, local, _, _, tokens = batch()
     views[:, 1] = views[:, 0]
     whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(COUNT, 2, 4)
@@ -120,7 +129,7 @@ def test_clusters_are_compared_where_views_overlap() -> None:
 
 
 def test_what_learns_from_which_loss() -> None:
-    module = losses_of()
+    module = vilseg_losses()
     contrast, vision, clusters = (gradients(module, loss) for loss in module(*batch()))
 
     assert clusters == {f"clusters.{name}" for name, _ in module.clusters.named_parameters()}
@@ -133,7 +142,7 @@ def test_what_learns_from_which_loss() -> None:
 
 
 def test_the_centre_moves_in_training_only() -> None:
-    module = losses_of().eval()
+    module = vilseg_losses().eval()
     views, *_ = made = batch()
     module(*made)
     assert not module.centre.any()
@@ -145,7 +154,7 @@ def test_the_centre_moves_in_training_only() -> None:
 
 
 def test_the_teacher_starts_as_the_student_and_follows() -> None:
-    module = losses_of()
+    module = vilseg_losses()
     pairs = [
         (own, other)
         for whole, part in (
@@ -176,7 +185,7 @@ def test_the_teacher_starts_as_the_student_and_follows() -> None:
 @pytest.mark.parametrize("vision", [True, False])
 @pytest.mark.parametrize("clusters", [True, False])
 def test_parts_can_be_left_out(vision: bool, clusters: bool) -> None:
-    module = losses_of(vision=vision, clusters=clusters).train()
+    module = vilseg_losses(vision=vision, clusters=clusters).train()
 
     losses = module(*batch(2 * vision))
     losses.sum().backward()
@@ -193,7 +202,7 @@ def test_parts_can_be_left_out(vision: bool, clusters: bool) -> None:
 
 def test_it_learns_in_short_numbers() -> None:
     """As the trainer has it where the processor has bfloat16."""
-    module = losses_of().train()
+    module = vilseg_losses().train()
     expected = deepcopy(module)(*batch())
     with torch.autocast("cpu", dtype=torch.bfloat16):
         losses = module(*batch())
@@ -201,10 +210,12 @@ def test_it_learns_in_short_numbers() -> None:
 
     assert losses.dtype == torch.float32
     torch.testing.assert_close(losses, expected, atol=0.1, rtol=0.1)
+    for name, parameter in module.named_parameters():
+        assert (parameter.grad is not None) == parameter.requires_grad, name
 
 
 def test_the_head_learns_to_tell_colours_apart() -> None:
-    module = losses_of(vision=False)
+    module = vilseg_losses(vision=False)
     optimizer = torch.optim.Adam(module.clusters.parameters(), lr=0.02)
     made = batch(0)
     information = []
