@@ -131,7 +131,7 @@ def _vilseg_task(
     whole = _whole_pictures(architecture, clip, data, masked=masked)
     clustering = architecture.learned
     assert isinstance(clustering, Clustering)
-    named = "nouns" not in without and clustering.noun_weight > 0
+    named = not without & {"nouns", "clusters"} and clustering.noun_weight > 0
     inputs = ViewInputs(
         whole.size_hw,
         clustering.local_side,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from learning.architectures import Architecture, build_clip, write_clip
+from learning.nouns import NounTokens
 from learning.pgseg import PgsegInputs, PgsegLosses
 from learning.processes import Processes
 from learning.views import ViewInputs
@@ -28,7 +29,9 @@ AVERAGED: Mapping[str, Any] = {
 GROUPING = Grouping(
     depths=(1, 1, 1), groups=(5, 3), projection=24, iterations=4, kappa=15.0, drop_path=0.2
 )
-CLUSTERING = Clustering(clusters=6, outputs=20, hidden=32, local_views=2, local_side=8)
+CLUSTERING = Clustering(
+    clusters=6, outputs=20, hidden=32, local_views=2, local_side=8, noun_weight=0.5
+)
 CERTAIN = replace(GROUPING, drop_path=0.0)
 MOST = GROUPING.groups[-1]
 """Nouns of a caption, at most."""
@@ -90,12 +93,13 @@ def colours(caption: str) -> list[str]:
 
 
 def pgseg_inputs() -> PgsegInputs:
-    return PgsegInputs(tiny_inputs(), colours, MOST)
+    return PgsegInputs(tiny_inputs(), NounTokens(tiny_inputs().tokenizer, colours, MOST))
 
 
 def view_inputs(local_views: int = CLUSTERING.local_views) -> ViewInputs:
     tokenizer = tiny_inputs().tokenizer
-    return ViewInputs((SIDE, SIDE), CLUSTERING.local_side, local_views, tokenizer)
+    nouns = NounTokens(tokenizer, colours, MOST)
+    return ViewInputs((SIDE, SIDE), CLUSTERING.local_side, local_views, tokenizer, nouns)
 
 
 def pgseg_losses(
@@ -109,7 +113,7 @@ def pgseg_losses(
 
 
 def vilseg_losses(
-    processes: Processes = CPU, *, vision: bool = True, clusters: bool = True
+    processes: Processes = CPU, *, vision: bool = True, clusters: bool = True, nouns: bool = True
 ) -> VilsegLosses:
     """Of random weights; always the same."""
     architecture = small_architecture(CLUSTERING)
@@ -125,4 +129,5 @@ def vilseg_losses(
             std=architecture.std,
             vision=vision,
             clusters=clusters,
+            nouns=nouns,
         )

@@ -10,6 +10,7 @@ from learning import views
 from learning.batches import Prepared
 from learning.examples import Example
 from learning.mutual_information import corresponding
+from learning.nouns import NounTokens
 from learning.views import (
     ASPECT,
     BLURRED,
@@ -22,6 +23,7 @@ from learning.views import (
     view,
 )
 from tests.learning.drawn import Flags, tiny_inputs
+from tests.learning.groupers import colours
 from vision.resizing import squash_bytes
 
 SEEDS = st.integers(0, 9999)
@@ -129,7 +131,8 @@ def test_a_flipped_view_is_the_mirror_image(seed: int) -> None:
 
 
 def inputs(local_views: int = 2, *, trimmable: bool = True) -> ViewInputs:
-    return ViewInputs((16, 24), 8, local_views, TOKENIZER, trimmable=trimmable)
+    nouns = NounTokens(TOKENIZER, colours, 4)
+    return ViewInputs((16, 24), 8, local_views, TOKENIZER, nouns, trimmable=trimmable)
 
 
 @pytest.mark.parametrize("local_views", [0, 3])
@@ -137,7 +140,9 @@ def test_what_is_prepared(local_views: int) -> None:
     own = inputs(local_views)
     data = Prepared(Flags(side=40), own, seed=0)
 
-    seen, local, overlaps, flipped, tokens = own.together([data[index, 0] for index in range(5)])
+    seen, local, overlaps, flipped, tokens, nouns, there = own.together(
+        [data[index, 0] for index in range(5)]
+    )
 
     assert seen.shape == (5, 2, 3, 16, 24)
     assert seen.dtype == local.dtype == torch.uint8
@@ -148,6 +153,7 @@ def test_what_is_prepared(local_views: int) -> None:
     assert overlaps.max() <= 1
     assert flipped.shape == (5, 2)
     assert flipped.dtype == torch.bool
+    assert nouns.shape[:2] == there.shape == (5, 4)
     ends = tokens.argmax(dim=1)
     assert tokens.shape == (5, min(12, -(-(int(ends.max()) + 1) // 4) * 4))
     for index, row in enumerate(tokens):
@@ -158,7 +164,7 @@ def test_what_is_prepared(local_views: int) -> None:
 def test_towers_that_read_padding_are_given_all_of_it() -> None:
     own = inputs(trimmable=False)
 
-    *_, tokens = own.together([own.one(Flags()[0], np.random.default_rng(0))])
+    *_, tokens, _, _ = own.together([own.one(Flags()[0], np.random.default_rng(0))])
 
     assert tokens.shape == (1, 12)
 
@@ -185,7 +191,7 @@ def test_the_two_large_views_show_the_same_where_they_overlap(seed: int) -> None
         patch.setattr(views, "RECOLOURED", 0.0)
         patch.setattr(views, "BLURRED", 0.0)
         example = Example(picture, ("red above blue",))
-        seen, _, overlaps, flipped, _ = inputs(0).one(example, np.random.default_rng(seed))
+        seen, _, overlaps, flipped, *_ = inputs(0).one(example, np.random.default_rng(seed))
 
     maps = [each.float().permute(1, 2, 0)[None] for each in seen]
     first, second = corresponding(maps[0], maps[1], overlaps[None], flipped[None])

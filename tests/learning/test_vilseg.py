@@ -67,7 +67,7 @@ def test_segments_count_alike_whatever_their_size(clusters: list[list[int]]) -> 
 def test_captions_are_contrasted_with_both_large_views(clusters: bool) -> None:
     module = vilseg_losses(clusters=clusters)
     random_weights(module.clusters, 3, spread=0.5)
-    views, *_, tokens = made = batch()
+    views, *_, tokens, _, _ = made = batch()
 
     losses = module(*made)
 
@@ -111,11 +111,11 @@ def test_views_are_contrasted_with_the_teachers_large_ones(local_views: int) -> 
 def test_clusters_are_compared_where_views_overlap() -> None:
     """Of two equal views, one of them mirrored, each patch has one other."""
     module = vilseg_losses()
-    views, local, _, _, tokens = batch()
+    views, local, _, _, tokens, *nouns = batch()
     views[:, 1] = views[:, 0]
     whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(COUNT, 2, 4)
 
-    losses = module(views, local, whole, torch.zeros(COUNT, 2, dtype=torch.bool), tokens)
+    losses = module(views, local, whole, torch.zeros(COUNT, 2, dtype=torch.bool), tokens, *nouns)
 
     shares = module.clusters(features_of(module, views[:, 0])).softmax(dim=-1).flatten(0, 2)
     joint = joint_probabilities(shares, shares)
@@ -123,21 +123,23 @@ def test_clusters_are_compared_where_views_overlap() -> None:
     mirrored = torch.zeros(COUNT, 4, 4, dtype=torch.long) + torch.arange(16).view(4, 4).flip(1)
     other = shares.view(COUNT, 16, -1)[torch.arange(COUNT)[:, None], mirrored.flatten(1)]
     flipped = torch.tensor([[False, True]] * COUNT)
-    losses = module(views, local, whole, flipped, tokens)
+    losses = module(views, local, whole, flipped, tokens, *nouns)
     expected = information_loss(joint_probabilities(shares, other.flatten(0, 1)))
     torch.testing.assert_close(losses[2], expected)
 
 
 def test_what_learns_from_which_loss() -> None:
     module = vilseg_losses()
-    contrast, vision, clusters = (gradients(module, loss) for loss in module(*batch()))
+    contrast, vision, clusters, nouns = (gradients(module, loss) for loss in module(*batch()))
 
     assert clusters == {f"clusters.{name}" for name, _ in module.clusters.named_parameters()}
     assert not any(name.startswith(("head", "clusters")) for name in contrast)
     assert "clip.visual.conv1.weight" in contrast & vision
     assert "clip.token_embedding.weight" in contrast - vision
     assert "head.layers.0.weight" in vision
-    assert not any(name.startswith("teacher") for name in contrast | vision | clusters)
+    assert "clip.visual.conv1.weight" in nouns
+    assert not any(name.startswith(("head", "clusters", "clip.token")) for name in nouns)
+    assert not any(name.startswith("teacher") for name in contrast | vision | clusters | nouns)
     assert not any(each.requires_grad for each in module.teacher.parameters())
 
 
@@ -183,15 +185,16 @@ def test_the_teacher_starts_as_the_student_and_follows() -> None:
 
 
 @pytest.mark.parametrize("vision", [True, False])
-@pytest.mark.parametrize("clusters", [True, False])
-def test_parts_can_be_left_out(vision: bool, clusters: bool) -> None:
-    module = vilseg_losses(vision=vision, clusters=clusters).train()
+@pytest.mark.parametrize(("clusters", "nouns"), [(True, True), (True, False), (False, False)])
+def test_parts_can_be_left_out(vision: bool, clusters: bool, nouns: bool) -> None:
+    module = vilseg_losses(vision=vision, clusters=clusters, nouns=nouns).train()
 
     losses = module(*batch(2 * vision))
     losses.sum().backward()
     module.after_step(0.5)
 
     expected = ["contrast"] + ["vision_contrast"] * vision + ["clusters"] * clusters
+    expected += ["nouns"] * nouns
     assert list(module.losses) == expected
     assert losses.shape == (len(expected),)
     assert any(name.startswith("teacher") for name in module.state_dict()) == vision
@@ -215,7 +218,7 @@ def test_it_learns_in_short_numbers() -> None:
 
 
 def test_the_head_learns_to_tell_colours_apart() -> None:
-    module = vilseg_losses(vision=False)
+    module = vilseg_losses(vision=False, nouns=False)
     optimizer = torch.optim.Adam(module.clusters.parameters(), lr=0.02)
     made = batch(0)
     information = []
