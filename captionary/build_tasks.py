@@ -1,7 +1,7 @@
 """Puts together what a training trains: a task for each method."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from learning.tasks import CaptionTask
     from learning.vilseg import VilsegLosses
 
+
+PART_SHOWN = 0.2
+"""Share of a picture's area that PGSeg is shown, at least. Shown whole pictures only, it learns
+what is in them but not where: any group may tell of all."""
 
 MOST_NOUNS = 8
 """Nouns of a caption that look for segments, at most, where segments are not counted."""
@@ -101,7 +105,7 @@ def _pgseg_task(
     grouping = architecture.learned
     assert isinstance(grouping, Grouping)
     nouns = _nouns(whole, grouping.groups[-1] if texts else 0)
-    inputs = PgsegInputs(whole, nouns)
+    inputs = PgsegInputs(replace(whole, least=PART_SHOWN), nouns)
     module = PgsegLosses(
         clip,
         processes,
@@ -230,7 +234,12 @@ def _task(
 
 METHODS: Mapping[str, Method] = {
     "clip": Method(_clip_task, model="mini", masked=True),
-    "pgseg": Method(_pgseg_task, model="pgseg-mini", parts=("image-prototypes", "text-prototypes")),
+    "pgseg": Method(
+        _pgseg_task,
+        model="pgseg-mini",
+        parts=("image-prototypes", "text-prototypes"),
+        drawn=2,
+    ),
     "vilseg": Method(
         _vilseg_task,
         model="vilseg-mini",
