@@ -257,15 +257,15 @@ def take_weights(model: torch.nn.Module, clip: torch.nn.Module, *, name: str) ->
     state = dict(clip.state_dict())
     if isinstance(model.visual, PgsegTower) and not isinstance(clip.visual, PgsegTower):
         state = open_clip.model.convert_to_custom_text_state_dict(state)
-        places = "visual.positional_embedding"
+        places, projector = "visual.positional_embedding", "visual.proj"
         if places in state:  # other towers have none, and are refused below
             state[places] = state[places][1:]  # without that of the class token
-        if not model.visual.grouping.projection:
-            state["visual.projector.weight"] = state["visual.proj"].T
+        if projector in state and not model.visual.grouping.projection:
+            state["visual.projector.weight"] = state[projector].T
         state = {
             key.replace("visual.transformer.resblocks.", "visual.blocks."): value
             for key, value in state.items()
-            if key not in ("visual.class_embedding", "visual.proj")
+            if key not in ("visual.class_embedding", projector)
         }
     try:
         left = model.load_state_dict(state, strict=False)

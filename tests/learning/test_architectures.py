@@ -264,7 +264,22 @@ def test_a_plain_clip_starts_one_that_clusters() -> None:
         assert torch.equal(model.state_dict()[name], value)
 
 
-@pytest.mark.parametrize("learned", METHODS.values(), ids=METHODS)
+def test_a_linear_projector_starts_as_the_projection() -> None:
+    clip = build_clip(small_architecture(None), seed=1)
+    model = build_clip(small_architecture(replace(GROUPING, projection=0)), seed=2)
+
+    take_weights(model, clip, name="it")
+
+    assert torch.equal(model.visual.projector.weight, clip.visual.proj.T)
+    rows = torch.randn(3, 32)
+    torch.testing.assert_close(model.visual.projector(rows), rows @ clip.visual.proj)
+
+
+@pytest.mark.parametrize(
+    "learned",
+    [*METHODS.values(), replace(GROUPING, projection=0)],
+    ids=[*METHODS, "pgseg linear"],
+)
 @pytest.mark.parametrize(
     "other",
     [
