@@ -141,7 +141,7 @@ def _vilseg_task(
         clustering.local_side,
         0 if "vision-contrast" in without else clustering.local_views,
         whole.tokenizer,
-        _nouns(whole, MOST_NOUNS if named else 0),
+        _nouns(whole, min(MOST_NOUNS, clustering.clusters) if named else 0),
         trimmable=whole.trimmable,
     )
     module = VilsegLosses(
