@@ -41,8 +41,8 @@ CATALOGUE = {
     )
 }
 
-LEARNED = ("pgseg-mini", "vilseg-mini")
-"""Those that come with the program and have learned to group: encoders and proposers."""
+LEARNED: tuple[str, ...] = ()
+"""Those of them that have learned to group: encoders and proposers."""
 
 BUNDLED = {name: Path(__file__).with_name(name) for name in ("mini", *LEARNED)}
 """Models that come with the program, by name: folders in open_clip's local-dir layout."""
