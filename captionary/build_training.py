@@ -145,6 +145,8 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
     Raises:
         WrongInput: what is named cannot be used, or the folder cannot be written to.
     """
+    import torch
+
     from learning.architectures import build_clip, with_vocabulary
     from learning.batches import Batches
     from learning.checkpoints import make_run_folder
@@ -163,15 +165,17 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
             layers = with_vocabulary(layers, data.captions, training.merges)
             clip = build_clip(layers, seed=settings.seed)
         workers = training.workers_of(processes)
-        task = method.build(
-            layers,
-            clip.requires_grad_(True),
-            data,
-            processes,
-            masked=training.masked,
-            without=training.without,
-            workers=workers,
-        )
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(settings.seed)  # for heads that it makes itself
+            task = method.build(
+                layers,
+                clip.requires_grad_(True),
+                data,
+                processes,
+                masked=training.masked,
+                without=training.without,
+                workers=workers,
+            )
         batches = Batches(
             data.examples,
             task.inputs,
