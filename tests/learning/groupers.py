@@ -68,10 +68,10 @@ def random_tower(grouping: Grouping = GROUPING, *, seed: int = 0) -> PgsegTower:
 
 
 def write_small(
-    folder: Path, learned: Learned | None, *, seed: int = 0, head_seed: int = 0
+    folder: Path, learned: Learned | None, *, seed: int = 0, head_seed: int = 0, **vision: Any
 ) -> torch.nn.Module:
     """Write a model of random weights for use, and answer it in eval mode."""
-    architecture = small_architecture(learned)
+    architecture = small_architecture(learned, **vision)
     clip = build_clip(architecture, seed=seed)
     random_weights(clip, seed, spread=0.1)
     beside = {}
