@@ -312,7 +312,7 @@ def test_no_held_out_pictures_no_figures(
         (("SOURCE", "--held-out", "60"), "of which 60 are to be held out"),
         (("SOURCE", "--batch", "55"), "a batch of 55 is more than the 54 pictures"),
         (("SOURCE", "--model", "vit"), "unknown model 'vit'"),
-        (("SOURCE", "--weights", "mini"), "leave out --model and --merges"),
+        (("SOURCE", "--weights", "mini"), "leave out --merges"),
         (("SOURCE", "--device", "tpu"), "unknown device 'tpu'"),
         (("SOURCE", "--steps", "0"), "greater than or equal to 1"),
         (("SOURCE", "--accumulate", "3"), "a batch of 8 does not divide into 3 equal parts"),
