@@ -94,7 +94,7 @@ def random_region(size_hw: tuple[int, int], random: np.random.Generator) -> Regi
 class Contrast(torch.nn.Module):
     """A CLIP that answers the contrastive loss of a batch, over all processes."""
 
-    losses = ("contrast",)
+    losses: tuple[str, ...] = ("contrast",)
     clip: Any
     _mean: torch.Tensor
     _std: torch.Tensor
@@ -109,24 +109,26 @@ class Contrast(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.clip = clip
-        self._processes = processes
+        self.processes = processes
         self._tower = [trimmable_tower(clip)]  # in a list, so that it is no second child
         self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def forward(self, pictures: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """The loss, (1,), of (N, 3, h, w) uint8 pictures and their (N, l) int64 captions."""
-        images, texts = self.encode_pictures(pictures), self.encode_tokens(tokens)
-        with torch.autocast(pictures.device.type, enabled=False):
-            loss = contrastive_loss(
+        return self.contrast(self.encode_pictures(pictures), self.encode_tokens(tokens))[None]
+
+    def contrast(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        """The contrastive loss, a scalar, of vectors (N, D), among those of all processes."""
+        with torch.autocast(images.device.type, enabled=False):
+            return contrastive_loss(
                 images,
                 texts,
                 scale=self.clip.logit_scale.exp(),
-                all_images=self._processes.gathered(images),
-                all_texts=self._processes.gathered(texts),
-                first=self._processes.rank * len(images),
+                all_images=self.processes.gathered(images),
+                all_texts=self.processes.gathered(texts),
+                first=self.processes.rank * len(images),
             )
-        return loss[None]
 
     def after_step(self, _done: float) -> None:
         """Keep the logit scale from growing without end."""
@@ -135,8 +137,12 @@ class Contrast(torch.nn.Module):
 
     def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
         """Encode (N, 3, h, w) uint8 to (N, D) float32, unit length."""
-        normal = (pictures.float() / 255 - self._mean) / self._std
-        return torch.nn.functional.normalize(self.clip.encode_image(normal).float(), dim=-1)
+        images = self.clip.encode_image(self.normal(pictures))
+        return torch.nn.functional.normalize(images.float(), dim=-1)
+
+    def normal(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Pictures as the tower takes them, (N, 3, h, w) uint8 to float."""
+        return (pictures.float() / 255 - self._mean) / self._std
 
     def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         """Encode (N, l) int64 to (N, D) float32, unit length."""

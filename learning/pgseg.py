@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import open_clip
@@ -12,18 +11,14 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from learning.batches import Batch
-from learning.clip import LARGEST_SCALE, ClipInputs
+from learning.clip import LARGEST_SCALE, ClipInputs, Contrast
 from learning.examples import Example
-from learning.losses import contrastive_loss
 from learning.nouns import NounTokens, encode_nouns, noun_loss, trimmed
 from learning.processes import Processes
 from learning.prototypes import move_prototypes, prototype_loss
-from vision.texts import encode_trimmed, trimmable_tower
 
 IMAGE_WEIGHT = 0.1
 FIRST_SCALE = math.log(1 / 0.1)
-PARTS = ("image-prototypes", "text-prototypes")
-"""What can be left out."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +46,13 @@ class PgsegInputs:
         return *both, trimmed(nouns), there
 
 
-class PgsegLosses(nn.Module):
+class PgsegLosses(Contrast):
     """A CLIP with PGSeg's tower that answers the losses of a batch, over all processes.
 
     Args:
         clip:  of `vision.pgseg.build_pgseg`; its tower has prototypes, or no loss of them is made.
         texts: whether captions have prototypes.
     """
-
-    _mean: torch.Tensor
-    _std: torch.Tensor
 
     def __init__(
         self,
@@ -71,9 +63,7 @@ class PgsegLosses(nn.Module):
         std: tuple[float, ...],
         texts: bool = True,
     ) -> None:
-        super().__init__()
-        self.clip, self._processes = clip, processes
-        self._tower: list[Any] = [trimmable_tower(clip)]  # in a list, so that it is no second child
+        super().__init__(clip, processes, mean=mean, std=std)
         grouping = clip.visual.grouping
         images = grouping.prototypes
         self.losses = (
@@ -84,10 +74,8 @@ class PgsegLosses(nn.Module):
         count = images * len(grouping.groups)
         self._text_weight = grouping.text_weight
         self.scales = nn.Parameter(torch.full((count,), FIRST_SCALE)) if count else None
-        self.register_buffer("_mean", torch.tensor(mean).view(3, 1, 1), persistent=False)
-        self.register_buffer("_std", torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
         pictures: torch.Tensor,
         tokens: torch.Tensor,
@@ -96,12 +84,12 @@ class PgsegLosses(nn.Module):
     ) -> torch.Tensor:
         """The losses, (P,), of what `PgsegInputs` prepares."""
         visual = self.clip.visual
-        grouped = visual.grouped(self._normal(pictures))
+        grouped = visual.grouped(self.normal(pictures))
         images = normalize(visual.picture_vectors(grouped).float(), dim=-1)
         texts = self.encode_tokens(tokens)
         scales = [] if self.scales is None else list(self.scales.exp())
         with torch.autocast(pictures.device.type, enabled=False):
-            losses = [self._contrast(images, texts)]
+            losses = [self.contrast(images, texts)]
             if "image_prototypes" in self.losses:
                 each = [
                     prototype_loss(groups.float(), found, scale=scales.pop(0))
@@ -119,33 +107,12 @@ class PgsegLosses(nn.Module):
             losses.append(self._text_weight * loss)
         return torch.stack(losses)
 
-    def _contrast(self, images: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
-        return contrastive_loss(
-            images,
-            texts,
-            scale=self.clip.logit_scale.exp(),
-            all_images=self._processes.gathered(images),
-            all_texts=self._processes.gathered(texts),
-            first=self._processes.rank * len(images),
-        )
-
     def _move(self, kept: torch.Tensor, found: torch.Tensor) -> None:
-        move_prototypes(kept, self._processes.gathered(found.mean(dim=0)[None]))
+        move_prototypes(kept, self.processes.gathered(found.mean(dim=0)[None]))
 
-    def after_step(self, _done: float) -> None:
+    def after_step(self, done: float) -> None:
         """Keep the scales from growing without end."""
-        with torch.no_grad():
-            self.clip.logit_scale.clamp_(max=LARGEST_SCALE)
-            if self.scales is not None:
+        super().after_step(done)
+        if self.scales is not None:
+            with torch.no_grad():
                 self.scales.clamp_(max=LARGEST_SCALE)
-
-    def encode_pictures(self, pictures: torch.Tensor) -> torch.Tensor:
-        """Encode (N, 3, h, w) uint8 to (N, D) float32, unit length."""
-        return normalize(self.clip.visual(self._normal(pictures)).float(), dim=-1)
-
-    def encode_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Encode (N, l) int64 to (N, D) float32, unit length."""
-        return normalize(encode_trimmed(self._tower[0], tokens).float(), dim=-1)
-
-    def _normal(self, pictures: torch.Tensor) -> torch.Tensor:
-        return (pictures.float() / 255 - self._mean) / self._std

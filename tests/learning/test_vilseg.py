@@ -3,15 +3,13 @@ from copy import deepcopy
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from learning.batches import Batch, Prepared
 from learning.distillation import distillation_loss
 from learning.losses import contrastive_loss
 from learning.mutual_information import information_loss, joint_probabilities
-from learning.vilseg import VilsegLosses, segment_weights
+from learning.vilseg import VilsegLosses
 from tests.learning.drawn import Flags
 from tests.learning.groupers import random_weights, view_inputs, vilseg_losses
 from vision.vilseg import patch_features
@@ -48,19 +46,6 @@ def mean_segments(module: VilsegLosses, features: torch.Tensor, *, clusters: boo
         segments = [patches[owners == own].mean(dim=0) for own in owners.unique()]
         means.append(torch.stack(segments).mean(dim=0))
     return torch.stack(means)
-
-
-@settings(max_examples=25, deadline=None)
-@given(
-    clusters=st.lists(st.lists(st.integers(0, 3), min_size=5, max_size=5), min_size=1, max_size=3)
-)
-def test_segments_count_alike_whatever_their_size(clusters: list[list[int]]) -> None:
-    weights = segment_weights(torch.tensor(clusters))
-
-    assert weights.dtype == torch.float32
-    for row, own in zip(weights.tolist(), clusters, strict=True):
-        expected = [1 / own.count(cluster) / len(set(own)) for cluster in own]
-        assert row == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("clusters", [True, False])
