@@ -89,7 +89,9 @@ def noun_loss(
     """
     cosine = segments @ vectors.T
     if present is not None:
-        cosine = cosine.masked_fill(~present[..., None], -1)
+        # As little alike as any that is there: such a match is left out.
+        least = cosine.masked_fill(~present[..., None], torch.inf).amin(dim=1, keepdim=True)
+        cosine = torch.where(present[..., None], cosine, least.detach())
     own = cosine.gather(2, which[:, None].expand(-1, segments.shape[1], -1))
     segment = matches(own.masked_fill(~there[:, None], -torch.inf))
     kept = kept_matches(own.detach(), segment) & there
