@@ -9,7 +9,6 @@ def spherical_em(
     *,
     iterations: int,
     kappa: float,
-    weights: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Soft k-means on the unit sphere (PGSeg's prototypes; methods: Zhang et al., 2023).
 
@@ -21,7 +20,6 @@ def spherical_em(
         start:      M, (..., K, D), unit length, K >= 1.
         iterations: >= 0.
         kappa:      concentration, > 0: how sharply a vector belongs to its nearest prototype.
-        weights:    (..., N), >= 0: how much each vector counts; None: all alike.
 
     Returns:
         Prototypes (..., K, D), unit length, and the assignment to them (..., N, K), rows sum to 1.
@@ -29,29 +27,19 @@ def spherical_em(
     prototypes = start
     for _ in range(iterations):
         shares = _shares(vectors, prototypes, kappa)
-        if weights is not None:
-            shares = shares * weights[..., None]
         total = shares.transpose(-2, -1) @ vectors
         length = total.norm(dim=-1, keepdim=True)
         prototypes = torch.where(length > TINY, total / length.clamp_min(TINY), prototypes)
     return prototypes, _shares(vectors, prototypes, kappa)
 
 
-def centred_tokens(tokens: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+def centred_tokens(tokens: torch.Tensor) -> torch.Tensor:
     """Unit vectors without what all of them share, (..., N, D): what is left tells them apart.
 
     Uncentred, the tokens of one picture are so alike that every prototype gets a share of each.
-
-    Args:
-        weights: (..., N), >= 0, some > 0: how much each counts in their mean; None: all alike.
     """
     unit = torch.nn.functional.normalize(tokens, dim=-1)
-    if weights is None:
-        mean = unit.mean(dim=-2, keepdim=True)
-    else:
-        total = weights.sum(dim=-1)[..., None, None].clamp_min(TINY)
-        mean = (unit * weights[..., None]).sum(dim=-2, keepdim=True) / total
-    return torch.nn.functional.normalize(unit - mean, dim=-1)
+    return torch.nn.functional.normalize(unit - unit.mean(dim=-2, keepdim=True), dim=-1)
 
 
 def _shares(vectors: torch.Tensor, prototypes: torch.Tensor, kappa: float) -> torch.Tensor:
