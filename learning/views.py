@@ -86,12 +86,16 @@ class ViewInputs:
 def random_box(
     size_hw: tuple[int, int], random: np.random.Generator, *, area: tuple[float, float]
 ) -> Box:
-    """A box in a picture with a share of its area and any of the aspects, in whole pixels."""
+    """A box in a picture with a share of its area, in whole pixels.
+
+    Its aspect is the picture's own times any of ASPECT: a view of the largest areas shows something
+    of each other one, whatever the picture's aspect.
+    """
     height, width = size_hw
-    share = random.uniform(*area) * height * width
+    share = random.uniform(*area)
     aspect = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
-    own_width = min(width, max(1, round(math.sqrt(share * aspect))))
-    own_height = min(height, max(1, round(math.sqrt(share / aspect))))
+    own_width = min(width, max(1, round(width * math.sqrt(share * aspect))))
+    own_height = min(height, max(1, round(height * math.sqrt(share / aspect))))
     left = int(random.integers(width - own_width + 1))
     top = int(random.integers(height - own_height + 1))
     return left, top, left + own_width, top + own_height

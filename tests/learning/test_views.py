@@ -47,11 +47,23 @@ def test_boxes_lie_inside_and_are_of_the_asked_area_and_aspect(
     assert all(edge == int(edge) for edge in (left, top, right, bottom))
     wide, high = right - left, bottom - top
     # Sides are rounded: to half a pixel, but to no less than one.
-    assert (wide - 0.5) * (high - 0.5) <= max(1, area[1] * height * width)
+    assert (wide - 0.5) * (high - 0.5) <= max(1, high, wide, area[1] * height * width)
     if wide < width and high < height:
         assert (wide + 0.5) * (high + 0.5) >= area[0] * height * width
-        assert (wide - 0.5) / (high + 0.5) <= ASPECT[1]
-        assert (wide + 0.5) / (high - 0.5) >= ASPECT[0]
+    if 1 < wide < width and 1 < high < height:
+        assert (wide - 0.5) / width <= ASPECT[1] * (high + 0.5) / height
+        assert (wide + 0.5) / width >= ASPECT[0] * (high - 0.5) / height
+
+
+@settings(max_examples=60, deadline=None)
+@given(height=st.integers(8, 60), width=st.integers(60, 900), seed=SEEDS)
+def test_large_views_of_long_pictures_overlap(height: int, width: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    one, other = (random_box((height, width), random, area=GLOBAL_AREA) for _ in range(2))
+
+    left, top, right, bottom = overlap(one, other)
+
+    assert (right - left) * (bottom - top) > 0
 
 
 def test_boxes_are_of_all_areas_and_aspects_and_lie_everywhere() -> None:
