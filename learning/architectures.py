@@ -271,7 +271,7 @@ def take_weights(model: torch.nn.Module, clip: torch.nn.Module, *, name: str) ->
         left = model.load_state_dict(state, strict=False)
     except RuntimeError:
         left = None
-    if left is None or left.unexpected_keys:
+    if left is None or left.unexpected_keys or any("blocks." in key for key in left.missing_keys):
         raise WrongInput(
             f"the weights {name} are of other layers than the model; give others, or a --model "
             "whose widths, blocks and vocabulary are theirs"
