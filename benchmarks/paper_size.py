@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from captionary.build_tasks import METHODS
+from captionary.build_tasks import METHODS, Ingredients
 from captionary.training_data import TrainingData
 from learning.architectures import build_clip, read_architecture
 from learning.examples import Example
@@ -50,9 +50,7 @@ def measure(method: str, batch: int, device: torch.device, tflops: float) -> Non
     layers = read_architecture(PAPER_SIZE[method])
     clip = build_clip(layers, seed=0).requires_grad_(True)
     data = TrainingData(Noise(), None, [], "noise")
-    task = METHODS[method].build(
-        layers, clip, data, processes, masked=0.0, without=frozenset(), workers=0
-    )
+    task = METHODS[method].build(Ingredients(layers, clip, data, processes))
     prepared = [task.inputs.one(data.examples[i], np.random.default_rng(i)) for i in range(batch)]
     inputs = [part.to(device) for part in task.inputs.together(prepared)]
     learning = [value for value in task.module.parameters() if value.requires_grad]

@@ -1,10 +1,10 @@
 """Puts together what a training trains: a task for each method."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from learning.nouns import NounTokens
     from learning.pgseg import PgsegLosses
     from learning.processes import Processes
-    from learning.recognition import Recognition
     from learning.tasks import CaptionTask
     from learning.vilseg import VilsegLosses
 
@@ -30,25 +29,60 @@ MOST_NOUNS = 8
 """Nouns of a caption that look for segments, at most, where segments are not counted."""
 
 
-class BuildTask(Protocol):
-    """Puts the task of a method together; the masked and the left-out are as on the command line.
+@dataclass(frozen=True, slots=True)
+class Ingredients:
+    """What a task is put together from; masked and without are as on the command line.
 
     clip: all of its weights are to learn; on the CPU.
     """
 
-    def __call__(
+    architecture: "Architecture"
+    clip: "torch.nn.Module"
+    data: "TrainingData"
+    processes: "Processes"
+    masked: float = 0.0
+    without: frozenset[str] = frozenset()
+    workers: int = 0
+
+    def whole_pictures(self) -> "ClipInputs":
+        """What prepares pictures as CLIP sees them."""
+        from learning.architectures import build_tokenizer
+        from learning.clip import ClipInputs
+        from vision.texts import trimmable_tower
+
+        return ClipInputs(
+            self.architecture.input_size_hw,
+            build_tokenizer(self.architecture),
+            least=self.data.least,
+            masked=self.masked,
+            fill=self.architecture.mean,
+            trimmable=trimmable_tower(self.clip) is not None,
+        )
+
+    def task(
         self,
-        architecture: "Architecture",
-        clip: "torch.nn.Module",
-        data: "TrainingData",
-        processes: "Processes",
-        *,
-        masked: float,
-        without: frozenset[str],
-        workers: int,
+        module: Any,
+        inputs: "Inputs[Any]",
+        whole: "ClipInputs",
+        beside: "Mapping[str, torch.nn.Module]" = MappingProxyType({}),
     ) -> "CaptionTask[Any]":
-        """Answer a task whose module is on the device of `processes`."""
-        ...
+        """The task of a module that trains the clip, on its device, written with parts beside."""
+        from learning.architectures import write_clip
+        from learning.recognition import Recognition
+        from learning.tasks import CaptionTask
+
+        first = self.processes.first
+        recognition = Recognition(
+            whole,
+            held_out=self.data.held_out if first else None,
+            labelled=self.data.labelled if first else None,
+            workers=self.workers,
+        )
+
+        def write(folder: Path) -> None:
+            write_clip(folder, module.clip, self.architecture, beside)
+
+        return CaptionTask(module.to(self.processes.device), inputs, recognition, write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,78 +96,42 @@ class Method:
     drawn:  how large scenes are drawn to be learned from: times the size that the model takes.
     """
 
-    build: BuildTask
+    build: "Callable[[Ingredients], CaptionTask[Any]]"
     model: str
     parts: tuple[str, ...] = ()
     masked: bool = False
     drawn: int = 1
 
 
-def _clip_task(
-    architecture: "Architecture",
-    clip: "torch.nn.Module",
-    data: "TrainingData",
-    processes: "Processes",
-    *,
-    masked: float,
-    without: frozenset[str],  # noqa: ARG001  it has no parts
-    workers: int,
-) -> "CaptionTask[Contrast]":
+def _clip_task(given: Ingredients) -> "CaptionTask[Contrast]":
     from learning.clip import Contrast
 
-    inputs = _whole_pictures(architecture, clip, data, masked=masked)
-    module = Contrast(clip, processes, mean=architecture.mean, std=architecture.std)
-    recognition = _recognition(inputs, data, processes, workers)
-    return _task(module, inputs, recognition, architecture, processes.device)
+    whole, layers = given.whole_pictures(), given.architecture
+    module = Contrast(given.clip, given.processes, mean=layers.mean, std=layers.std)
+    return given.task(module, whole, whole)
 
 
-def _pgseg_task(
-    architecture: "Architecture",
-    clip: "torch.nn.Module",
-    data: "TrainingData",
-    processes: "Processes",
-    *,
-    masked: float,
-    without: frozenset[str],
-    workers: int,
-) -> "CaptionTask[PgsegLosses]":
+def _pgseg_task(given: Ingredients) -> "CaptionTask[PgsegLosses]":
     from learning.pgseg import PgsegInputs, PgsegLosses
     from vision.pgseg import Grouping
 
-    whole = _whole_pictures(architecture, clip, data, masked=masked)
-    texts = "text-prototypes" not in without
-    grouping = architecture.learned
-    assert isinstance(grouping, Grouping)
-    nouns = _nouns(whole, grouping.groups[-1] if texts else 0)
+    whole, layers = given.whole_pictures(), given.architecture
+    assert isinstance(layers.learned, Grouping)
+    texts = "text-prototypes" not in given.without
+    nouns = _nouns(whole, layers.learned.groups[-1] if texts else 0)
     inputs = PgsegInputs(replace(whole, least=PART_SHOWN), nouns)
-    module = PgsegLosses(
-        clip,
-        processes,
-        mean=architecture.mean,
-        std=architecture.std,
-        texts=texts,
-    )
-    recognition = _recognition(whole, data, processes, workers)
-    return _task(module, inputs, recognition, architecture, processes.device)
+    module = PgsegLosses(given.clip, given.processes, mean=layers.mean, std=layers.std, texts=texts)
+    return given.task(module, inputs, whole)
 
 
-def _vilseg_task(
-    architecture: "Architecture",
-    clip: "torch.nn.Module",
-    data: "TrainingData",
-    processes: "Processes",
-    *,
-    masked: float,
-    without: frozenset[str],
-    workers: int,
-) -> "CaptionTask[VilsegLosses]":
+def _vilseg_task(given: Ingredients) -> "CaptionTask[VilsegLosses]":
     from learning.views import ViewInputs
     from learning.vilseg import VilsegLosses
     from vision.learned import HEAD_FILE
     from vision.vilseg import Clustering
 
-    whole = _whole_pictures(architecture, clip, data, masked=masked)
-    clustering = architecture.learned
+    whole, layers, without = given.whole_pictures(), given.architecture, given.without
+    clustering = layers.learned
     assert isinstance(clustering, Clustering)
     named = not without & {"nouns", "clusters"} and clustering.noun_weight > 0
     inputs = ViewInputs(
@@ -145,18 +143,16 @@ def _vilseg_task(
         trimmable=whole.trimmable,
     )
     module = VilsegLosses(
-        clip,
+        given.clip,
         clustering,
-        processes,
-        mean=architecture.mean,
-        std=architecture.std,
+        given.processes,
+        mean=layers.mean,
+        std=layers.std,
         vision="vision-contrast" not in without,
         clusters="clusters" not in without,
         nouns=named,
     )
-    recognition = _recognition(whole, data, processes, workers)
-    beside = {HEAD_FILE: module.clusters}
-    return _task(module, inputs, recognition, architecture, processes.device, beside)
+    return given.task(module, inputs, whole, {HEAD_FILE: module.clusters})
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,54 +178,6 @@ def _nouns(inputs: "ClipInputs", most: int) -> "NounTokens":
 def no_nouns(_caption: str) -> tuple[str, ...]:
     """For those who need none."""
     return ()
-
-
-def _whole_pictures(
-    architecture: "Architecture", clip: "torch.nn.Module", data: "TrainingData", *, masked: float
-) -> "ClipInputs":
-    from learning.architectures import build_tokenizer
-    from learning.clip import ClipInputs
-    from vision.texts import trimmable_tower
-
-    return ClipInputs(
-        architecture.input_size_hw,
-        build_tokenizer(architecture),
-        least=data.least,
-        masked=masked,
-        fill=architecture.mean,
-        trimmable=trimmable_tower(clip) is not None,
-    )
-
-
-def _recognition(
-    inputs: "ClipInputs", data: "TrainingData", processes: "Processes", workers: int
-) -> "Recognition":
-    from learning.recognition import Recognition
-
-    return Recognition(
-        inputs,
-        held_out=data.held_out if processes.first else None,
-        labelled=data.labelled if processes.first else None,
-        workers=workers,
-    )
-
-
-def _task(
-    module: Any,
-    inputs: "Inputs[Any]",
-    recognition: "Recognition",
-    architecture: "Architecture",
-    device: "torch.device",
-    beside: "Mapping[str, torch.nn.Module]" = MappingProxyType({}),
-) -> "CaptionTask[Any]":
-    """The task of a module that trains `clip`, written with the parts beside it."""
-    from learning.architectures import write_clip
-    from learning.tasks import CaptionTask
-
-    def write(folder: Path) -> None:
-        write_clip(folder, module.clip, architecture, beside)
-
-    return CaptionTask(module.to(device), inputs, recognition, write)
 
 
 METHODS: Mapping[str, Method] = {

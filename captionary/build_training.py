@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from captionary.build_tasks import METHODS
+from captionary.build_tasks import METHODS, Ingredients
 from schemas.errors import WrongInput
 
 if TYPE_CHECKING:
@@ -168,13 +168,15 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(settings.seed)  # for heads that it makes itself
             task = method.build(
-                layers,
-                clip.requires_grad_(True),
-                data,
-                processes,
-                masked=training.masked,
-                without=training.without,
-                workers=workers,
+                Ingredients(
+                    layers,
+                    clip.requires_grad_(True),
+                    data,
+                    processes,
+                    masked=training.masked,
+                    without=training.without,
+                    workers=workers,
+                )
             )
         batches = Batches(
             data.examples,
