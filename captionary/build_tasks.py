@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from learning.processes import Processes
     from learning.tasks import CaptionTask
     from learning.vilseg import VilsegLosses
+    from vision.vilseg import ClusterHead
 
 
 PART_SHOWN = 0.2
@@ -34,12 +35,14 @@ class Ingredients:
     """What a task is put together from; masked and without are as on the command line.
 
     clip: all of its weights are to learn; on the CPU.
+    head: clusters of ViL-Seg to go on from; None: where there are none yet.
     """
 
     architecture: "Architecture"
     clip: "torch.nn.Module"
     data: "TrainingData"
     processes: "Processes"
+    head: "ClusterHead | None" = None
     masked: float = 0.0
     without: frozenset[str] = frozenset()
     workers: int = 0
@@ -146,6 +149,7 @@ def _vilseg_task(given: Ingredients) -> "CaptionTask[VilsegLosses]":
         given.clip,
         clustering,
         given.processes,
+        head=given.head,
         mean=layers.mean,
         std=layers.std,
         vision="vision-contrast" not in without,

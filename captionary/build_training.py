@@ -20,6 +20,17 @@ if TYPE_CHECKING:
     from learning.processes import Processes
     from learning.settings import Settings
     from learning.trainer import Trainer
+    from vision.vilseg import ClusterHead
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is trained: its layers, a name that tells it from others, and its weights, if any."""
+
+    architecture: "Architecture"
+    name: str
+    clip: "torch.nn.Module | None" = None
+    head: "ClusterHead | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +79,8 @@ class Training:
         held_out = self.held_out if first else 0
         return world_data(self.world or "", size=size, seed=seed, held_out=held_out)
 
-    def layers(self, seed: int) -> "tuple[Architecture, torch.nn.Module | None, str]":
-        """What is trained: its layers, its weights where there are any, and a name of both."""
+    def start(self, seed: int) -> Start:
+        """What the training starts from."""
         from learning.architectures import (
             architecture_of,
             build_clip,
@@ -77,28 +88,28 @@ class Training:
             read_architecture,
             take_weights,
         )
-        from vision.clip_files import clip_digest, find_clip, load_clip
+        from vision.clip_files import clip_digest, find_clip, load_clip, load_cluster_head
 
         if self.weights is None:
             model = self.model or METHODS[self.method].model
-            return self._fitted(read_architecture(model)), None, Path(model).stem
+            return Start(self._fitted(read_architecture(model)), Path(model).stem)
         if self.merges is not None:
             raise WrongInput("--weights bring their own vocabulary: leave out --merges")
         files = find_clip(self.weights)
-        clip = load_clip(files)
+        clip, head = load_clip(files), load_cluster_head(files)
         name = Path(self.weights).stem
-        given, told = architecture_of(name, files, clip), f"{name} {clip_digest(clip, files)}"
+        given, told = architecture_of(name, files, clip), f"{name} {clip_digest(clip, files, head)}"
         if self.method == "clip" or given.learned is not None:
             if self.model is not None:
                 raise WrongInput("--weights bring their own layers: leave out --model")
             if self._fitted(given) != given:
                 raise WrongInput(f"{name} was trained with what it is to be --without")
-            return given, clip, told
+            return Start(given, told, clip, head)
         read = self._fitted(read_architecture(self.model or METHODS[self.method].model))
         own = like(read, given)
         started = build_clip(own, seed=seed)
         take_weights(started, clip, name=name)
-        return own, started, told
+        return Start(own, told, started)
 
     def _fitted(self, architecture: "Architecture") -> "Architecture":
         """The layers without those that are left out.
@@ -155,7 +166,8 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
     from vision.hardware import choose_device
 
     with joined(choose_device(training.device)) as processes:
-        layers, clip, name = training.layers(settings.seed)
+        start = training.start(settings.seed)
+        layers, clip = start.architecture, start.clip
         method = METHODS[training.method]
         size = method.drawn * max(layers.input_size_hw)
         measure = training.measure(processes)
@@ -173,6 +185,7 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
                     clip.requires_grad_(True),
                     data,
                     processes,
+                    start.head,
                     masked=training.masked,
                     without=training.without,
                     workers=workers,
@@ -192,7 +205,7 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
         facts: Facts = {
             "method": training.method,
             "pictures": data.name,
-            "model": f"{name} {layers.digest}",
+            "model": f"{start.name} {layers.digest}",
             "masked": training.masked,
             "without": "+".join(sorted(training.without)) or "nothing",
         }

@@ -38,6 +38,7 @@ from vision.learned import (
     written_learned,
 )
 from vision.pgseg import Grouping, PgsegTower, build_pgseg
+from vision.vilseg import Clustering
 
 CONFIGS = Path(__file__).with_name("configs")
 MEAN = STD = (0.5, 0.5, 0.5)
@@ -108,7 +109,7 @@ def read_architecture(name: str) -> Architecture:
             f"unknown model {name!r}; give mini, an architecture of open_clip (ViT-B-32) or a "
             "JSON file"
         )
-    _check(name, config)
+    _check(name, config, learned)
     return Architecture(name, config, embed=embed, learned=learned)
 
 
@@ -123,7 +124,7 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
         WrongInput: it is none that can be trained here, or its vocabulary does not fit.
     """
     config, text = dict(files.config), dict(files.config["text_cfg"])
-    _check(name, config)
+    _check(name, config, files.learned)
     config["quick_gelu"] = files.quick_gelu or bool(config.get("quick_gelu"))
     merges = None if files.merges is None else tuple(load_tokenizer(files).bpe_ranks)
     if merges is not None:
@@ -135,7 +136,7 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
     )
 
 
-def _check(name: str, config: Mapping[str, Any]) -> None:
+def _check(name: str, config: Mapping[str, Any], learned: Learned | None) -> None:
     if UNSUPPORTED & {*config, *config["text_cfg"]}:
         raise WrongInput(f"the model {name} is no plain CLIP and cannot be trained; choose another")
     size = config["vision_cfg"].get("image_size", 224)
@@ -143,6 +144,11 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
     if not all(isinstance(side, int) and side > 0 for side in sides):
         raise WrongInput(
             f"the model {name} has image_size {size!r}; give one or two sides in pixels"
+        )
+    if isinstance(learned, Clustering) and config["vision_cfg"].get("pool_type") != "avg":
+        raise WrongInput(
+            f"the model {name} clusters patches, whose mean has to be the picture's vector; "
+            'give it "pool_type": "avg"'
         )
 
 

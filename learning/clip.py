@@ -19,7 +19,7 @@ from schemas.arrays import Rgb
 from schemas.regions import Region
 from vision.embedders import masked_crop
 from vision.resizing import squash_bytes
-from vision.texts import encode_trimmed, sentence_lengths, trimmable_tower
+from vision.texts import encode_trimmed, trimmable_tower, trimmed
 
 LARGEST_SCALE = math.log(100)
 NOISE_HW = (4, 4)
@@ -58,8 +58,7 @@ class ClipInputs:
     def together(self, prepared: Sequence[Batch]) -> Batch:
         """Put them in one batch: (N, 3, h, w) and (N, l), as long as the longest caption."""
         pictures, tokens = (torch.stack(parts) for parts in zip(*prepared, strict=True))
-        length = int(sentence_lengths(tokens).max()) if self.trimmable else tokens.shape[1]
-        return pictures, tokens[:, :length].contiguous()
+        return pictures, trimmed(tokens) if self.trimmable else tokens
 
 
 def cut_out(picture: Rgb, random: np.random.Generator, *, least: float) -> Rgb:

@@ -13,7 +13,7 @@ from open_clip.tokenizer import SimpleTokenizer
 from torch.nn.functional import log_softmax
 
 from learning.prototypes import kept_matches, matches
-from vision.texts import choose_templates, sentence_lengths
+from vision.texts import choose_templates
 
 (SENTENCE,) = choose_templates("plain")
 
@@ -36,12 +36,6 @@ class NounTokens:
         if names:
             tokens[: len(names)] = self.tokenizer([SENTENCE(name) for name in names])
         return tokens, torch.arange(self.most) < len(names)
-
-
-def trimmed(nouns: torch.Tensor) -> torch.Tensor:
-    """Sentences as long as the longest, (N, M, L) -> (N, M, l)."""
-    length = int(sentence_lengths(nouns.flatten(0, 1)).max())
-    return nouns[..., :length].contiguous()
 
 
 @torch.no_grad()

@@ -13,9 +13,10 @@ from torch.nn.functional import normalize
 from learning.batches import Batch
 from learning.clip import LARGEST_SCALE, ClipInputs, Contrast
 from learning.examples import Example
-from learning.nouns import NounTokens, encode_nouns, noun_loss, trimmed
+from learning.nouns import NounTokens, encode_nouns, noun_loss
 from learning.processes import Processes
 from learning.prototypes import move_prototypes, prototype_loss
+from vision.texts import trimmed
 
 IMAGE_WEIGHT = 0.1
 FIRST_SCALE = math.log(1 / 0.1)
@@ -43,7 +44,7 @@ class PgsegInputs:
         nouns, there = (
             torch.stack(parts) for parts in zip(*(e[2:] for e in prepared), strict=True)
         )
-        return *both, trimmed(nouns), there
+        return *both, trimmed(nouns) if self.pictures.trimmable else nouns, there
 
 
 class PgsegLosses(Contrast):

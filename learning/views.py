@@ -12,10 +12,10 @@ from torchvision.transforms import functional
 
 from learning.batches import Batch
 from learning.examples import Example
-from learning.nouns import NounTokens, trimmed
+from learning.nouns import NounTokens
 from schemas.arrays import Rgb
 from vision.resizing import squash_bytes
-from vision.texts import sentence_lengths
+from vision.texts import trimmed
 
 GLOBAL_AREA, LOCAL_AREA = (0.4, 1.0), (0.05, 0.4)
 """Share of a picture's area that a view shows (Caron et al., 2021)."""
@@ -79,8 +79,9 @@ class ViewInputs:
     def together(self, prepared: Sequence[Batch]) -> Batch:
         """Put them in one batch; captions as long as the longest."""
         *views, tokens, nouns, there = (torch.stack(parts) for parts in zip(*prepared, strict=True))
-        length = int(sentence_lengths(tokens).max()) if self.trimmable else tokens.shape[1]
-        return *views, tokens[:, :length].contiguous(), trimmed(nouns), there
+        if self.trimmable:
+            tokens, nouns = trimmed(tokens), trimmed(nouns)
+        return *views, tokens, nouns, there
 
 
 def random_box(

@@ -33,6 +33,7 @@ class VilsegLosses(Contrast):
 
     Args:
         clip:     of open_clip; its vector of a picture is the mean of its patches' (pool_type avg).
+        head:     the clusters to go on from; None: random ones.
         vision:   whether views are contrasted.
         clusters: whether the clustering head learns.
         nouns:    whether nouns look for segments, which are clusters.
@@ -46,6 +47,7 @@ class VilsegLosses(Contrast):
         clustering: Clustering,
         processes: Processes,
         *,
+        head: ClusterHead | None = None,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         vision: bool = True,
@@ -61,12 +63,13 @@ class VilsegLosses(Contrast):
             *(("nouns",) if nouns and clusters else ()),
         )
         self._noun_weight = clustering.noun_weight
-        self.clusters = ClusterHead(width, clustering.clusters)
+        self.clusters = head or ClusterHead(width, clustering.clusters)
         self.clusters.requires_grad_(clusters)
         if vision:
-            head = DistillationHead(width, hidden=clustering.hidden, outputs=clustering.outputs)
-            self.head = head
-            self.teacher = deepcopy(Student(clip.visual, head)).requires_grad_(False)
+            self.head = DistillationHead(
+                width, hidden=clustering.hidden, outputs=clustering.outputs
+            )
+            self.teacher = deepcopy(Student(clip.visual, self.head)).requires_grad_(False)
             self.register_buffer("centre", torch.zeros(clustering.outputs))
 
     def forward(  # type: ignore[override]

@@ -61,6 +61,12 @@ def sentence_lengths(tokens: torch.Tensor) -> torch.Tensor:
     return rounded.clamp(max=tokens.shape[1])
 
 
+def trimmed(tokens: torch.Tensor) -> torch.Tensor:
+    """Sentences as a causal tower must read them, (..., L) int64 -> (..., l)."""
+    length = int(sentence_lengths(tokens.flatten(0, -2)).max())
+    return tokens[..., :length].contiguous()
+
+
 def encode_trimmed(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
     """Run a causal text tower on the first columns only.
 

@@ -246,6 +246,10 @@ def test_a_run_goes_on_from_a_model_of_its_method(
     folders = trained[method], tmp_path / "on"
     first, second = (float(log(folder)[0][f"{PART}contrast"]) for folder in folders)
     assert second < first
+    if method == "vilseg":
+        heads = [load_file(folder / HEAD_FILE) for folder in folders]
+        for name, weights in heads[0].items():
+            torch.testing.assert_close(heads[1][name], weights, atol=0.04, rtol=0.04)
 
 
 @pytest.mark.parametrize(
@@ -261,6 +265,7 @@ def test_a_run_goes_on_from_a_model_of_its_method(
         ("pgseg", "--weights pgseg:PGSEG --without image-prototypes", "was trained with what"),
         ("vilseg", "--weights vilseg:VILSEG --model MODELS/vilseg.json", "leave out --model"),
         ("pgseg", "--model MODELS/magic.json", "cannot read the architecture"),
+        ("vilseg", "--model MODELS/token.json", 'give it "pool_type": "avg"'),
         ("pgseg", "--weights local-dir:RESNET --model MODELS/pgseg.json", "are of other layers"),
     ],
 )
@@ -273,8 +278,12 @@ def test_mistakes_are_told_in_one_line(
     models: Path,
     tmp_path: Path,
 ) -> None:
-    for name, change in (("wide", {"width": 48}), ("magic", {})):
-        config = json.loads((models / "pgseg.json").read_text())
+    for name, other, change in (
+        ("wide", "pgseg", {"width": 48}),
+        ("magic", "pgseg", {}),
+        ("token", "vilseg", {"pool_type": "tok"}),
+    ):
+        config = json.loads((models / f"{other}.json").read_text())
         config["vision_cfg"].update(change)
         if name == "magic":
             config[LEARNED_KEY]["method"] = "magic"

@@ -288,6 +288,7 @@ def test_a_linear_projector_starts_as_the_projection() -> None:
     [
         {"width": 48},
         {"patch_size": 8},
+        {"layers": 2},
         {"layers": 4},
         {"image_size": 20},
         {"layers": [1, 1, 1, 1], "width": 8, "image_size": 64},

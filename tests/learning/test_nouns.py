@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from learning.nouns import NounTokens, encode_nouns, noun_loss, trimmed
+from learning.nouns import NounTokens, encode_nouns, noun_loss
 from tests.learning.drawn import tiny_inputs
 from tests.learning.groupers import colours
+from vision.texts import trimmed
 
 SEEDS = st.integers(0, 9999)
 TOKENIZER = tiny_inputs().tokenizer

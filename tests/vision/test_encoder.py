@@ -23,7 +23,7 @@ from vision.models import BUNDLED, CATALOGUE, all_model_names
 from vision.pictures import LoadedPicture, load_picture
 from vision.proposers.given import Whole
 from vision.proposers.superpixels import Superpixels
-from vision.texts import VectorCache, encode_trimmed, sentence_lengths, trimmable_tower
+from vision.texts import VectorCache, encode_trimmed, sentence_lengths, trimmable_tower, trimmed
 
 MakePicture = Callable[..., LoadedPicture]
 NAMES = ["dog", "fire hydrant", "a very long name of a thing that needs many more tokens", "sky"]
@@ -110,6 +110,7 @@ def test_text_cut_short_equals_the_full_context(
     model, _ = reference
     tokens = tokenize(["a photo of a dog.", "word " * 60])
     assert sentence_lengths(tokens).tolist() == [8, 32]
+    assert torch.equal(trimmed(tokens[None, :1]), tokens[None, :1, :8])
     tower = trimmable_tower(model)
     assert tower is not None
     with torch.inference_mode():
