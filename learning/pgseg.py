@@ -104,7 +104,14 @@ class PgsegLosses(Contrast):
             segments = normalize(visual.segment_vectors(grouped).float(), dim=-1)
             vectors, which = encode_nouns(self.encode_tokens, nouns, there)
             with torch.autocast(pictures.device.type, enabled=False):
-                loss = noun_loss(segments, vectors, which, there, scale=self.clip.logit_scale.exp())
+                loss = noun_loss(
+                    segments,
+                    vectors,
+                    which,
+                    there,
+                    scale=self.clip.logit_scale.exp(),
+                    present=grouped.present,
+                )
             losses.append(self._text_weight * loss)
         return torch.stack(losses)
 

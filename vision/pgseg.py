@@ -21,6 +21,8 @@ from torchvision.ops import StochasticDepth
 from vision.grouping import centred_tokens, spherical_em
 from vision.vit import resized_positions
 
+SHARPNESS = 45.0
+"""Logits per cosine that a grouping block starts with, so that likeness decides, not chance."""
 MIXED = 3
 """Hidden units a token where group tokens of one stage are turned into those of the next."""
 
@@ -31,6 +33,9 @@ class Grouping:
 
     depths:     blocks of each stage.
     groups:     group tokens of each stage but the last, which has none.
+    residual:   whether a segment is its group token plus the mean of the tokens that it is given.
+        Else it is that mean alone, and a group without tokens is no segment: only where there is
+        one grouping, behind all blocks.
     projection: hidden units of the projector of pictures and groups; 0: it is linear.
     prototypes: whether the picture's own prototypes are added to its tokens.
     iterations, kappa: of the prototypes' EM (vision.grouping).
@@ -40,6 +45,7 @@ class Grouping:
 
     depths: tuple[int, ...] = (6, 3, 3)
     groups: tuple[int, ...] = (64, 8)
+    residual: bool = True
     projection: int = 4096
     prototypes: bool = True
     iterations: int = 10
@@ -50,6 +56,8 @@ class Grouping:
     def __post_init__(self) -> None:
         if len(self.depths) != len(self.groups) + 1 or min(self.groups, default=0) < 1:
             raise ValueError(f"{len(self.depths)} depths need one less groups, >= 1 each")
+        if not self.residual and (len(self.groups) > 1 or self.depths[-1]):
+            raise ValueError("without residual there is one grouping, behind all blocks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +65,14 @@ class Grouped:
     """What a pass over N pictures finds out.
 
     segments:   (N, K, D) the last groups, normed; K of the last grouping.
+    present:    (N, K) bool: which of them are segments.
     shares:     of each grouping (N, groups, tokens), columns sum to 1: whom a token belongs to.
     tokens:     of each grouping (N, groups, D), group tokens that have seen what they may take.
     prototypes: of each grouping (N, groups, D) unit vectors; empty where there are none.
     """
 
     segments: torch.Tensor
+    present: torch.Tensor
     shares: Sequence[torch.Tensor]
     tokens: Sequence[torch.Tensor]
     prototypes: Sequence[torch.Tensor]
@@ -112,7 +122,9 @@ class PgsegTower(nn.Module):
 
     def picture_vectors(self, grouped: Grouped) -> torch.Tensor:
         """The mean segment in the joint space, (N, dim), not normalised."""
-        vectors: torch.Tensor = self.projector(grouped.segments.mean(dim=1))
+        there = grouped.present[..., None].to(grouped.segments.dtype)
+        mean = (grouped.segments * there).sum(dim=1) / there.sum(dim=1)
+        vectors: torch.Tensor = self.projector(mean)
         return vectors
 
     def segment_vectors(self, grouped: Grouped) -> torch.Tensor:
@@ -127,16 +139,20 @@ class PgsegTower(nn.Module):
         positions = resized_positions(self.positional_embedding, self.grid_size, grid_hw)
         hidden = self.ln_pre(patches.flatten(2).transpose(1, 2) + positions.to(patches.dtype))
         groups: torch.Tensor | None = None
-        shares, tokens, prototypes = [], [], []
+        stages: list[Found] = []
         blocks = iter(self.blocks)
         for stage, depth in zip(self.stages, self.grouping.depths, strict=False):
             hidden, groups, found = stage(islice(blocks, depth), hidden, groups)
-            shares.append(found.shares)
-            tokens.append(found.tokens)
-            prototypes += [] if found.prototypes is None else [found.prototypes]
+            stages.append(found)
         for block in blocks:
             hidden = block(hidden)
-        return Grouped(self.ln_post(hidden), shares, tokens, prototypes)
+        return Grouped(
+            self.ln_post(hidden),
+            stages[-1].present,
+            [each.shares for each in stages],
+            [each.tokens for each in stages],
+            [each.prototypes for each in stages if each.prototypes is not None],
+        )
 
     def group_maps(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         """Whom each patch belongs to, a map for each grouping, (N, h, w, groups), finest first."""
@@ -178,6 +194,7 @@ class Block(ResidualAttentionBlock):  # type: ignore[misc]
 class Found:
     """What a stage finds out: as `Grouped`, for one grouping."""
 
+    present: torch.Tensor
     shares: torch.Tensor
     tokens: torch.Tensor
     prototypes: torch.Tensor | None
@@ -199,7 +216,7 @@ class Stage(nn.Module):
         first = torch.zeros(count, width) if before else torch.randn(count, width) * 0.02
         self.group_tokens = nn.Parameter(first)
         self.from_before = _from_before(before, count, width) if before else None
-        self.grouping_block = GroupingBlock(width, heads, count)
+        self.grouping_block = GroupingBlock(width, heads, count, residual=grouping.residual)
         self._iterations, self._kappa = grouping.iterations, grouping.kappa
         self.told: nn.Sequential | None = None
         if grouping.prototypes:
@@ -231,8 +248,8 @@ class Stage(nn.Module):
         if self.told is not None:
             prototypes, shares = self.own_prototypes(tokens)
             patches = patches + self.told((shares @ prototypes).to(patches.dtype))
-        segments, soft, seen = self.grouping_block(patches, own)
-        return segments, own, Found(soft, seen, prototypes)
+        segments, present, soft, seen = self.grouping_block(patches, own)
+        return segments, own, Found(present, soft, seen, prototypes)
 
     @torch.no_grad()
     def own_prototypes(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -246,12 +263,15 @@ class Stage(nn.Module):
 class GroupingBlock(nn.Module):
     """Gives each token to a group, and makes of each group a token.
 
-    It starts as what it is to become: tokens go to the group that they are most alike, and the
-    group's token is its own plus their mean. From random layers it takes several times as long.
+    It starts as what it is to become: tokens go to the group that they are most alike, and a
+    segment is their mean. From random layers it takes several times as long.
+
+    residual: as of `Grouping`.
     """
 
-    def __init__(self, width: int, heads: int, count: int) -> None:
+    def __init__(self, width: int, heads: int, count: int, *, residual: bool) -> None:
         super().__init__()
+        self._residual = residual
         self.norm_tokens, self.norm_groups = nn.LayerNorm(width), nn.LayerNorm(width)
         self.mixer = OverTokens(_multilayer(count, width // 2, count))
         self.norm_mixed, self.norm_seen = nn.LayerNorm(width), nn.LayerNorm(width)
@@ -262,15 +282,19 @@ class GroupingBlock(nn.Module):
         for linear in (self.query, self.key, self.value, self.out):
             nn.init.eye_(linear.weight)
             nn.init.zeros_(linear.bias)
+        with torch.no_grad():  # both are of rows as long as the root of the width
+            for linear in (self.query, self.key):
+                linear.weight *= SHARPNESS**0.5 / width**0.25
         _start_at_zero(self.mlp)
 
     def forward(
         self, tokens: torch.Tensor, groups: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         """Group tokens, (N, L, D) and (N, G, D).
 
         Returns:
-            Segments (N, G, D); shares (N, G, L); group tokens after they saw the tokens (N, G, D).
+            Segments (N, G, D); which of them are, (N, G) bool; shares (N, G, L); group tokens after
+            they saw the tokens (N, G, D).
         """
         tokens = self.norm_tokens(tokens)
         mixed = self.norm_mixed(self.mixer(self.norm_groups(groups)))
@@ -278,9 +302,12 @@ class GroupingBlock(nn.Module):
         query, key = self.query(seen), self.key(tokens)
         logits = (query @ key.transpose(1, 2)).float() * key.shape[-1] ** -0.5
         given = assigned(logits, drawn=self.training).to(tokens.dtype)
-        mean = given / (given.sum(dim=2, keepdim=True) + 1)
-        segments = self.out(mean @ self.value(tokens)) + seen
-        return segments + self.mlp(self.norm_out(segments)), logits.softmax(dim=1), seen
+        size, own = given.sum(dim=2, keepdim=True), self._residual
+        mean = given / (size + 1 if own else size.clamp_min(1))
+        segments = self.out(mean @ self.value(tokens)) + (seen if own else 0)
+        segments = segments + self.mlp(self.norm_out(segments))
+        present = (size[..., 0] > 0.5) | own  # 0 and 1 are so but for rounding
+        return segments, present, logits.softmax(dim=1), seen
 
 
 def assigned(logits: torch.Tensor, *, drawn: bool) -> torch.Tensor:

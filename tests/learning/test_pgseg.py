@@ -12,6 +12,7 @@ from learning.pgseg import FIRST_SCALE, IMAGE_WEIGHT
 from learning.prototypes import prototype_loss
 from tests.learning.drawn import Flags
 from tests.learning.groupers import CERTAIN, MOST, colours, pgseg_inputs, pgseg_losses
+from vision.pgseg import Grouping
 from vision.resizing import squash_bytes
 
 INPUTS = pgseg_inputs()
@@ -69,8 +70,12 @@ def test_a_batch_is_as_long_as_its_longest_sentences() -> None:
         assert torch.equal(of_context(nouns)[number], sentences)
 
 
-def test_the_losses_equal_their_parts() -> None:
-    module = pgseg_losses().eval()
+ALONE = replace(CERTAIN, depths=(3, 0), groups=(7,), residual=False)
+
+
+@pytest.mark.parametrize("grouping", [CERTAIN, ALONE], ids=["residual", "mean alone"])
+def test_the_losses_equal_their_parts(grouping: Grouping) -> None:
+    module = pgseg_losses(grouping).eval()
     pictures, tokens, nouns, there = batch()
 
     losses = module(pictures, tokens, nouns, there)
@@ -94,7 +99,9 @@ def test_the_losses_equal_their_parts() -> None:
     which = torch.zeros(there.shape, dtype=torch.int64)
     which[there] = torch.tensor([different.index(first) for first in firsts])
     segments = normalize(visual.segment_vectors(grouped), dim=2)
-    of_texts = noun_loss(segments, vectors[different], which, there, scale=scale)
+    present = grouped.present
+    assert present.all() == grouping.residual
+    of_texts = noun_loss(segments, vectors[different], which, there, scale=scale, present=present)
     assert module.losses == ("contrast", "image_prototypes", "text_prototypes")
     torch.testing.assert_close(losses[0], contrastive_loss(images, texts, scale=scale))
     torch.testing.assert_close(losses[1], 0.1 * of_images)

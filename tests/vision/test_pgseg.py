@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
-from torch.nn.functional import normalize
+from torch.nn.functional import cosine_similarity, normalize
 
 from learning.architectures import build_clip
 from tests.learning.groupers import (
@@ -16,7 +16,7 @@ from tests.learning.groupers import (
     small_architecture,
 )
 from vision.grouping import centred_tokens, spherical_em
-from vision.pgseg import Grouping, GroupingBlock, PgsegTower, Stage, assigned
+from vision.pgseg import SHARPNESS, Grouping, GroupingBlock, PgsegTower, Stage, assigned
 
 HEADS, WIDTH = 2, 8
 
@@ -72,9 +72,9 @@ def test_at_inference_a_token_goes_to_the_likeliest_group() -> None:
     torch.testing.assert_close(hard.sum(dim=1), torch.ones(3, 7))
 
 
-@pytest.fixture
-def block() -> GroupingBlock:
-    block = GroupingBlock(WIDTH, HEADS, 3)
+@pytest.fixture(params=[True, False], ids=["residual", "mean alone"])
+def block(request: pytest.FixtureRequest) -> GroupingBlock:
+    block = GroupingBlock(WIDTH, HEADS, 3, residual=request.param)
     random_weights(block, 1, spread=0.4)
     return block.double().eval().requires_grad_(False)
 
@@ -131,9 +131,9 @@ def attended(
 
 
 def by_hand(
-    block: GroupingBlock, tokens: np.ndarray, groups: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One picture through the block: segments, shares and what the group tokens saw."""
+    block: GroupingBlock, tokens: np.ndarray, groups: np.ndarray, *, residual: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One picture through the block: segments, which are, shares, and what group tokens saw."""
     tokens = normed(tokens, block.norm_tokens)
     mixed = multilayer(normed(groups, block.norm_groups).T, block.mixer.module).T
     mixed = normed(mixed, block.norm_mixed)
@@ -145,21 +145,27 @@ def by_hand(
     logits = linear(seen, block.query) @ linear(tokens, block.key).T / np.sqrt(WIDTH)
     shares = np.stack([softmax(column) for column in logits.T], axis=1)
     value = linear(tokens, block.value)
-    means = np.zeros_like(seen)
+    means, present = np.zeros_like(seen), np.full(len(groups), residual)
     for group in range(len(groups)):
         own = [value[token] for token in range(len(tokens)) if logits[:, token].argmax() == group]
-        means[group] = sum(own, np.zeros(WIDTH)) / (len(own) + 1)
-    segments = linear(means, block.out) + seen
-    return segments + multilayer(normed(segments, block.norm_out), block.mlp), shares, seen
+        if own:
+            means[group], present[group] = sum(own) / (len(own) + residual), True
+    segments = linear(means, block.out) + residual * seen
+    segments = segments + multilayer(normed(segments, block.norm_out), block.mlp)
+    return segments, present, shares, seen
 
 
-def test_the_block_equals_a_slow_one_of_the_same_weights(block: GroupingBlock) -> None:
-    tokens, groups = tokens_and_groups()
+@pytest.mark.parametrize("seed", range(4))
+def test_the_block_equals_a_slow_one_of_the_same_weights(
+    block: GroupingBlock, seed: int, request: pytest.FixtureRequest
+) -> None:
+    tokens, groups = tokens_and_groups(seed)
+    residual = request.node.callspec.params["block"]
 
     found = block(tokens, groups)
 
     for number in range(2):
-        expected = by_hand(block, tokens[number].numpy(), groups[number].numpy())
+        expected = by_hand(block, tokens[number].numpy(), groups[number].numpy(), residual=residual)
         for own, other in zip(found, expected, strict=True):
             np.testing.assert_allclose(own[number], other, atol=1e-5)
 
@@ -168,10 +174,10 @@ def test_the_order_of_tokens_does_not_matter_but_to_whom_they_belong(block: Grou
     tokens, groups = tokens_and_groups(1)
     order = torch.randperm(tokens.shape[1], generator=torch.Generator().manual_seed(0))
 
-    segments, shares, seen = block(tokens, groups)
+    segments, present, shares, seen = block(tokens, groups)
     other = block(tokens[:, order], groups)
 
-    for own, expected in zip(other, (segments, shares[:, :, order], seen), strict=True):
+    for own, expected in zip(other, (segments, present, shares[:, :, order], seen), strict=True):
         torch.testing.assert_close(own, expected)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 9))
 
@@ -202,7 +208,7 @@ def test_a_stage_adds_what_the_prototypes_of_its_inputs_say() -> None:
         torch.testing.assert_close(groups[number], hidden[16:])
         expected = stage.grouping_block(patches[None], hidden[None, 16:])
         torch.testing.assert_close(segments[number], expected[0][0])
-        torch.testing.assert_close(found.shares[number], expected[1][0])
+        torch.testing.assert_close(found.shares[number], expected[2][0])
 
 
 def test_prototypes_of_a_picture_are_its_own() -> None:
@@ -335,10 +341,10 @@ def test_equal_seeds_build_equal_towers() -> None:
 def test_a_tower_starts_as_grouping_by_similarity() -> None:
     """Tokens to the group that they are most alike; a group is its own token plus their mean."""
     torch.manual_seed(0)
-    block = GroupingBlock(WIDTH, HEADS, 3).eval()
+    block = GroupingBlock(WIDTH, HEADS, 3, residual=True).eval()
     tokens, groups = (each.float() for each in tokens_and_groups(2))
 
-    segments, shares, seen = block(tokens, groups)
+    segments, _, shares, seen = block(tokens, groups)
 
     unit = block.norm_tokens(tokens)
     for number in range(2):
@@ -348,6 +354,24 @@ def test_a_tower_starts_as_grouping_by_similarity() -> None:
             own = unit[number, owners == group]
             expected = seen[number, group] + own.sum(dim=0) / (len(own) + 1)
             torch.testing.assert_close(segments[number, group], expected)
+    logits = SHARPNESS * cosine_similarity(seen[:, :, None], unit[:, None], dim=3)
+    torch.testing.assert_close(shares, logits.softmax(dim=1), atol=1e-3, rtol=1e-3)
+
+
+def test_without_residual_what_is_not_there_does_not_count() -> None:
+    grouping = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)
+    tower = random_tower(grouping)
+    shown = pictures(3, 8, 8)
+    grouped = tower.grouped(shown)
+
+    owners = grouped.shares[0].argmax(dim=1)
+    for number in range(3):
+        groups = torch.tensor(sorted({*owners[number].tolist()}))
+        assert grouped.present[number].nonzero()[:, 0].tolist() == groups.tolist()
+        assert 0 < len(groups) <= 4
+        mean = grouped.segments[number, groups].mean(dim=0, keepdim=True)
+        torch.testing.assert_close(tower(shown)[number], tower.projector(mean)[0])
+    assert tower.train().grouped(shown).present.sum(dim=1).max() <= 4
 
 
 def test_short_numbers_do() -> None:
@@ -373,3 +397,11 @@ def test_depths_and_groups_that_do_not_fit(
 ) -> None:
     with pytest.raises(ValueError, match="need one less groups"):
         Grouping(depths=depths, groups=groups)
+
+
+@pytest.mark.parametrize(("depths", "groups"), [((1, 1), (4,)), ((1, 1, 0), (4, 2))])
+def test_groupings_that_need_their_residual(
+    depths: tuple[int, ...], groups: tuple[int, ...]
+) -> None:
+    with pytest.raises(ValueError, match="without residual there is one grouping"):
+        Grouping(depths=depths, groups=groups, residual=False)
