@@ -1,19 +1,23 @@
 """What the parts of PGSeg and ViL-Seg are worth: small runs with and without each, several seeds.
 
     python -m benchmarks.ablations OUT [--steps 300] [--batch 64] [--seeds 3] [--jobs 2]
-        [--methods pgseg vilseg] [--weights mini]
+        [--methods pgseg vilseg]
 
-Each run is `captionary train METHOD --world pictograms --weights mini [--without PART]` in a folder
-of its own below OUT; killed, the same command goes on with what is missing. Measured by text alone
-on held-out scenes of 60 nouns and the grounds: mIoU by the groups that the model has learned, and
-by clusters of its features instead (soft spherical k-means: what an untrained grouping makes of
-them). Printed are means over the seeds with their standard deviations, and the losses at the end.
-For comparison: `clusters` of `mini`, whose regions are embedded by crops.
+First `mini` learns, in a short run of `captionary train clip`, to say of a picture what the mean of
+its patches says: both methods start from that. Then each run is `captionary train METHOD --world
+pictograms --weights ... [--without PART]` in a folder of its own below OUT; killed, the same
+command goes on with what is missing. Measured by text alone on held-out scenes of 60 nouns and the
+grounds: mIoU by the groups that the model has learned, and by clusters of its features instead
+(soft spherical k-means: what an untrained grouping makes of them). Printed are means over the seeds
+with their standard deviations, and the losses at the end. For comparison: `clusters` of `mini`,
+whose regions are embedded by crops.
 """
 
 import argparse
 import csv
+import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -35,6 +39,8 @@ from pictograms.folder import write_world
 from pictograms.world import World
 from segmenter.datasets import DatasetFolder
 from segmenter.segmenter import Settings
+from vision.clip_files import CONFIG_FILE
+from vision.models import BUNDLED
 
 CAST = Sizes(60, 24, 240, 100)
 WITHOUT: Mapping[str, Sequence[tuple[str, ...]]] = {
@@ -62,24 +68,34 @@ class Run:
         """Where it stands below `out`."""
         return out / "-".join((self.method, *self.without, str(self.seed)))
 
-    def train(self, options: argparse.Namespace) -> None:
-        """Train it in a process of its own, on one core."""
-        folder = self.folder(options.out)
-        words = ["train", self.method, "--world", "pictograms", "--weights", options.weights]
-        words += ["--out", str(folder), "--seed", str(self.seed), "--steps", str(options.steps)]
-        words += ["--batch", str(options.batch), "--warm-up", "50", "--held-out", "100"]
-        words += ["--workers", "0", "--device", "cpu"]
+    def train(self, start: Path, options: argparse.Namespace) -> None:
+        """Train it on one core."""
+        words = ["--batch", str(options.batch), "--steps", str(options.steps)]
+        words += ["--seed", str(self.seed)]
         for part in self.without:
             words += ["--without", part]
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "said.txt").open("a") as said:
-            subprocess.run(
-                [sys.executable, "-m", "captionary", *words],
-                check=True,
-                stdout=said,
-                stderr=said,
-                env=os.environ | {"OMP_NUM_THREADS": "1"},
-            )
+        train(self.method, start, self.folder(options.out), words)
+
+
+def train(method: str, start: Path, folder: Path, words: Sequence[str]) -> None:
+    """Run `captionary train` in a process of its own, on one core."""
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "captionary", "train", method, "--world", "pictograms"]
+    command += ["--weights", f"local-dir:{start}", "--out", str(folder), "--warm-up", "50"]
+    command += ["--held-out", "100", "--workers", "0", "--device", "cpu", *words]
+    with (folder / "said.txt").open("a") as said:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        subprocess.run(command, check=True, stdout=said, stderr=said, env=environment)
+
+
+def averaged(out: Path) -> Path:
+    """`mini`, whose vector of a picture has become the mean of its patches'."""
+    plain = shutil.copytree(BUNDLED["mini"], out / "mini", dirs_exist_ok=True)
+    written = json.loads((plain / CONFIG_FILE).read_text(encoding="utf-8"))
+    written["model_cfg"]["vision_cfg"]["pool_type"] = "avg"
+    (plain / CONFIG_FILE).write_text(json.dumps(written), encoding="utf-8")
+    train("clip", plain, out / "start", ["--batch", "128", "--steps", "200"])
+    return out / "start"
 
 
 def runs(options: argparse.Namespace) -> Iterator[Run]:
@@ -125,12 +141,12 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time, a core each")
     parser.add_argument("--methods", nargs="+", default=list(WITHOUT), choices=WITHOUT)
-    parser.add_argument("--weights", default="mini")
     options = parser.parse_args()
     wanted = list(runs(options))
+    start = averaged(options.out)
     with bars(Console(stderr=True)) as lines, ThreadPoolExecutor(options.jobs) as pool:
         bar = lines.add("runs", len(wanted))
-        for done, _ in enumerate(pool.map(lambda run: run.train(options), wanted), start=1):
+        for done, _ in enumerate(pool.map(lambda run: run.train(start, options), wanted), start=1):
             bar.show(done)
     data = scenes(options.out)
     table = Table("", "mIoU, own groups", "mIoU, clusters", "losses", box=None)
