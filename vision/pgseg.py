@@ -66,6 +66,7 @@ class Grouped:
 
     segments:   (N, K, D) the last groups, normed; K of the last grouping.
     present:    (N, K) bool: which of them are segments.
+    given:      (N, L, D) the tokens that the last grouping gave away.
     shares:     of each grouping (N, groups, tokens), columns sum to 1: whom a token belongs to.
     tokens:     of each grouping (N, groups, D), group tokens that have seen what they may take.
     prototypes: of each grouping (N, groups, D) unit vectors; empty where there are none.
@@ -73,6 +74,7 @@ class Grouped:
 
     segments: torch.Tensor
     present: torch.Tensor
+    given: torch.Tensor
     shares: Sequence[torch.Tensor]
     tokens: Sequence[torch.Tensor]
     prototypes: Sequence[torch.Tensor]
@@ -129,14 +131,18 @@ class PgsegTower(nn.Module):
 
     def segment_vectors(self, grouped: Grouped) -> torch.Tensor:
         """Each segment in the joint space, (N, K, dim), not normalised."""
-        vectors: torch.Tensor = self.projector(grouped.segments.flatten(0, 1))
-        return vectors.view(*grouped.segments.shape[:2], -1)
+        return self._projected(grouped.segments)
+
+    def _projected(self, segments: torch.Tensor) -> torch.Tensor:
+        vectors: torch.Tensor = self.projector(segments.flatten(0, 1))
+        return vectors.view(*segments.shape[:2], -1)
 
     def grouped(self, pixels: torch.Tensor) -> Grouped:
         """Look at pictures, (N, 3, H, W), whose sides are multiples of the patch."""
         patches = self.conv1(pixels)
-        grid_hw = (patches.shape[2], patches.shape[3])
-        positions = resized_positions(self.positional_embedding, self.grid_size, grid_hw)
+        positions = resized_positions(
+            self.positional_embedding, self.grid_size, self._grid_hw(pixels)
+        )
         hidden = self.ln_pre(patches.flatten(2).transpose(1, 2) + positions.to(patches.dtype))
         groups: torch.Tensor | None = None
         stages: list[Found] = []
@@ -149,6 +155,7 @@ class PgsegTower(nn.Module):
         return Grouped(
             self.ln_post(hidden),
             stages[-1].present,
+            stages[-1].given,
             [each.shares for each in stages],
             [each.tokens for each in stages],
             [each.prototypes for each in stages if each.prototypes is not None],
@@ -159,17 +166,29 @@ class PgsegTower(nn.Module):
         return self._maps(self.grouped(pixels), pixels)
 
     def _maps(self, grouped: Grouped, pixels: torch.Tensor) -> list[torch.Tensor]:
-        rows, columns = (side // self.patch_size[0] for side in pixels.shape[2:])
         maps, total = [], None
         for share in grouped.shares:
             own = share.transpose(1, 2)
             total = own if total is None else total @ own
-            maps.append(total.view(len(pixels), rows, columns, -1))
+            maps.append(total.view(len(pixels), *self._grid_hw(pixels), -1))
         return maps
 
+    def _grid_hw(self, pixels: torch.Tensor) -> tuple[int, int]:
+        return pixels.shape[2] // self.patch_size[0], pixels.shape[3] // self.patch_size[1]
+
     def dense_map(self, pixels: torch.Tensor) -> torch.Tensor:
-        """The vector of the segment that each patch belongs to, (N, h, w, dim), unit length."""
+        """What each patch shows, (N, h, w, dim), unit length.
+
+        With residual it is the vector of the segment that a patch belongs to; without, that of a
+        segment of this patch alone: a segment may be of several things.
+        """
         grouped = self.grouped(pixels)
+        if not self.grouping.residual:
+            (stage,) = self.stages
+            assert isinstance(stage, Stage)
+            alone = self.ln_post(stage.grouping_block.alone(grouped.given))
+            vectors = normalize(self._projected(alone), dim=-1)
+            return vectors.view(len(pixels), *self._grid_hw(pixels), -1)
         shares = self._maps(grouped, pixels)[-1]
         vectors = normalize(self.segment_vectors(grouped), dim=-1)
         owner = one_hot(shares.argmax(dim=-1), shares.shape[-1]).to(vectors.dtype)
@@ -195,6 +214,7 @@ class Found:
     """What a stage finds out: as `Grouped`, for one grouping."""
 
     present: torch.Tensor
+    given: torch.Tensor
     shares: torch.Tensor
     tokens: torch.Tensor
     prototypes: torch.Tensor | None
@@ -249,7 +269,7 @@ class Stage(nn.Module):
             prototypes, shares = self.own_prototypes(tokens)
             patches = patches + self.told((shares @ prototypes).to(patches.dtype))
         segments, present, soft, seen = self.grouping_block(patches, own)
-        return segments, own, Found(present, soft, seen, prototypes)
+        return segments, own, Found(present, patches, soft, seen, prototypes)
 
     @torch.no_grad()
     def own_prototypes(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -305,9 +325,17 @@ class GroupingBlock(nn.Module):
         size, own = given.sum(dim=2, keepdim=True), self._residual
         mean = given / (size + 1 if own else size.clamp_min(1))
         segments = self.out(mean @ self.value(tokens)) + (seen if own else 0)
-        segments = segments + self.mlp(self.norm_out(segments))
+        segments = self._told(segments)
         present = (size[..., 0] > 0.5) | own  # 0 and 1 are so but for rounding
         return segments, present, logits.softmax(dim=1), seen
+
+    def alone(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Segments of one token each, without residual, (N, L, D) -> (N, L, D)."""
+        return self._told(self.out(self.value(self.norm_tokens(tokens))))
+
+    def _told(self, segments: torch.Tensor) -> torch.Tensor:
+        told: torch.Tensor = segments + self.mlp(self.norm_out(segments))
+        return told
 
 
 def assigned(logits: torch.Tensor, *, drawn: bool) -> torch.Tensor:

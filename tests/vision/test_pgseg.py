@@ -19,6 +19,7 @@ from vision.grouping import centred_tokens, spherical_em
 from vision.pgseg import SHARPNESS, Grouping, GroupingBlock, PgsegTower, Stage, assigned
 
 HEADS, WIDTH = 2, 8
+ALONE = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)
 
 
 def logits_of(count: int, groups: int, tokens: int, seed: int = 0) -> torch.Tensor:
@@ -358,9 +359,23 @@ def test_a_tower_starts_as_grouping_by_similarity() -> None:
     torch.testing.assert_close(shares, logits.softmax(dim=1), atol=1e-3, rtol=1e-3)
 
 
+def test_without_residual_a_patch_is_what_it_is_alone() -> None:
+    tower = random_tower(ALONE)
+    shown = pictures(2, 8, 12)
+    grouped = tower.grouped(shown)
+    block = stage_of(tower, 0).grouping_block
+
+    vectors = tower.dense_map(shown).flatten(1, 2)
+
+    for place in range(6):
+        segments, present, *_ = block(grouped.given[:, [place]], grouped.tokens[0])
+        assert present.sum(dim=1).tolist() == [1, 1]
+        expected = tower.projector(tower.ln_post(segments[present]))
+        torch.testing.assert_close(vectors[:, place], normalize(expected, dim=1))
+
+
 def test_without_residual_what_is_not_there_does_not_count() -> None:
-    grouping = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)
-    tower = random_tower(grouping)
+    tower = random_tower(ALONE)
     shown = pictures(3, 8, 8)
     grouped = tower.grouped(shown)
 
