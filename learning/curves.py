@@ -93,7 +93,7 @@ def _finish(axes: "Axes", name: str, *, under: str = "", legend: bool = False) -
     if axes.dataLim.ymin >= 0:
         axes.set_ylim(bottom=0)
     if legend:
-        axes.legend()
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
 
 
 def _said(name: str) -> str:
