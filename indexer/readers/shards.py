@@ -5,13 +5,11 @@ Only headers and texts are read; the pictures are passed over, and named by wher
 
 import json
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from io import SEEK_END
 from itertools import islice, product
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from indexer.readers.addresses import (
     exists,
@@ -25,6 +23,7 @@ from indexer.readers.addresses import (
 )
 from indexer.readers.folders import PICTURES, captions_in
 from indexer.readers.rows import BadValueError, Row, Rows
+from indexer.readers.tars import files_in
 from schemas.errors import WrongInput
 from schemas.pairs import PairFailure
 from vision.members import Member
@@ -54,6 +53,16 @@ class Part:
 Sample = Mapping[str, Part]
 """The parts of a sample by their kinds; never empty."""
 
+Columns = dict[str, object]
+
+
+class Told(NamedTuple):
+    """What a sample says, and the files that say it, if it does."""
+
+    row: Row | PairFailure
+    picture: Part | None = None
+    text: Part | None = None
+
 
 def shard_rows(source: str) -> Rows:
     """The samples of a shard, of all shards that braces name, or of those in a folder.
@@ -63,7 +72,7 @@ def shard_rows(source: str) -> Rows:
     Raises:
         WrongInput: the shards are compressed, or none of the first samples is a pair.
     """
-    rows = (_row(item) for shard in _shards_of(source) for item in _samples(shard))
+    rows = (told.row for shard in shards_of(source) for told in told_in(shard))
     head = list(islice(rows, HEAD))
     if not any(isinstance(row, Row) for row in head):
         first = next((row for row in head if isinstance(row, PairFailure)), None)
@@ -76,9 +85,15 @@ def shard_rows(source: str) -> Rows:
     yield from rows
 
 
+def told_in(shard: str) -> Iterator[Told]:
+    """What each sample of a shard says, and last why it breaks off, if it does."""
+    name = name_of(shard)
+    return (_told(item, name) for item in _samples(shard))
+
+
 def count_shards(source: str) -> int | None:
     """Samples of local shards, from how many bytes the first 500 take; None where not local."""
-    shards = _shards_of(source)
+    shards = shards_of(source)
     if not all(map(is_local, shards)):
         return None
     sizes = [Path(shard).stat().st_size if Path(shard).exists() else 0 for shard in shards]
@@ -122,7 +137,12 @@ def _choices(inside: str) -> list[str]:
     return [str(n).zfill(width) for n in range(int(first), int(last) + step, step)]
 
 
-def _shards_of(source: str) -> list[str]:
+def shards_of(source: str) -> list[str]:
+    """The shards that a SOURCE of shards names.
+
+    Raises:
+        WrongInput: they are compressed.
+    """
     if is_folder(source):
         names = [name for name in names_in(source) if suffix_of(name) == SHARD]
         shards = [f"{source.rstrip('/')}/{name}" for name in names]
@@ -163,30 +183,11 @@ def _parts(shard: str) -> Iterator[Part]:
     Raises:
         tarfile.TarError: it is no tar file, or breaks off.
     """
-    with opened(shard) as file, tarfile.open(fileobj=file, mode="r:") as tar:
-        size = file.seek(0, SEEK_END)
-        position = 0
-        while not _ends(file, position):
-            # TarFile.next() remembers all files, and takes a broken header for the end.
-            info = tarfile.TarInfo.fromtarfile(tar)
-            position = tar.offset
-            member = Member(info.name, info.offset_data, info.size, shard)
-            if member.end > size:
-                raise tarfile.ReadError(f"the end of {info.name} is missing")
-            found = NAME.fullmatch(info.name.removeprefix("./"))
-            if found and info.isreg() and not info.issparse():
+    with opened(shard) as file:
+        for member in files_in(file, shard):
+            if found := NAME.fullmatch(member.name.removeprefix("./")):
                 kind = found[2].lower()
                 yield Part(found[1], kind, member, _content(file, member, kind))
-
-
-def _ends(file: BinaryIO, position: int) -> bool:
-    """Whether the shard ends here, with an empty block; else the file is left at this position."""
-    file.seek(position)
-    block = file.read(tarfile.BLOCKSIZE)
-    if len(block) < tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("the end of the shard is missing")
-    file.seek(position)
-    return not any(block)
 
 
 def _content(file: BinaryIO, member: Member, kind: str) -> bytes:
@@ -196,33 +197,49 @@ def _content(file: BinaryIO, member: Member, kind: str) -> bytes:
     return file.read(member.length)
 
 
-def _row(item: Sample | PairFailure) -> Row | PairFailure:
+def _told(item: Sample | PairFailure, shard: str) -> Told:
+    """What a sample says; `shard` names where it stands, for reports."""
     if isinstance(item, PairFailure):
-        return item
-    stem, shard = _stem(item), next(iter(item.values())).member.shard
-    where = f"{name_of(shard)}:{stem}"
+        return Told(item)
+    stem = _stem(item)
+    where = f"{shard}:{stem}"
     picture = next((item[kind] for kind in PICTURES if kind in item), None)
     if picture is None:
-        return PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}")
+        return Told(PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}"))
     image = picture.member.address
     if TEXT not in item and JSON not in item:
-        return PairFailure(where, image, f"no {stem}.txt or .json with captions beside it")
+        return Told(PairFailure(where, image, f"no {stem}.txt or .json with captions beside it"))
     try:
-        return Row(where, {"image": image, **_captions(item)})
+        text, columns = _captions(item)
+        return Told(Row(where, {"image": image, **columns}), picture, text)
     except UnicodeDecodeError:
-        return PairFailure(where, image, "its text is not valid UTF-8")
+        said = "its text is not valid UTF-8"
     except BadValueError as error:
-        return PairFailure(where, image, str(error))
+        said = str(error)
     except (ValueError, RecursionError) as error:
-        return PairFailure(where, image, f"its .json is not JSON: {reason(error)}")
+        said = f"its .json is not JSON: {reason(error)}"
+    return Told(PairFailure(where, image, said))
 
 
-def _captions(sample: Sample) -> dict[str, object]:
-    """The lines of the .txt or, where it has none, what the .json says."""
-    lines = captions_in(sample[TEXT].content) if TEXT in sample else []
-    if lines or JSON not in sample:
-        return {"captions": lines}
-    said = json.loads(sample[JSON].content.decode("utf-8-sig"))
+def _captions(sample: Sample) -> tuple[Part, Columns]:
+    """What the .txt says or, where it has no line, the .json."""
+    if TEXT in sample:
+        columns = columns_in(sample[TEXT].content, TEXT)
+        if columns["captions"] or JSON not in sample:
+            return sample[TEXT], columns
+    return sample[JSON], columns_in(sample[JSON].content, JSON)
+
+
+def columns_in(content: bytes, kind: str) -> Columns:
+    """What a file with captions says, by columns.
+
+    Raises:
+        ValueError: it cannot be read, as text (UnicodeDecodeError), as JSON or as an object.
+        RecursionError: its JSON is too deep.
+    """
+    if kind == TEXT:
+        return {"captions": captions_in(content)}
+    said = json.loads(content.decode("utf-8-sig"))
     if not isinstance(said, dict):
         raise BadValueError("its .json is not an object in braces")
     return {column: said.get(column) for column in ("caption", "captions")}
