@@ -65,18 +65,24 @@ class Training:
             choice = f"choose {', '.join(chosen.parts)}" if chosen.parts else "it has none"
             raise WrongInput(f"{self.method} has no part {part!r} to do --without; {choice}")
 
-    def read(self, *, size: int, seed: int, first: bool) -> "TrainingData":
+    def read(self, *, size: int, seed: int, out: Path, processes: "Processes") -> "TrainingData":
         """The examples, those that are drawn with `size` pixels a side.
 
-        first: whether this process evaluates; scenes to evaluate on are not drawn for others.
+        Scenes to evaluate on are drawn only for the process that evaluates.
         """
         from captionary.training_data import source_data, world_data
 
         if (self.source is None) == (self.world is None):
             raise WrongInput("name what to learn from: either a SOURCE or --world pictograms")
         if self.source is not None:
-            return source_data(self.source, images=self.images, held_out=self.held_out)
-        held_out = self.held_out if first else 0
+            return source_data(
+                self.source,
+                images=self.images,
+                held_out=self.held_out,
+                out=out,
+                processes=processes,
+            )
+        held_out = self.held_out if processes.first else 0
         return world_data(self.world or "", size=size, seed=seed, held_out=held_out)
 
     def start(self, seed: int) -> Start:
@@ -171,7 +177,7 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
         method = METHODS[training.method]
         size = method.drawn * max(layers.input_size_hw)
         measure = training.measure(processes)
-        data = training.read(size=size, seed=settings.seed, first=processes.first)
+        data = training.read(size=size, seed=settings.seed, out=folder, processes=processes)
         make_run_folder(folder)
         if clip is None:
             layers = with_vocabulary(layers, data.captions, training.merges)

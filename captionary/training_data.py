@@ -4,11 +4,17 @@ import hashlib
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from indexer.readers import read_pairs
-from learning.examples import CaptionedPictures, Example, Examples
+from captionary.shard_pairs import pairs_in
+from indexer.readers import local_shards, read_pairs
+from indexer.readers.listing import digest_of
+from learning.checkpoints import make_run_folder
+from learning.examples import Captioned, CaptionedPictures, Example, Examples, by_picture
+from learning.processes import Processes
 from learning.recognition import LabelledPictures
 from pictograms.nouns import choose_nouns
 from pictograms.world import World
@@ -27,6 +33,8 @@ CAPTIONS_READ = 200_000
 CAPTIONED_SCENES, CAPTIONS_A_SCENE = 2000, 8
 LEAST_CUT = 0.9
 """Photographs are cut at random to this share of their area or more."""
+LISTS = "shards"
+"""Folder in that of a run, for the lists of its shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,31 +104,61 @@ def labelled_scenes(world: World, count: int) -> LabelledPictures:
     )
 
 
-def source_data(source: str, *, images: str | None, held_out: int | None) -> TrainingData:
+def source_data(
+    source: str, *, images: str | None, held_out: int | None, out: Path, processes: Processes
+) -> TrainingData:
     """Captioned pictures; those held out are chosen by their names, always the same.
 
+    Args:
+        source:    as `captionary index` takes it.
+        images:    folder that relative picture names refer to.
+        held_out:  how many to hold out; None: a tenth, at most 500.
+        out:       folder of the run, where lists of shards are kept.
+        processes: those of the run, which share the listing.
+
     Raises:
-        WrongInput: SOURCE cannot be used, has no captions, or no picture remains to learn from.
+        WrongInput: SOURCE cannot be used, has no captions, or no picture remains to learn from;
+            or the folder cannot be written to.
         UnreadablePicture: none of its pictures can be read.
     """
+    if shards := local_shards(source):
+        read_pairs(source, images=images)  # says at once what is wrong
+        make_run_folder(out)
+        pairs, digests = pairs_in(shards, folder=out / LISTS, processes=processes)
+        count = _count_apart(source, len(pairs), held_out)
+        numbers = np.sort(np.argsort(digests, kind="stable")[:count])
+        name = hashlib.sha256(digests.tobytes() + numbers.tobytes()).hexdigest()
+        return _data(pairs.without(numbers), pairs.only(numbers), name)
     found = _pairs(source, images=images)
-    said = {pair.image: (file_name(pair.image), *pair.captions) for pair in found}
-    by_image = sorted(said, key=lambda image: _digest(*said[image]))
-    count = min(500, len(by_image) // 10) if held_out is None else held_out
-    if count >= len(by_image):
+    said = {pair.image: digest_of(file_name(pair.image), *pair.captions) for pair in found}
+    count = _count_apart(source, len(said), held_out)
+    apart = set(sorted(said, key=lambda image: said[image])[:count])
+    learned = by_picture(pair for pair in found if pair.image not in apart)
+    others = by_picture(pair for pair in found if pair.image in apart) if apart else []
+    return _data(learned, others, digest_of(*_texts(found, apart)))
+
+
+def _count_apart(source: str, pictures: int, held_out: int | None) -> int:
+    """How many of the pictures are held out."""
+    count = min(500, pictures // 10) if held_out is None else held_out
+    if count >= pictures:
         raise WrongInput(
-            f"{source} has {len(by_image)} pictures with captions, of which {count} are to be "
+            f"{source} has {pictures} pictures with captions, of which {count} are to be "
             "held out; give more pictures or a smaller --held-out"
         )
-    apart = set(by_image[:count])
-    examples = CaptionedPictures([pair for pair in found if pair.image not in apart])
+    return count
+
+
+def _data(learned: Captioned, apart: Captioned, digest: str) -> TrainingData:
+    examples = CaptionedPictures(learned)
     examples[0]  # if none can be read, say so now and not in a worker
-    others = CaptionedPictures([pair for pair in found if pair.image in apart]) if apart else None
+    others = CaptionedPictures(apart) if len(apart) else None
     if others is not None:
         others[0]
-    captions = examples.captions[:CAPTIONS_READ]
-    name = f"{len(examples)} {_digest(*_texts(found, apart))[:8]}"
-    return TrainingData(examples, others, captions, name, least=LEAST_CUT)
+    captions = islice(examples.captions, CAPTIONS_READ)
+    return TrainingData(
+        examples, others, captions, f"{len(examples)} {digest[:8]}", least=LEAST_CUT
+    )
 
 
 def _pairs(source: str, *, images: str | None) -> list[ImageCaption]:
@@ -137,10 +175,3 @@ def _texts(pairs: Sequence[ImageCaption], apart: set[str]) -> Iterator[str]:
     """What the examples are, without where they are."""
     for pair in pairs:
         yield from ("apart" if pair.image in apart else "learned", *pair.captions)
-
-
-def _digest(*texts: str) -> str:
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """What is learned from: pictures with captions, by number."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,36 +40,67 @@ class Examples(Protocol):
         ...
 
 
-class CaptionedPictures:
-    """Picture files with captions; pairs of one picture are one example.
+class Captioned(Protocol):
+    """Pictures by number, each an address and what it is described by; a list is one."""
 
-    Where a picture cannot be read, the next one that can stands in for it. The first such picture
-    of a process is told of in the log.
+    def __len__(self) -> int:
+        """How many there are."""
+        ...
 
-    Args:
-        pairs: as a reader yields them.
+    def __getitem__(self, index: int, /) -> tuple[str, tuple[str, ...]]:
+        """Address of a picture, and its captions, at least one.
+
+        Raises:
+            UnreadablePicture: they cannot be read.
+        """
+        ...
+
+
+def sentences(captions: Iterable[str]) -> tuple[str, ...]:
+    """Captions in one line each, none blank and none twice."""
+    joined = (" ".join(caption.split()) for caption in captions)
+    return tuple(dict.fromkeys(text for text in joined if text))
+
+
+def by_picture(pairs: Iterable[ImageCaption]) -> list[tuple[str, tuple[str, ...]]]:
+    """Pairs as a reader yields them; those of one picture become one.
 
     Raises:
         WrongInput: no pair has a caption.
     """
+    captions: dict[str, dict[str, None]] = {}
+    for pair in pairs:
+        captions.setdefault(pair.image, {}).update(dict.fromkeys(sentences(pair.captions)))
+    pictures = [(image, tuple(texts)) for image, texts in captions.items() if texts]
+    if not pictures:
+        raise WrongInput(
+            f"none of {len(captions)} pictures has a caption; there is nothing to learn"
+        )
+    return pictures
 
-    def __init__(self, pairs: Sequence[ImageCaption]) -> None:
-        captions: dict[str, dict[str, None]] = {}
-        for pair in pairs:
-            said = (" ".join(caption.split()) for caption in pair.captions)
-            captions.setdefault(pair.image, {}).update((text, None) for text in said if text)
-        self._pictures = [(image, tuple(texts)) for image, texts in captions.items() if texts]
-        if not self._pictures:
-            raise WrongInput(f"none of {len(pairs)} pairs has a caption; there is nothing to learn")
+
+class CaptionedPictures:
+    """Picture files with captions.
+
+    Where a picture cannot be read, the next one that can stands in for it. The first such picture
+    of a process is told of in the log.
+    """
+
+    def __init__(self, pictures: Captioned) -> None:
+        self._pictures = pictures
         self._told = False
 
     def __len__(self) -> int:
         return len(self._pictures)
 
     @property
-    def captions(self) -> list[str]:
-        """All captions, in order."""
-        return [caption for _, captions in self._pictures for caption in captions]
+    def captions(self) -> Iterator[str]:
+        """All captions that can be read, in order."""
+        for number in range(len(self)):
+            try:
+                yield from self._pictures[number][1]
+            except UnreadablePicture as error:
+                self._tell(error)
 
     def __getitem__(self, index: int) -> Example:
         """Read a picture, or the next one that can be read.
@@ -81,8 +112,8 @@ class CaptionedPictures:
         if not 0 <= index < len(self):
             raise IndexError(f"there are {len(self)} pictures, and none is number {index}")
         for number in range(index, index + len(self)):
-            image, captions = self._pictures[number % len(self)]
             try:
+                image, captions = self._pictures[number % len(self)]
                 return Example(load_picture(image).pixels, captions)
             except UnreadablePicture as error:
                 self._tell(error)

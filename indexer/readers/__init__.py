@@ -10,11 +10,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, islice
 
-from indexer.readers.addresses import Pictures, exists, is_folder, parent, suffix_of
+from indexer.readers.addresses import (
+    Pictures,
+    exists,
+    is_folder,
+    is_local,
+    parent,
+    suffix_of,
+)
 from indexer.readers.coco import coco_rows, count_coco
 from indexer.readers.folders import count_folder, folder_rows
 from indexer.readers.rows import Rows, grouped, pair_of
-from indexer.readers.shards import are_several, count_shards, holds_shards, shard_rows
+from indexer.readers.shards import are_several, count_shards, holds_shards, shard_rows, shards_of
 from indexer.readers.tables import (
     count_lines,
     count_parquet,
@@ -25,7 +32,7 @@ from indexer.readers.tables import (
 from schemas.errors import WrongInput
 from schemas.pairs import ImageCaption, PairFailure
 
-__all__ = ["ACCEPTED", "count_pairs", "read_pairs"]
+__all__ = ["ACCEPTED", "count_pairs", "local_shards", "read_pairs"]
 
 ACCEPTED = (
     "a SOURCE is a .jsonl, .ndjson, .csv, .tsv or .parquet file with the columns image and "
@@ -98,6 +105,16 @@ def count_pairs(source: str) -> int | None:
     anywhere = Pictures((".",))
     items = sum(1 for _ in grouped(pair_of(row, pictures=anywhere) for row in head))
     return items if len(head) < SAMPLE else round(rows * items / len(head))
+
+
+def local_shards(source: str) -> list[str]:
+    """The shards of SOURCE, each once; none where it is no shards, or they are not on this machine.
+
+    Raises:
+        WrongInput: SOURCE cannot be used at all.
+    """
+    shards = shards_of(source) if _reader(source) is shard_rows else []
+    return list(dict.fromkeys(shards)) if all(map(is_local, shards)) else []
 
 
 def _reader(source: str) -> Reader:

@@ -7,16 +7,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captionary.training_data import Scenes, source_data, world_data
+from captionary.training_data import Scenes, TrainingData, source_data, world_data
 from pictograms.nouns import choose_nouns
 from tests.captionary.running import write_lines
 from tests.indexer.shards import write_shard
-from tests.learning.drawn import Flags
+from tests.learning.drawn import CPU, Flags
 
 
 def words(kind: str) -> set[str]:
     nouns = choose_nouns(kind)
     return {form for noun in nouns for word in noun.words for form in (word.singular, word.plural)}
+
+
+def read(source: Path, out: Path, *, held_out: int = 5) -> TrainingData:
+    return source_data(str(source), images=None, held_out=held_out, out=out, processes=CPU)
 
 
 def test_novel_nouns_are_neither_drawn_nor_said_nor_asked() -> None:
@@ -52,7 +56,7 @@ def test_the_held_out_pictures_do_not_depend_on_where_they_lie(tmp_path: Path) -
             Image.fromarray(example.picture).save(folder / f"{index}.png")
             rows.append({"image": f"{index}.png", "captions": [*example.captions, str(index)]})
         captions.append(write_lines(folder / "captions.jsonl", rows))
-    one, other = (source_data(str(path), images=None, held_out=5) for path in captions)
+    one, other = (read(path, tmp_path / "out") for path in captions)
 
     assert one.name == other.name
     assert one.held_out is not None
@@ -80,8 +84,11 @@ def test_shards_are_learned_from_as_files_are(
     for name, files in shards.items():
         write_shard(tmp_path / "shards" / name, files)
 
-    sources = (tmp_path / "files", f"{tmp_path}/shards/{{0..2}}.tar")
-    one, other = (source_data(str(path), images=None, held_out=5) for path in sources)
+    several = tmp_path / "shards" / "{0..2}.tar"
+    one = read(tmp_path / "files", tmp_path / "none")
+    other = read(several, tmp_path / "out")
+    again, anew = (read(several, tmp_path / name) for name in ("out", "another"))
+    fewer = read(several, tmp_path / "out", held_out=4)
 
     assert "1 pairs left out, first: 2.tar: cannot read" in caplog.text
     for first, second in ((one.examples, other.examples), (one.held_out, other.held_out)):
@@ -90,3 +97,7 @@ def test_shards_are_learned_from_as_files_are(
         assert {first[i].captions: first[i].picture.tobytes() for i in range(len(first))} == {
             second[i].captions: second[i].picture.tobytes() for i in range(len(second))
         }
+    learned = [caption for i in range(15) for caption in other.examples[i].captions]
+    assert [*other.captions] == [*again.captions] == [*anew.captions] == learned
+    assert other.name == again.name == anew.name != fewer.name
+    assert not (tmp_path / "none").exists()
