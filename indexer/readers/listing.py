@@ -119,12 +119,12 @@ def pair_at(shard: Path, place: Sequence[int]) -> ImageCaption:
             content = _read(file, text * BLOCK, text_length)
         columns = columns_in(content, JSON if is_json else TEXT)
     except (OSError, EOFError, ValueError, RecursionError) as error:
-        raise UnreadablePicture(f"{_place(shard, text)} cannot be read: {reason(error)}") from error
+        raise _unreadable(shard, text, f"read: {reason(error)}") from error
     said = name.decode("utf-8", "replace")
     address = Member(said, picture * BLOCK, length, str(shard)).address
     pair = pair_of(Row("", {"image": address, **columns}), pictures=HERE)
     if isinstance(pair, PairFailure):
-        raise UnreadablePicture(f"{_place(shard, text)} cannot be used: {pair.reason}")
+        raise _unreadable(shard, text, f"used: {pair.reason}")
     return pair
 
 
@@ -136,8 +136,11 @@ def _read(file: IO[bytes], offset: int, length: int) -> bytes:
     return content
 
 
-def _place(shard: Path, block: int) -> str:
-    return f"a caption at {block * BLOCK:,} of {shard}"
+def _unreadable(shard: Path, block: int, said: str) -> UnreadablePicture:
+    return UnreadablePicture(
+        f"a caption at {block * BLOCK:,} of {shard} cannot be {said}; "
+        "has the shard changed since it was listed?"
+    )
 
 
 def _path(shard: str, folder: Path) -> Path | None:
