@@ -38,10 +38,12 @@ CATALOGUE = {
         ClipModel("ViT-L-14/openai", 768, "MIT", 1710, "quality, on a GPU"),
         ClipModel("ViT-L-14/datacomp_xl_s13b_b90k", 768, "MIT", 1710, "quality, newer data"),
         ClipModel("mini", 192, "Apache-2.0", 9, "drawn pictograms only; comes with it"),
+        ClipModel("pgseg-mini", 192, "Apache-2.0", 11, "the same; groups as PGSeg has learned it"),
+        ClipModel("vilseg-mini", 192, "Apache-2.0", 9, "the same; groups as ViL-Seg has"),
     )
 }
 
-LEARNED: tuple[str, ...] = ()
+LEARNED = ("pgseg-mini", "vilseg-mini")
 """Those of them that have learned to group: encoders and proposers."""
 
 BUNDLED = {name: Path(__file__).with_name(name) for name in ("mini", *LEARNED)}

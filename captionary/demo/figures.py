@@ -12,11 +12,12 @@ from segmenter.evaluation import ConfusionMatrix
 from segmenter.segmenter import Fusion
 
 
-def figures(told: Told, *, seed: int, sizes: Sizes) -> dict[str, Any]:
+def figures(told: Told, *, encoder: str, seed: int, sizes: Sizes) -> dict[str, Any]:
     """Everything that the demo measured, and what it was measured with.
 
-    `seen` is the mean IoU of grounds and nouns that `mini` was trained on, `novel` that of nouns
-    which only the captions have taught; both over the classes that occur in the held-out scenes.
+    `seen` is the mean IoU of grounds and nouns that the encoder was trained on, `novel` that of
+    nouns which only the captions have taught; both over the classes that occur in the held-out
+    scenes.
     """
     cast, growth = told.cast, told.growth
     last = len(cast.classes) - 1
@@ -33,6 +34,7 @@ def figures(told: Told, *, seed: int, sizes: Sizes) -> dict[str, Any]:
         "after": mean_iou(_confusion(growth.after, "both"), [last]),
     }
     settings = {
+        "encoder": encoder,
         "seed": seed,
         **asdict(sizes),
         "classes": len(cast.classes),

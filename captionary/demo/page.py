@@ -42,6 +42,7 @@ def _words(figures: Mapping[str, Any]) -> dict[str, str]:
     return {
         **{name: str(settings[name]) for name in counts},
         **{name: f"{percent(growth[name])}\N{NO-BREAK SPACE}%" for name in shares},
+        "encoder": settings["encoder"],
         "newcomer": growth["noun"],
         "teach_seconds": f"{seconds['teach']:.1f}",
         "total": f"{sum(seconds.values()):.0f}",

@@ -29,7 +29,7 @@ BIG = 0.06
 class Sizes:
     """How much of everything the demo has.
 
-    seen, novel: nouns that `mini` was trained on, and nouns that it never saw.
+    seen, novel: nouns that the encoder was trained on, and nouns that it never saw.
     captioned:   scenes that make the dictionary.
     held_out:    other scenes, to measure on.
     taught:      captioned scenes that teach the newcomer.

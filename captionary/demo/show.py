@@ -16,7 +16,7 @@ from captionary.progress import Bars
 from schemas.errors import WrongInput
 
 
-def show(folder: Path, models: Models, *, seed: int, sizes: Sizes, lines: Bars) -> dict[str, Any]:
+def show(folder: Path, encoder: str, *, seed: int, sizes: Sizes, lines: Bars) -> dict[str, Any]:
     """Play the story and write its figures, pictures and page; answers the figures.
 
     Raises:
@@ -25,9 +25,9 @@ def show(folder: Path, models: Models, *, seed: int, sizes: Sizes, lines: Bars) 
     """
     claim_folder(folder)
     try:
-        told = tell(folder, models, seed=seed, sizes=sizes, lines=lines)
+        told = tell(folder, Models(encoder=encoder), seed=seed, sizes=sizes, lines=lines)
         gallery = hang(told, folder)
-        measured = figures(told, seed=seed, sizes=sizes)
+        measured = figures(told, encoder=encoder, seed=seed, sizes=sizes)
         draw_poster(gallery, told.cast.newcomer.name).save(folder / "story.png")
         write_page(folder, gallery, measured)
         results = json.dumps(measured, indent=1) + "\n"

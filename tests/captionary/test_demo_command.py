@@ -27,6 +27,15 @@ def test_a_file_is_refused(tmp_path: Path) -> None:
     assert answer.err.count("\n") == 1
 
 
+def test_an_encoder_that_knows_no_pictograms_is_refused(tmp_path: Path) -> None:
+    answer = captionary("demo", "--out", tmp_path / "out", "--encoder", "ViT-B-16/openai")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("captionary: 'ViT-B-16/openai' does not know the demo's pictog")
+    assert answer.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_foreign_about_is_no_demo(tmp_path: Path) -> None:
     (tmp_path / "ABOUT.txt").write_text("about me")
 

@@ -19,7 +19,7 @@ from vision.embedders import MaskedCrops
 from vision.encoder import ClipEncoder
 from vision.extraction import RegionExtractor
 from vision.hardware import choose_device, choose_precision
-from vision.models import BUNDLED, CATALOGUE, all_model_names
+from vision.models import BUNDLED, CATALOGUE, LEARNED, all_model_names
 from vision.pictures import LoadedPicture, load_picture
 from vision.proposers.given import Whole
 from vision.proposers.superpixels import Superpixels
@@ -356,10 +356,11 @@ def test_catalogue_agrees_with_open_clip() -> None:
         assert config["embed_dim"] == model.dim
 
 
-def test_catalogue_agrees_with_what_is_bundled(mini: str) -> None:
-    encoder = ClipEncoder(mini, device="cpu", templates="plain")
-    weights = load_file(BUNDLED[mini] / "open_clip_model.safetensors").values()
-    assert {*BUNDLED} <= {*CATALOGUE}
-    assert CATALOGUE[mini].dim == encoder.dim
+@pytest.mark.parametrize("name", BUNDLED)
+def test_catalogue_agrees_with_what_is_bundled(name: str) -> None:
+    encoder = ClipEncoder(name, device="cpu", templates="plain")
+    weights = load_file(BUNDLED[name] / "open_clip_model.safetensors").values()
+    assert CATALOGUE[name].dim == encoder.dim
+    assert encoder.groups == (name if name in LEARNED else None)
     in_float32 = 4 * sum(each.numel() for each in weights) / 1e6
-    assert CATALOGUE[mini].size_mb == pytest.approx(in_float32, abs=1)
+    assert CATALOGUE[name].size_mb == pytest.approx(in_float32, abs=1)

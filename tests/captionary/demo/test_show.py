@@ -11,7 +11,6 @@ import torch
 from PIL import Image
 from rich.console import Console
 
-from captionary.build import Models
 from captionary.demo.folder import MADE
 from captionary.demo.scenes import Sizes
 from captionary.demo.show import show
@@ -24,7 +23,7 @@ FUSIONS = ["text", "calibrated", "prototypes", "both"]
 def shown(folder: Path) -> dict[str, Any]:
     torch.set_num_threads(1)
     with bars(Console(file=io.StringIO())) as lines:
-        return show(folder, Models(encoder="mini"), seed=0, sizes=SIZES, lines=lines)
+        return show(folder, "mini", seed=0, sizes=SIZES, lines=lines)
 
 
 @pytest.fixture(scope="module")
