@@ -15,14 +15,13 @@ import open_clip
 import torch
 from open_clip.transformer import QuickGELU, ResidualAttentionBlock
 from torch import nn
-from torch.nn.functional import gumbel_softmax, normalize, one_hot
+from torch.nn.functional import normalize, one_hot
 from torchvision.ops import StochasticDepth
 
 from vision.grouping import centred_tokens, spherical_em
+from vision.grouping_block import GroupingBlock, OverTokens, multilayer, start_at_zero
 from vision.vit import resized_positions
 
-SHARPNESS = 45.0
-"""Logits per cosine that a grouping block starts with, so that likeness decides, not chance."""
 MIXED = 3
 """Hidden units a token where group tokens of one stage are turned into those of the next."""
 
@@ -241,8 +240,8 @@ class Stage(nn.Module):
         self.told: nn.Sequential | None = None
         if grouping.prototypes:
             self.register_buffer("prototypes", normalize(torch.randn(count, width), dim=-1))
-            self.told = _multilayer(width, grouping.projection or width, width)
-            _start_at_zero(self.told)
+            self.told = multilayer(width, grouping.projection or width, width)
+            start_at_zero(self.told)
 
     def forward(
         self, blocks: Iterable[nn.Module], tokens: torch.Tensor, groups: torch.Tensor | None
@@ -280,98 +279,6 @@ class Stage(nn.Module):
         )
 
 
-class GroupingBlock(nn.Module):
-    """Gives each token to a group, and makes of each group a token.
-
-    It starts as what it is to become: tokens go to the group that they are most alike, and a
-    segment is their mean. From random layers it takes several times as long.
-
-    residual: as of `Grouping`.
-    """
-
-    def __init__(self, width: int, heads: int, count: int, *, residual: bool) -> None:
-        super().__init__()
-        self._residual = residual
-        self.norm_tokens, self.norm_groups = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mixer = OverTokens(_multilayer(count, width // 2, count))
-        self.norm_mixed, self.norm_seen = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.pre_assign = ResidualAttentionBlock(width, heads, is_cross_attention=True)
-        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
-        self.value, self.out = nn.Linear(width, width), nn.Linear(width, width)
-        self.norm_out, self.mlp = nn.LayerNorm(width), _multilayer(width, 4 * width, width)
-        for linear in (self.query, self.key, self.value, self.out):
-            nn.init.eye_(linear.weight)
-            nn.init.zeros_(linear.bias)
-        with torch.no_grad():  # both are of rows as long as the root of the width
-            for linear in (self.query, self.key):
-                linear.weight *= SHARPNESS**0.5 / width**0.25
-        _start_at_zero(self.mlp)
-
-    def forward(
-        self, tokens: torch.Tensor, groups: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Group tokens, (N, L, D) and (N, G, D).
-
-        Returns:
-            Segments (N, G, D); which of them are, (N, G) bool; shares (N, G, L); group tokens after
-            they saw the tokens (N, G, D).
-        """
-        tokens = self.norm_tokens(tokens)
-        mixed = self.norm_mixed(self.mixer(self.norm_groups(groups)))
-        seen = self.norm_seen(self.pre_assign(mixed, tokens, tokens))
-        query, key = self.query(seen), self.key(tokens)
-        logits = (query @ key.transpose(1, 2)).float() * key.shape[-1] ** -0.5
-        given = assigned(logits, drawn=self.training).to(tokens.dtype)
-        size, own = given.sum(dim=2, keepdim=True), self._residual
-        mean = given / (size + 1 if own else size.clamp_min(1))
-        segments = self.out(mean @ self.value(tokens)) + (seen if own else 0)
-        segments = self._told(segments)
-        present = (size[..., 0] > 0.5) | own  # 0 and 1 are so but for rounding
-        return segments, present, logits.softmax(dim=1), seen
-
-    def alone(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Segments of one token each, without residual, (N, L, D) -> (N, L, D)."""
-        return self._told(self.out(self.value(self.norm_tokens(tokens))))
-
-    def _told(self, segments: torch.Tensor) -> torch.Tensor:
-        told: torch.Tensor = segments + self.mlp(self.norm_out(segments))
-        return told
-
-
-def assigned(logits: torch.Tensor, *, drawn: bool) -> torch.Tensor:
-    """Each token to one group, (N, G, L) -> (N, G, L) of 0 and 1.
-
-    drawn: by chance, as the softmax over groups has it (Gumbel, temperature 1), whose gradient
-        goes through unchanged; else to the likeliest.
-    """
-    if drawn:
-        return gumbel_softmax(logits, tau=1, hard=True, dim=1)
-    return one_hot(logits.argmax(dim=1), logits.shape[1]).transpose(1, 2).to(logits.dtype)
-
-
-class OverTokens(nn.Module):
-    """Applies a module along the tokens instead of along their features."""
-
-    def __init__(self, module: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Mix tokens, (N, L, D) -> (N, L', D)."""
-        mixed: torch.Tensor = self.module(tokens.transpose(1, 2)).transpose(1, 2)
-        return mixed
-
-
-def _multilayer(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(inputs, hidden), nn.GELU(), nn.Linear(hidden, outputs))
-
-
-def _start_at_zero(layers: nn.Sequential) -> None:
-    """Let what layers add to a residual be nothing at first."""
-    for parameter in layers[-1].parameters():
-        nn.init.zeros_(parameter)
-
-
 def _projector(width: int, hidden: int, dim: int) -> nn.Module:
     if not hidden:
         return nn.Linear(width, dim, bias=False)
@@ -384,9 +291,7 @@ def _projector(width: int, hidden: int, dim: int) -> nn.Module:
 
 
 def _from_before(before: int, count: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.LayerNorm(width), OverTokens(_multilayer(before, MIXED * before, count))
-    )
+    return nn.Sequential(nn.LayerNorm(width), OverTokens(multilayer(before, MIXED * before, count)))
 
 
 def build_pgseg(config: Mapping[str, Any], grouping: Grouping) -> open_clip.CustomTextCLIP:

@@ -16,7 +16,8 @@ from tests.learning.groupers import (
     small_architecture,
 )
 from vision.grouping import centred_tokens, spherical_em
-from vision.pgseg import SHARPNESS, Grouping, GroupingBlock, PgsegTower, Stage, assigned
+from vision.grouping_block import SHARPNESS, GroupingBlock, assigned
+from vision.pgseg import Grouping, PgsegTower, Stage
 
 HEADS, WIDTH = 2, 8
 ALONE = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)
