@@ -1,0 +1,240 @@
+"""What travels over HTTP, for the services and for their clients."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+BoxBody = Annotated[list[int], Field(min_length=4, max_length=4)]
+"""x0, y0, x1, y1 in pixels, half-open."""
+
+JobState = Literal["queued", "running", "done", "failed"]
+
+
+class Body(BaseModel):
+    """Any of them; read-only."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True)
+
+
+class ProblemBody(Body):
+    """An error (RFC 9457): `detail` says what is wrong and what to do."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str = ""
+    request_id: str = ""
+
+
+class HealthBody(Body):
+    """That it works."""
+
+    status: Literal["ok"]
+
+
+# The indexer
+
+
+class PairBody(Body):
+    """A captioned picture to index: `image` as base64, or `url` where the service allows it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    captions: Annotated[list[str], Field(min_length=1)]
+    image: str | None = None
+    url: str | None = None
+    id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    source: Annotated[str, Field(max_length=512)] = ""
+    tags: list[str] = []
+
+
+class PairsBody(Body):
+    """Captioned pictures to index, in one job."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    pairs: Annotated[list[PairBody], Field(min_length=1)]
+
+
+class AcceptedBody(Body):
+    """Work that is safe on disk and will be done: ask for its job."""
+
+    job: str
+
+
+class FailureBody(Body):
+    """A pair that could not be indexed, and why. `pair` counts from 0 within the job."""
+
+    pair: int
+    image: str
+    reason: str
+
+
+class JobBody(Body):
+    """The state of a job.
+
+    pairs: how many it has; done: how many are dealt with, `failures` among them.
+    """
+
+    job: str
+    state: JobState
+    pairs: int
+    done: int
+    failures: list[FailureBody]
+
+
+# The segmenter
+
+
+class RleBody(Body):
+    """A mask in COCO's compressed run-length encoding; `size` is [height, width]."""
+
+    size: Annotated[list[int], Field(min_length=2, max_length=2)]
+    counts: str
+
+
+class MaskBody(Body):
+    """The pixels of a class. area: pixels; score: mean probability over them."""
+
+    class_name: Annotated[str, Field(alias="class")]
+    rle: RleBody
+    area: int
+    score: Fraction
+
+
+class EvidenceBody(Body):
+    """A prototype behind a region's class, to be found in `prototypes`."""
+
+    noun: str
+    number: int
+    similarity: float
+
+
+class RegionBody(Body):
+    """A region of the picture, with the probabilities of its class.
+
+    area: share of the picture. prototype: null where its class has no prototypes.
+    """
+
+    box: BoxBody
+    area: Fraction
+    class_name: Annotated[str, Field(alias="class")]
+    score: Fraction
+    text: Fraction
+    prototype: Fraction | None
+    evidence: list[EvidenceBody]
+
+
+class ExemplarBody(Body):
+    """A captioned region behind a prototype; thumbnail: JPEG, base64."""
+
+    image_id: str
+    index: int
+    box: BoxBody
+    caption: str
+    source: str
+    similarity: float
+    thumbnail: str
+
+
+class NamedPrototypeBody(Body):
+    """A prototype that some region names as evidence."""
+
+    noun: str
+    number: int
+    exemplars: list[ExemplarBody]
+
+
+class SegmentationBody(Body):
+    """A class for every pixel of a picture; revision: of the dictionary, null by text alone."""
+
+    size: Annotated[list[int], Field(min_length=2, max_length=2)]
+    classes: list[str]
+    masks: list[MaskBody]
+    regions: list[RegionBody]
+    prototypes: list[NamedPrototypeBody]
+    revision: int | None
+
+
+class NounBody(Body):
+    """A noun of the dictionary, with counts."""
+
+    noun: str
+    pictures: int
+    regions: int
+    prototypes: int
+
+
+class VocabularyBody(Body):
+    """Nouns, those of most pictures first; total: how many there are in all."""
+
+    nouns: list[NounBody]
+    total: int
+    revision: int
+
+
+class PrototypeBody(Body):
+    """A look of a noun. size: its regions; spread: their mean distance, 1 - cosine."""
+
+    number: int
+    size: int
+    spread: float
+    exemplars: list[ExemplarBody]
+
+
+class NounDetailBody(NounBody):
+    """A noun with its prototypes."""
+
+    looks: list[PrototypeBody]
+    revision: int
+
+
+class NearNounBody(Body):
+    """A noun whose prototype looks like what was asked for; similarity: cosine, centred."""
+
+    noun: str
+    number: int
+    similarity: float
+
+
+class NearRegionBody(Body):
+    """A stored region that looks like what was asked for."""
+
+    image_id: str
+    index: int
+    box: BoxBody
+    area: Fraction
+    nouns: list[str]
+    captions: list[str]
+    source: str
+    tags: list[str]
+    similarity: float
+    thumbnail: str
+
+
+class RetrievalBody(Body):
+    """What the dictionary has that looks like a picture, or a box of it, nearest first."""
+
+    nouns: list[NearNounBody]
+    regions: list[NearRegionBody]
+    revision: int
+
+
+class AboutBody(Body):
+    """What the page needs to know.
+
+    indexer: where captioned pictures go ("" for the same address); null: nowhere.
+    keys:    whether an API key is needed.
+    """
+
+    version: str
+    indexer: str | None
+    keys: bool
+    fingerprint: str
+    images: int
+    regions: int
+    nouns: int
+    prototypes: int
+    revision: int
