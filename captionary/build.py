@@ -194,17 +194,30 @@ def open_segmenter(models: Models, store: str, fusion: str = "both") -> "Iterato
         FingerprintMismatch: the dictionary was built with other models.
     """
     from segmenter.segmenter import Segmenter
-    from vocabulary.retrieval import Retriever
 
     if fusion == "text":
         encoder, extractor = models.completed({}).load()
         yield Segmenter(extractor, encoder)
         return
-    with open_vocabulary(store) as vocabulary:
-        retriever = Retriever(vocabulary)
-        if not retriever.nouns():
+    with open_reader(models, store) as segmenter:
+        if segmenter.retriever is None or not segmenter.retriever.nouns():
             raise WrongInput(f"the dictionary at {store} is empty; fill it with 'captionary index'")
+        yield segmenter
+
+
+@contextmanager
+def open_reader(models: Models, store: str) -> "Iterator[Segmenter]":
+    """A segmenter that reads the dictionary of a store, which may be empty.
+
+    Raises:
+        WrongInput, StoreInUse: as `open_vocabulary`.
+        FingerprintMismatch: the dictionary was built with other models.
+    """
+    from segmenter.segmenter import Segmenter
+    from vocabulary.retrieval import Retriever
+
+    with open_vocabulary(store) as vocabulary:
         encoder, extractor = models.completed(vocabulary.models).load()
         if extractor.fingerprint != vocabulary.fingerprint:
             raise FingerprintMismatch(store=vocabulary.fingerprint, running=extractor.fingerprint)
-        yield Segmenter(extractor, encoder, retriever)
+        yield Segmenter(extractor, encoder, Retriever(vocabulary))

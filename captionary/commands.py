@@ -11,6 +11,7 @@ from captionary import (
     evaluate_command,
     index_command,
     segment_command,
+    serve_command,
     train_command,
     vocabulary_command,
     world_command,
@@ -34,6 +35,7 @@ app.command()(evaluate_command.evaluate)
 app.command()(world_command.world)
 app.add_typer(vocabulary_command.app, name="vocabulary")
 app.command()(train_command.train)
+app.command()(serve_command.serve)
 app.command()(about_command.models)
 app.command()(about_command.doctor)
 

@@ -16,8 +16,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "schemas": set(),
     "vision": {"schemas"},
     "vocabulary": {"schemas"},
-    "indexer": {"schemas", "vision", "vocabulary"},
-    "segmenter": {"schemas", "vision", "vocabulary"},
+    "serving": {"schemas"},
+    "client": {"schemas"},
+    "indexer": {"schemas", "serving", "vision", "vocabulary"},
+    "segmenter": {"schemas", "serving", "vision", "vocabulary"},
     "learning": {"schemas", "vision", "vocabulary"},
     "pictograms": {"schemas"},
 }
@@ -33,6 +35,8 @@ HEAVY = {
     "matplotlib",
     "qdrant_edge",
     "pyarrow",
+    "pydantic",
+    "fastapi",
 }
 
 

@@ -1,0 +1,126 @@
+"""Puts the services together: each on a store of its own process, or both on one."""
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from captionary.build import Models, open_both, open_reader
+from captionary.serve_settings import ServeSettings
+from indexer.refresh import Refresher
+from indexer.service import IndexerService
+from segmenter.segmenter import Segmenter
+from segmenter.service import SegmenterService
+from serving.app import Service, build_app
+from serving.keys import Keys
+from serving.limits import Gate, Limits
+from serving.metrics import Metrics
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from indexer.pipeline import Indexer
+
+Role: TypeAlias = Literal["indexer", "segmenter", "both"]
+
+SAME_ADDRESS = ""
+
+
+@contextmanager
+def open_app(
+    role: Role,
+    models: Models,
+    store: str,
+    settings: ServeSettings,
+    *,
+    state: Path | None = None,
+    pipeline: str | None = None,
+) -> "Iterator[FastAPI]":
+    """The app of one service or of both, ready to be served.
+
+    The indexer opens its store at once, and makes it where there is none. The segmenter by itself
+    waits for a dictionary.
+
+    Args:
+        state: folder of the indexer's queue; None: beside the store.
+
+    Raises:
+        WrongInput, StoreInUse, FingerprintMismatch: as `open_indexer`.
+    """
+    parts = _Parts(settings)
+    with ExitStack() as opened:
+        if role == "segmenter":
+            reader = parts.later(opened, models, store)
+            services: list[Service] = [parts.segmenter(reader, settings.indexer_url)]
+        else:
+            workers = settings.at_a_time if role == "indexer" else max(1, settings.at_a_time // 2)
+            indexer, segmenter = opened.enter_context(
+                open_both(models, store, pipeline=pipeline, workers=workers)
+            )
+            services = [parts.indexer(indexer, segmenter, state or _beside(store))]
+            if role == "both":
+                services.append(parts.segmenter(lambda: segmenter, SAME_ADDRESS))
+        title = "Captionary" if role == "both" else f"Captionary {role}"
+        yield build_app(
+            services,
+            title=title,
+            version=parts.version,
+            limits=parts.limits,
+            metrics=parts.metrics,
+            origins=settings.origins,
+        )
+
+
+class _Parts:
+    """What the services of one process share."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._settings = settings
+        self.version = importlib.metadata.version("captionary")
+        self.keys = Keys(settings.read_keys, settings.write_keys)
+        self.metrics = Metrics()
+        self.limits = Limits(
+            body=settings.body_mb << 20,
+            pixels=round(settings.megapixels * 1e6),
+            classes=settings.classes,
+            pairs=settings.pairs,
+        )
+
+    def indexer(self, indexer: "Indexer", segmenter: Segmenter, state: Path) -> IndexerService:
+        """The indexer's service; `segmenter` reads the same dictionary by the same encoder."""
+        assert segmenter.retriever is not None
+        vocabulary = segmenter.retriever.vocabulary
+        return IndexerService(
+            state,
+            indexer=indexer,
+            refresher=Refresher(vocabulary, segmenter.text),
+            vocabulary=vocabulary,
+            keys=self.keys,
+            limits=self.limits,
+            metrics=self.metrics,
+            allowed=self._settings.allowed_urls,
+        )
+
+    def segmenter(self, opened: Callable[[], Segmenter], indexer: str | None) -> SegmenterService:
+        """The segmenter's service; `indexer` is where its page sends captioned pictures."""
+        return SegmenterService(
+            opened=opened,
+            keys=self.keys,
+            limits=self.limits,
+            metrics=self.metrics,
+            gate=Gate(working=self._settings.at_a_time, waiting=self._settings.waiting),
+            version=self.version,
+            indexer=indexer,
+        )
+
+    def later(self, opened: ExitStack, models: Models, store: str) -> Callable[[], Segmenter]:
+        """Opens a dictionary to read when it is first asked to, and again after a failure."""
+        return lambda: opened.enter_context(open_reader(models, store))
+
+
+def _beside(store: str) -> Path:
+    """Where the indexer of a store keeps its queue, unless told."""
+    return Path(
+        f"{store.rstrip('/').rpartition('/')[2] if '://' in store else store.rstrip('/')}.jobs"
+    )

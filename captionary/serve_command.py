@@ -1,0 +1,56 @@
+"""`captionary serve`: the indexer and the segmenter as services over HTTP."""
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from captionary import options
+from captionary.build import Models
+
+Role: TypeAlias = Literal["indexer", "segmenter", "both"]
+
+
+def serve(
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    role: Annotated[Role, typer.Option(help="What to serve; both share one process.")] = "both",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 8000,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the indexer's queue; beside the store unless told."),
+    ] = None,
+    openly: Annotated[
+        bool, typer.Option("--open", help="Serve other machines without API keys.")
+    ] = False,
+    pipeline: Annotated[
+        str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
+    ] = None,
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Serve over HTTP: captions in by one service, masks out by the other, and a page to try it.
+
+    Keys and limits come from the environment (docs/operating.md).
+    """
+    from captionary.build_services import open_app
+    from captionary.serve_settings import read_settings
+    from serving import run
+    from serving.keys import Keys, check_exposure
+    from serving.logs import log_json
+
+    settings = read_settings()
+    keys = Keys(settings.read_keys, settings.write_keys)
+    check_exposure(host, keys, openly=openly)
+    models = Models(encoder, proposer, embed, precision, device)
+    with (
+        run.listen(host, port) as listening,
+        open_app(role, models, store, settings, state=state, pipeline=pipeline) as app,
+    ):
+        log_json()
+        print(f"captionary ({role}) on {run.address_of(listening)}, dictionary {store}", flush=True)
+        run.serve(app, listening)

@@ -1,0 +1,70 @@
+"""What an operator may set of the services, read once from the environment."""
+
+import os
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from schemas.errors import WrongInput
+
+PREFIX = "CAPTIONARY_"
+
+Words = Annotated[tuple[str, ...], NoDecode]
+"""Several values in one variable, with commas between."""
+
+
+class ServeSettings(BaseSettings):
+    """Environment: CAPTIONARY_<NAME>; docs/operating.md has the table.
+
+    read_keys, write_keys: API keys; a key that may write may also read.
+    body_mb:      megabytes of a request, at most.
+    megapixels:   of a picture, at most.
+    classes:      names asked for in a request, at most.
+    pairs:        captioned pictures of a request, at most.
+    workers:      requests segmented at a time, and pictures indexed at a time; 0: one a core.
+    waiting:      requests that may wait to be segmented.
+    allowed_urls: where pictures may be fetched from, as in https://example.org/photos/.
+    origins:      addresses of other pages that may call the service from a browser.
+    indexer_url:  where the segmenter's page sends captioned pictures, if that is another service.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
+
+    read_keys: Words = Field(default=(), repr=False)
+    write_keys: Words = Field(default=(), repr=False)
+    body_mb: int = Field(default=32, ge=1)
+    megapixels: float = Field(default=50, gt=0)
+    classes: int = Field(default=500, ge=1)
+    pairs: int = Field(default=1000, ge=1)
+    workers: int = Field(default=0, ge=0)
+    waiting: int = Field(default=16, ge=0)
+    allowed_urls: Words = ()
+    origins: Words = ()
+    indexer_url: str | None = None
+
+    @field_validator("read_keys", "write_keys", "allowed_urls", "origins", mode="before")
+    @classmethod
+    def _words(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def at_a_time(self) -> int:
+        """Pictures worked on at a time."""
+        return self.workers or os.cpu_count() or 1
+
+
+def read_settings() -> ServeSettings:
+    """The settings of this process.
+
+    Raises:
+        WrongInput: a variable has a value that it cannot have.
+    """
+    try:
+        return ServeSettings()
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = PREFIX + str(first["loc"][0]).upper()
+        raise WrongInput(f"{name} cannot be used: {first['msg']}; see docs/operating.md") from error
