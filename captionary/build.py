@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from segmenter.segmenter import Segmenter
     from vision.encoder import ClipEncoder
     from vision.extraction import RegionExtractor
+    from vocabulary.engine import Engine
     from vocabulary.vocabulary import Vocabulary
 
 
@@ -93,30 +94,39 @@ def _absolute(name: str) -> str:
     return f"{kind}:{Path(folder).resolve()}" if colon and Path(folder).is_dir() else name
 
 
-def check_address(store: str) -> None:
-    """Refuse the address of a store that cannot be opened, before anything is loaded for it.
+def open_engine(store: str) -> "Engine":
+    """The engine of a store: a folder, or a dictionary on a Qdrant server (`http://...`).
 
     Raises:
-        WrongInput: it is not a folder.
+        WrongInput: the address is of no known kind, or what is there cannot be used.
+        StoreInUse: another process has the folder open.
+        StoreUnreachable: the server does not answer.
     """
-    if "://" in store:
+    if "://" not in store:
+        from vocabulary.edge import EdgeEngine
+
+        return EdgeEngine(store)
+    if not store.startswith(("http://", "https://")):
         raise WrongInput(
-            f"the store {store} is a server, which this release cannot use; give a folder"
+            f"the store {store.partition('://')[0]}://... is of no known kind; "
+            "give a folder, or http://HOST[:PORT][/NAME] of a Qdrant server"
         )
+    from captionary.store_settings import read_store_settings
+    from vocabulary.server import ServerEngine
+
+    return ServerEngine(store, read_store_settings())
 
 
 def open_vocabulary(store: str) -> "Vocabulary":
     """Open the dictionary of a store, to look at or to read; it must be there.
 
     Raises:
-        WrongInput: the address is of no known kind, or there is no dictionary.
-        StoreInUse: another process has it open.
+        WrongInput: as `open_engine`, or there is no dictionary.
+        StoreInUse, StoreUnreachable: as `open_engine`.
     """
-    from vocabulary.edge import EdgeEngine
     from vocabulary.vocabulary import Vocabulary
 
-    check_address(store)
-    return Vocabulary(EdgeEngine(store), fingerprint=None, dim=None)
+    return Vocabulary(open_engine(store), fingerprint=None, dim=None)
 
 
 @contextmanager
@@ -126,7 +136,7 @@ def open_indexer(
     """The indexer of a store, which is made where there is none; one worker a core unless told.
 
     Raises:
-        WrongInput, StoreInUse: as `open_vocabulary`.
+        WrongInput, StoreInUse, StoreUnreachable: as `open_vocabulary`.
         FingerprintMismatch: the dictionary was built with other models.
     """
     with open_both(models, store, pipeline=pipeline, workers=workers) as (indexer, _):
@@ -144,14 +154,12 @@ def open_both(
     from indexer.pipeline import Indexer
     from indexer.refresh import Refresher
     from segmenter.segmenter import Segmenter
-    from vocabulary.edge import EdgeEngine
     from vocabulary.retrieval import Retriever
     from vocabulary.vocabulary import Vocabulary
 
-    check_address(store)
     # Each worker has a core to itself; threads within a pass would only get in their way.
     torch.set_num_threads(1)
-    with closing(EdgeEngine(store)) as engine:
+    with closing(open_engine(store)) as engine:
         named = models.completed((engine.read_meta() or {}).get("models", {}))
         encoder, extractor = named.load()
         nouns = NounExtractor(pipeline)
@@ -190,7 +198,7 @@ def open_segmenter(models: Models, store: str, fusion: str = "both") -> "Iterato
     """The segmenter; it reads the dictionary of a store unless it goes by text alone.
 
     Raises:
-        WrongInput, StoreInUse: as `open_vocabulary`, or the dictionary is empty.
+        WrongInput, StoreInUse, StoreUnreachable: as `open_vocabulary`, or the dictionary is empty.
         FingerprintMismatch: the dictionary was built with other models.
     """
     from segmenter.segmenter import Segmenter
@@ -210,7 +218,7 @@ def open_reader(models: Models, store: str) -> "Iterator[Segmenter]":
     """A segmenter that reads the dictionary of a store, which may be empty.
 
     Raises:
-        WrongInput, StoreInUse: as `open_vocabulary`.
+        WrongInput, StoreInUse, StoreUnreachable: as `open_vocabulary`.
         FingerprintMismatch: the dictionary was built with other models.
     """
     from segmenter.segmenter import Segmenter

@@ -56,7 +56,16 @@ def index(
         job = indexer.index(
             pairs, report=lambda state: reading.show(state.pairs), refreshed=nouns.show
         )
-    _report(job, failures=Path(f"{store.rstrip('/')}.failures.jsonl"), store=store)
+    _report(job, failures=failures_file(store), store=store)
+
+
+def failures_file(store: str) -> Path:
+    """Beside the folder of a store; for a server's dictionary, its name in the current folder."""
+    if "://" not in store:
+        return Path(f"{store.rstrip('/')}.failures.jsonl")
+    from vocabulary.server_address import ServerAddress
+
+    return Path(f"{ServerAddress.parse(store).name}.failures.jsonl")
 
 
 def _report(job: Job, *, failures: Path, store: str) -> None:

@@ -4,7 +4,10 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-Store: TypeAlias = Annotated[str, typer.Option(help="Folder of the dictionary.")]
+Store: TypeAlias = Annotated[
+    str,
+    typer.Option(help="Folder of the dictionary, or http://HOST:PORT/NAME on a Qdrant server."),
+]
 Encoder: TypeAlias = Annotated[
     str | None,
     typer.Option(

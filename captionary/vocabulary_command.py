@@ -1,6 +1,7 @@
-"""`captionary vocabulary`: look at a dictionary, and take things out of it."""
+"""`captionary vocabulary`: look at a dictionary, take things out of it, copy it."""
 
 import json
+from contextlib import closing
 from dataclasses import asdict
 from typing import Annotated
 
@@ -10,7 +11,9 @@ from captionary import options
 from captionary.build import Models, open_vocabulary
 from schemas.errors import WrongInput
 
-app = typer.Typer(help="Look at the dictionary, and take things out of it.", no_args_is_help=True)
+app = typer.Typer(
+    help="Look at the dictionary, take things out of it, copy it.", no_args_is_help=True
+)
 
 
 @app.command(name="list")
@@ -101,3 +104,29 @@ def stats(
     else:
         for name, value in figures.items():
             print(f"{name:12} {value}")
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Folder or URL of a dictionary.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Folder or URL without one.")],
+) -> None:
+    """Copy a dictionary to or from a server, or to another folder; killed, it goes on."""
+    from rich.console import Console
+
+    from captionary.build import open_engine
+    from captionary.progress import bars
+    from vocabulary.copying import copy_store
+    from vocabulary.engine import NAMES
+
+    with closing(open_engine(source)) as engine, closing(open_engine(target)) as other:
+        with bars(Console(stderr=True)) as lines:
+            shown = {name: lines.add(name) for name in NAMES}
+            result = copy_store(
+                engine, other, report=lambda name, done, total: shown[name].show(done, total)
+            )
+        print(
+            f"{result.points} points copied from {engine.address} to {other.address}: "
+            f"{result.written} written, {result.points - result.written} there already, "
+            f"{result.deleted} deleted"
+        )

@@ -5,6 +5,7 @@ CaptionaryError
 |   +-- UnreadablePicture     one picture; in a batch it is reported and skipped
 |   +-- FingerprintMismatch   the store was built with other models
 |   +-- StoreInUse            another process holds the folder
++-- StoreUnreachable          the server of a store does not answer
 +-- MissingExtra              an optional package is not installed
 
 Every message is one line: what is wrong, with which value, and what to do.
@@ -30,6 +31,16 @@ class StoreInUse(WrongInput):
         super().__init__(
             f"the store {store} is in use by another process; "
             "wait for it to end, or give another --store"
+        )
+
+
+class StoreUnreachable(CaptionaryError):
+    """The server of a store does not answer, or says for long that it is busy."""
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(
+            f"the server {server} does not answer ({reason}); start it, or check the address of "
+            "--store"
         )
 
 

@@ -16,7 +16,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -28,6 +28,7 @@ from vocabulary.engine import (
     EVERYTHING,
     INTEGERS,
     KEYWORDS,
+    NAMES,
     TENANT,
     VECTORLESS,
     CollectionName,
@@ -41,7 +42,6 @@ from vocabulary.engine import (
 from vocabulary.store_folder import StoreFolder, damaged
 
 VECTOR = "clip"
-NAMES: tuple[CollectionName, ...] = get_args(CollectionName)
 WRITE_PAGE = 500
 READ_PAGE = 1000
 ALL_VALUES = 1_000_000_000

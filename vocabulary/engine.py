@@ -6,7 +6,7 @@ a point). It knows nothing of nouns; `vocabulary.Vocabulary` knows nothing of fi
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 from uuid import UUID
 
 import numpy as np
@@ -16,6 +16,8 @@ from schemas.arrays import Vector, Vectors
 from schemas.errors import CaptionaryError
 
 CollectionName: TypeAlias = Literal["pictures", "regions", "prototypes"]
+NAMES: tuple[CollectionName, ...] = get_args(CollectionName)
+
 Value: TypeAlias = str | int
 Payload: TypeAlias = dict[str, Any]
 """What a point carries beside its vector: strings, numbers and lists of them, as in JSON."""

@@ -105,11 +105,12 @@ def table_from(points: Sequence[Point], *, dim: int) -> RegionTable:
     )
 
 
-def prototype_point(prototype: Prototype) -> Point:
-    """The point of a prototype."""
+def prototype_point(prototype: Prototype, *, of: int) -> Point:
+    """The point of a prototype whose noun has `of` in this generation."""
     payload: Payload = {
         "noun": prototype.noun,
         "number": prototype.number,
+        "of": of,
         "size": prototype.size,
         "spread": single(prototype.spread),
         "generation": prototype.generation,

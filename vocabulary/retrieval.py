@@ -15,7 +15,9 @@ import numpy as np
 
 from schemas.arrays import Box, Scores, Vector, Vectors
 from schemas.dictionary import Prototype
+from schemas.errors import CaptionaryError
 from vocabulary.engine import Hits, Payload, Point, Where, check_vectors
+from vocabulary.generations import READS
 from vocabulary.ids import picture_point_id, prototype_point_id
 from vocabulary.points import VISIBLE, single
 from vocabulary.vocabulary import Vocabulary
@@ -91,8 +93,7 @@ class Retriever:
 
     def nouns(self) -> tuple[str, ...]:
         """All nouns that have prototypes, sorted."""
-        facet = self.vocabulary.engine.collection("prototypes").facet
-        return self._nouns.get(self.revision, lambda: tuple(sorted(facet("noun"))))
+        return self._nouns.get(self.revision, self._read_nouns)
 
     def prototypes(self, nouns: Iterable[str]) -> Prototypes:
         """The prototypes of nouns, sorted by noun and number; nouns without any are left out."""
@@ -110,22 +111,22 @@ class Retriever:
     def by_query(self, vectors: Vectors, nouns: Iterable[str]) -> tuple[Prototypes, Scores]:
         """As `similarities`, in one batch of a query a region, filtered to the nouns.
 
-        Every query asks for as many hits as these nouns have prototypes, so no cell stays empty.
+        Every query asks for as many hits as these nouns have points, so no cell stays empty.
+
+        Raises:
+            CaptionaryError: the prototypes change faster than they can be read.
         """
         wanted = frozenset(nouns)
         where = Where(any_of={"noun": sorted(wanted)})
         collection = self.vocabulary.engine.collection("prototypes")
-        while True:
-            revision = self.revision
-            prototypes = self.prototypes(wanted)
-            found = collection.search(vectors, where, limit=len(prototypes))
-            scores = _aligned(found, prototypes)
-            # Prototypes replaced meanwhile: read again. A change cut short keeps its revision.
-            if scores is not None or revision == self.revision:
-                break
-        if scores is None:
-            raise RuntimeError("the prototypes of a revision changed; use a new Retriever")
-        return prototypes, scores
+        prototypes = self.prototypes(wanted)
+        for _ in range(READS):
+            found = collection.search(vectors, where, limit=collection.count(where))
+            if (scores := _aligned(found, prototypes)) is not None:
+                return prototypes, scores
+            # Some were replaced meanwhile, or since these were kept.
+            prototypes = self._read_matrix(wanted).prototypes
+        raise CaptionaryError("prototypes change faster than they can be read; try again later")
 
     def sample_vectors(self) -> Vectors:
         """(N, D) vectors of all regions of the dictionary's sample of pictures."""
@@ -160,6 +161,11 @@ class Retriever:
         wanted = frozenset(nouns)
         return self._matrices.get((wanted, self.revision), lambda: self._read_matrix(wanted))
 
+    def _read_nouns(self) -> tuple[str, ...]:
+        facet = self.vocabulary.engine.collection("prototypes").facet
+        # One that is just being replaced may be missed once, but not twice in a row.
+        return tuple(sorted(facet("noun").keys() | facet("noun").keys()))
+
     def _read_matrix(self, nouns: frozenset[str]) -> PrototypeMatrix:
         prototypes = tuple(self.vocabulary.prototypes(sorted(nouns)))
         shape = (len(prototypes), self.vocabulary.dim)
@@ -188,15 +194,14 @@ NEAR_FIELDS = ("image_id", "index", "box_xyxy", "area", "noun", "source", "tags"
 
 
 def _aligned(found: list[Hits], prototypes: Prototypes) -> Scores | None:
-    """Hits as (R, P) scores, a column a prototype; None if they are not exactly these."""
+    """Hits as (R, P) scores, a column a prototype; None if some prototypes are not among them."""
     names = (prototype_point_id(p.noun, p.number, p.generation) for p in prototypes)
     column = {name.int: number for number, name in enumerate(names)}
     scores = np.full((len(found), len(prototypes)), np.nan, np.float32)
     for row, hits in zip(scores, found, strict=True):
-        try:
-            row[[column[name.int] for name in hits.ids]] = hits.scores
-        except KeyError:
-            return None
+        # Others are of a generation that comes or goes.
+        known = [number for number, name in enumerate(hits.ids) if name.int in column]
+        row[[column[hits.ids[number].int] for number in known]] = hits.scores[known]
     return None if np.isnan(scores).any() else scores
 
 

@@ -3,26 +3,30 @@
 A picture is added in one step and its nouns are refreshed in a later one; until then its record is
 pending. Everything that a killed process may have left half done is invisible to readers, or is
 done again because its pictures are still pending.
+
+One process writes; others may read the same store at the same time, where the engine lets them
+(see meta.py and generations.py).
 """
 
 from collections.abc import Collection as AnyCollection
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
 from schemas.dictionary import NounEntry, Picture, Prototype, TaggedRegion, VocabularyStats
-from schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
+from schemas.errors import CaptionaryError
 from schemas.regions import RegionTable
 from vocabulary.counts import entries, stats
 from vocabulary.engine import Engine, Payload, Where
+from vocabulary.generations import read_prototypes
 from vocabulary.ids import picture_point_id, region_point_id
+from vocabulary.meta import Meta
 from vocabulary.points import (
     PENDING,
     VISIBLE,
     picture_from,
     picture_point,
-    prototype_from,
     prototype_point,
     region_points,
     table_from,
@@ -38,12 +42,14 @@ SAMPLE = 256
 class Vocabulary:
     """The dictionary of one store; one writer at a time.
 
-    fingerprint: of the models that cut and embed regions; None accepts what the store has.
+    fingerprint: of the models that cut and embed regions; None accepts what the store has, and
+                 opening then writes nothing.
     dim:         D, the size of its vectors; None accepts what the store has.
     models:      how these models are called, for a new store to remember.
 
     Raises:
-        WrongInput: there is no dictionary yet, and fingerprint or dim is None.
+        WrongInput: there is no dictionary yet, and fingerprint or dim is None; or an unfinished
+            copy of one.
         FingerprintMismatch: the store was built with other models.
     """
 
@@ -57,34 +63,13 @@ class Vocabulary:
     ) -> None:
         self.engine = engine
         try:
-            self._meta = self._opened(fingerprint, dim, models or {})
+            self._meta = Meta(engine, fingerprint, dim, models or {})
         except BaseException:
             engine.close()
             raise
         self._pictures = engine.collection("pictures")
         self._regions = engine.collection("regions")
         self._prototypes = engine.collection("prototypes")
-        self._revision = int(self._meta["revision"])
-
-    def _opened(
-        self, fingerprint: str | None, dim: int | None, models: Mapping[str, str]
-    ) -> Payload:
-        meta = self.engine.read_meta()
-        if meta is None:
-            if fingerprint is None or dim is None:
-                raise WrongInput(
-                    f"there is no dictionary at {self.engine.address}; "
-                    "make one with 'captionary index', or give another --store"
-                )
-            self.engine.create(dim=dim)
-            meta = {"fingerprint": fingerprint, "models": dict(models), "dim": dim}
-            meta |= {"revision": 0, "sample": None}
-            self.engine.write_meta(meta)
-        if fingerprint not in (None, meta["fingerprint"]):
-            raise FingerprintMismatch(store=str(meta["fingerprint"]), running=str(fingerprint))
-        if dim not in (None, meta["dim"]):
-            raise FingerprintMismatch(store=f"vectors of {meta['dim']}", running=f"of {dim}")
-        return meta
 
     @property
     def fingerprint(self) -> str:
@@ -94,7 +79,7 @@ class Vocabulary:
     @property
     def models(self) -> Mapping[str, str]:
         """How the models were called that it was built with; empty where nobody said."""
-        return dict(self._meta.get("models", {}))
+        return self._meta.models
 
     @property
     def dim(self) -> int:
@@ -103,8 +88,20 @@ class Vocabulary:
 
     @property
     def revision(self) -> int:
-        """Rises whenever prototypes change; the same number never means two states."""
-        return self._revision
+        """Rises whenever prototypes change; the same number never means two states.
+
+        Odd while they are being changed.
+        """
+        return self._meta.revision
+
+    def catch_up(self) -> bool:
+        """Take over what another process has written; whether revision or sample have changed.
+
+        Raises:
+            FingerprintMismatch: a dictionary of other models has taken its place.
+            CaptionaryError: it is gone, or was made anew.
+        """
+        return self._meta.catch_up()
 
     # Pictures
 
@@ -277,12 +274,11 @@ class Vocabulary:
     # Prototypes
 
     def prototypes(self, nouns: Sequence[str]) -> list[Prototype]:
-        """The prototypes of nouns, sorted by noun and number."""
-        found = self._prototypes.scroll(Where(any_of={"noun": nouns}), with_vectors=True)
-        return sorted(
-            (prototype_from(point) for point in found),
-            key=lambda item: (item.noun, item.number, item.generation),
-        )
+        """The prototypes of nouns, of one generation each, sorted by noun and number.
+
+        A noun that is just being replaced has its old ones or its new ones.
+        """
+        return read_prototypes(self.engine, nouns)
 
     def generation(self, noun: str) -> str | None:
         """The generation of a noun's prototypes; None where it has none, or a change was cut."""
@@ -310,17 +306,16 @@ class Vocabulary:
             raise CaptionaryError(f"prototypes of another noun were given for {noun!r}")
         if len({prototype.generation for prototype in prototypes}) > 1:
             raise CaptionaryError(f"prototypes of several generations were given for {noun!r}")
-        points = {point.id: point for point in map(prototype_point, prototypes)}
+        of = len(prototypes)
+        points = {p.id: p for p in (prototype_point(item, of=of) for item in prototypes)}
         stored = {point.id for point in self._prototypes.scroll(_has(noun), fields=[])}
         if stored == points.keys():
             return
-        # The number is used up before anything changes: a kill in between skips it, and no more.
-        self._write_meta(revision=self._revision + 1)
-        try:
-            self._prototypes.upsert([points[name] for name in points.keys() - stored])
-            self._prototypes.delete(sorted(stored - points.keys()))
-        finally:
-            self._revision += 1
+        changing = (self.revision + 1) | 1  # the next odd number, also where a change failed
+        self._meta.write(revision=changing)
+        self._prototypes.upsert([points[name] for name in points.keys() - stored])
+        self._prototypes.delete(sorted(stored - points.keys()))
+        self._meta.write(revision=changing + 1)
 
     # The sample
 
@@ -335,18 +330,13 @@ class Vocabulary:
         if drawn is None or total >= 2 * drawn["of"] or not self._all_visible(drawn["ids"]):
             found = self._pictures.first(VISIBLE, order_by="rank", limit=limit, fields=["image_id"])
             ids = [str(point.payload["image_id"]) for point in found]
-            self._write_meta(sample={"of": total, "ids": ids})
+            self._meta.write(sample={"of": total, "ids": ids})
         return self.sample()
 
     def _all_visible(self, image_ids: AnyCollection[str]) -> bool:
         ids = [picture_point_id(image_id) for image_id in image_ids]
         found = self._pictures.retrieve(ids, fields=["state"])
         return len(found) == len(ids) and all(_is_visible(point.payload) for point in found)
-
-    def _write_meta(self, **changes: Any) -> None:
-        meta = {**self._meta, **changes}
-        self.engine.write_meta(meta)
-        self._meta = meta
 
     # Counts
 

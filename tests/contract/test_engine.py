@@ -1,6 +1,7 @@
-"""What every engine of the dictionary does, run over Qdrant Edge and over the exact oracle."""
+"""What every engine of the dictionary does, run over all of them and over the exact oracle."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -9,8 +10,7 @@ import pytest
 
 from schemas.arrays import Vectors
 from schemas.errors import CaptionaryError
-from tests.contract.exact_engine import ExactEngine
-from vocabulary.edge import EdgeEngine
+from tests.contract.engines import ENGINES, opener
 from vocabulary.engine import Collection, Engine, Payload, Point, Where
 
 DIM = 16
@@ -42,22 +42,20 @@ def ids(found: Sequence[Point]) -> set[UUID]:
     return {point.id for point in found}
 
 
-@pytest.fixture(params=["edge", "exact"])
+@pytest.fixture(params=ENGINES)
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    opened: Engine = EdgeEngine(tmp_path / "store") if request.param == "edge" else ExactEngine()
-    yield opened
-    opened.close()
+    with opener(request.param, tmp_path) as open_engine, closing(open_engine()) as opened:
+        yield opened
 
 
-@pytest.fixture(scope="module", params=["edge", "exact"])
+@pytest.fixture(scope="module", params=ENGINES)
 def made(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
-    folder = tmp_path_factory.mktemp("contract") / "store"
-    engine: Engine = EdgeEngine(folder) if request.param == "edge" else ExactEngine()
-    engine.create(dim=DIM)
-    yield engine
-    engine.close()
+    folder = tmp_path_factory.mktemp("contract")
+    with opener(request.param, folder) as open_engine, closing(open_engine()) as opened:
+        opened.create(dim=DIM)
+        yield opened
 
 
 @pytest.fixture

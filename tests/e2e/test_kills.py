@@ -68,7 +68,7 @@ class Command:
 
 
 def revision(store: Path) -> int:
-    """How many changes of nouns have begun; -1 before the store is made."""
+    """What the store says; -1 before it is made."""
     meta = store / "captionary.json"
     return int(json.loads(meta.read_text())["revision"]) if meta.exists() else -1
 
@@ -93,8 +93,8 @@ def _is_held(lock: Path) -> bool:
 
 
 def at_noun(number: int) -> Callable[[Path], bool]:
-    """When the prototypes of so many nouns were made."""
-    return lambda store: revision(store) >= number
+    """When the prototypes of so many nouns were made; each raises the revision by two."""
+    return lambda store: revision(store) >= 2 * number
 
 
 def contents(store: Path) -> tuple[Dump, list[str]]:

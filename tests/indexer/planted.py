@@ -24,7 +24,8 @@ from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
 from vision.proposers.superpixels import Superpixels
 from vision.sphere import unit
-from vocabulary.edge import NAMES, EdgeEngine
+from vocabulary.edge import EdgeEngine
+from vocabulary.engine import NAMES
 from vocabulary.vocabulary import Vocabulary
 
 BINS = 4

@@ -1,34 +1,31 @@
-"""Dictionaries for tests, over Qdrant Edge and over the exact oracle."""
+"""Dictionaries for tests, over every engine and over the exact oracle."""
 
 from collections.abc import Iterator
-from typing import get_args
+from contextlib import closing
 
 import pytest
 
-from tests.contract.exact_engine import ExactEngine
+from tests.contract.engines import ENGINES, opener
 from tests.vocabulary.made import DIM, FINGERPRINT
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import CollectionName, Engine, Where
+from vocabulary.engine import NAMES, Engine, Where
 from vocabulary.vocabulary import Vocabulary
 
 
-@pytest.fixture(scope="module", params=["edge", "exact"])
+@pytest.fixture(scope="module", params=ENGINES)
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
     """One engine a module: making a store waits for the disk many times."""
-    folder = tmp_path_factory.mktemp("vocabulary") / "store"
-    made: Engine = EdgeEngine(folder) if request.param == "edge" else ExactEngine()
-    made.create(dim=DIM)
-    yield made
-    made.close()
+    folder = tmp_path_factory.mktemp("vocabulary")
+    with opener(request.param, folder) as open_engine, closing(open_engine()) as made:
+        made.create(dim=DIM)
+        yield made
 
 
 @pytest.fixture
 def vocabulary(engine: Engine) -> Vocabulary:
     """A dictionary with nothing in it."""
-    names: tuple[CollectionName, ...] = get_args(CollectionName)
-    for name in names:
+    for name in NAMES:
         engine.collection(name).delete(Where())
     meta = {"fingerprint": FINGERPRINT, "dim": DIM, "revision": 0, "sample": None}
     engine.write_meta(meta)

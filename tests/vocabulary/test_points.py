@@ -77,7 +77,7 @@ def test_pictures(engine: Engine, item: Picture) -> None:
 @THROUGH_THE_ENGINE
 @given(prototype=PROTOTYPES)
 def test_prototypes(engine: Engine, prototype: Prototype) -> None:
-    point = prototype_point(prototype)
+    point = prototype_point(prototype, of=1)
     engine.collection("prototypes").upsert([point])
     stored = engine.collection("prototypes").retrieve([point.id], with_vectors=True)
     for read in (prototype_from(point), prototype_from(stored[0])):

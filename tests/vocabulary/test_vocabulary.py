@@ -1,6 +1,6 @@
-"""The rules of the dictionary, over Qdrant Edge and over the exact oracle."""
+"""The rules of the dictionary, over every engine and over the exact oracle."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,22 +10,17 @@ import pytest
 from schemas.dictionary import NounEntry, TaggedRegion, VocabularyStats
 from schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 from schemas.regions import RegionTable
+from tests.contract.engines import ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, prototypes, table, tag
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import Engine
 from vocabulary.points import prototype_point
 from vocabulary.vocabulary import Vocabulary
 
-Open = Callable[[], Engine]
 
-
-@pytest.fixture(params=["edge", "exact"])
-def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
-    if request.param == "edge":
-        return lambda: EdgeEngine(tmp_path / "store")
-    kept = ExactEngine()
-    return lambda: kept
+@pytest.fixture(params=ENGINES)
+def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
+    with opener(request.param, tmp_path) as opening:
+        yield opening
 
 
 def same(left: RegionTable, right: RegionTable) -> bool:
@@ -55,10 +50,10 @@ def test_a_store_is_made_and_opened_again(open_engine: Open) -> None:
         made.add([pair(1)])
         made.replace_prototypes("dog", prototypes("dog", 2))
     with Vocabulary(open_engine(), fingerprint=None, dim=None) as read:
-        assert (read.fingerprint, read.dim, read.revision) == (FINGERPRINT, DIM, 1)
+        assert (read.fingerprint, read.dim, read.revision) == (FINGERPRINT, DIM, 2)
         assert read.picture("p0001") == picture(1)
     with Vocabulary(open_engine(), fingerprint=FINGERPRINT, dim=DIM) as again:
-        assert again.revision == 1
+        assert again.revision == 2
 
 
 def test_other_models_are_refused(open_engine: Open) -> None:
@@ -203,11 +198,11 @@ def test_generations_follow_each_other(vocabulary: Vocabulary) -> None:
     assert vocabulary.generation("dog") is None
     vocabulary.replace_prototypes("dog", prototypes("dog", 3))
     vocabulary.replace_prototypes("cat", prototypes("cat", 1))
-    assert (vocabulary.generation("dog"), vocabulary.revision) == ("g1", 2)
+    assert (vocabulary.generation("dog"), vocabulary.revision) == ("g1", 4)
     vocabulary.replace_prototypes("dog", prototypes("dog", 3))
-    assert vocabulary.revision == 2
+    assert vocabulary.revision == 4
     vocabulary.replace_prototypes("dog", prototypes("dog", 2, generation="g2"))
-    assert (vocabulary.generation("dog"), vocabulary.revision) == ("g2", 3)
+    assert (vocabulary.generation("dog"), vocabulary.revision) == ("g2", 6)
     kept = vocabulary.prototypes(["dog"])
     given = prototypes("dog", 2, generation="g2")
     assert [replace(item, vector=given[0].vector) for item in kept] == [
@@ -215,19 +210,19 @@ def test_generations_follow_each_other(vocabulary: Vocabulary) -> None:
     ]
     assert np.array_equal([p.vector for p in kept], [p.vector for p in given])
     vocabulary.replace_prototypes("dog", [])
-    assert (vocabulary.generation("dog"), vocabulary.revision) == (None, 4)
+    assert (vocabulary.generation("dog"), vocabulary.revision) == (None, 8)
     vocabulary.replace_prototypes("dog", [])
-    assert vocabulary.revision == 4
+    assert vocabulary.revision == 8
     assert vocabulary.prototypes(["dog", "cat", "tree"])[0].noun == "cat"
 
 
 def test_a_change_of_generation_that_was_cut_is_done_again(vocabulary: Vocabulary) -> None:
     vocabulary.replace_prototypes("dog", prototypes("dog", 2))
     new = prototypes("dog", 3, generation="g2")
-    vocabulary.engine.collection("prototypes").upsert([prototype_point(p) for p in new])
+    vocabulary.engine.collection("prototypes").upsert([prototype_point(p, of=3) for p in new])
     assert vocabulary.generation("dog") is None
     vocabulary.replace_prototypes("dog", new)
-    assert (vocabulary.generation("dog"), vocabulary.revision) == ("g2", 2)
+    assert (vocabulary.generation("dog"), vocabulary.revision) == ("g2", 4)
     assert len(vocabulary.prototypes(["dog"])) == 3
 
 
@@ -279,7 +274,7 @@ def test_entries_and_stats(vocabulary: Vocabulary) -> None:
         tagged=2,
         nouns=3,
         prototypes=4,
-        revision=2,
+        revision=4,
         fingerprint=FINGERPRINT,
     )
 
