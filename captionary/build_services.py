@@ -13,8 +13,7 @@ from indexer.service import IndexerService
 from segmenter.segmenter import Segmenter
 from segmenter.service import SegmenterService
 from serving.app import Service, build_app
-from serving.keys import Keys
-from serving.limits import Gate, Limits
+from serving.limits import Gate
 from serving.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -78,14 +77,8 @@ class _Parts:
     def __init__(self, settings: ServeSettings) -> None:
         self._settings = settings
         self.version = importlib.metadata.version("captionary")
-        self.keys = Keys(settings.read_keys, settings.write_keys)
+        self.keys, self.limits = settings.keys, settings.limits
         self.metrics = Metrics()
-        self.limits = Limits(
-            body=settings.body_mb << 20,
-            pixels=round(settings.megapixels * 1e6),
-            classes=settings.classes,
-            pairs=settings.pairs,
-        )
 
     def indexer(self, indexer: "Indexer", segmenter: Segmenter, state: Path) -> IndexerService:
         """The indexer's service; `segmenter` reads the same dictionary by the same encoder."""

@@ -1,5 +1,6 @@
 """`captionary serve`: the indexer and the segmenter as services over HTTP."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -37,20 +38,21 @@ def serve(
 
     Keys and limits come from the environment (docs/operating.md).
     """
-    from captionary.build_services import open_app
     from captionary.serve_settings import read_settings
     from serving import run
-    from serving.keys import Keys, check_exposure
+    from serving.keys import check_exposure
     from serving.logs import log_json
 
     settings = read_settings()
-    keys = Keys(settings.read_keys, settings.write_keys)
-    check_exposure(host, keys, openly=openly)
+    check_exposure(host, settings.keys, openly=openly)
     models = Models(encoder, proposer, embed, precision, device)
-    with (
-        run.listen(host, port) as listening,
-        open_app(role, models, store, settings, state=state, pipeline=pipeline) as app,
-    ):
+    with run.listen(host, port) as listening, ExitStack() as opened:
+        # What is wrong with the settings is told before the models' libraries are loaded.
+        from captionary.build_services import open_app
+
+        app = opened.enter_context(
+            open_app(role, models, store, settings, state=state, pipeline=pipeline)
+        )
         log_json()
         print(f"captionary ({role}) on {run.address_of(listening)}, dictionary {store}", flush=True)
         run.serve(app, listening)

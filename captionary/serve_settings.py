@@ -7,6 +7,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from schemas.errors import WrongInput
+from serving.keys import Keys
+from serving.limits import Limits
 
 PREFIX = "CAPTIONARY_"
 
@@ -49,6 +51,25 @@ class ServeSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def keys(self) -> Keys:
+        """Who is let in.
+
+        Raises:
+            WrongInput: a key is too short, or cannot be sent.
+        """
+        return Keys(self.read_keys, self.write_keys)
+
+    @property
+    def limits(self) -> Limits:
+        """What one request may bring."""
+        return Limits(
+            body=self.body_mb << 20,
+            pixels=round(self.megapixels * 1e6),
+            classes=self.classes,
+            pairs=self.pairs,
+        )
 
     @property
     def at_a_time(self) -> int:

@@ -57,7 +57,7 @@ def build_app(
                 await running.enter_async_context(service.running())
             yield
 
-    middleware = [Middleware(Requests, metrics=metrics)]
+    middleware = []
     if origins:
         middleware.append(
             Middleware(
@@ -65,9 +65,13 @@ def build_app(
                 allow_origins=list(origins),
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["X-API-Key", "X-Request-ID"],
+                expose_headers=["Retry-After", "X-Classes", "X-Request-ID", "X-Revision"],
             )
         )
-    middleware.append(Middleware(BodyLimit, most=limits.body))
+    middleware += [
+        Middleware(Requests, metrics=metrics),
+        Middleware(BodyLimit, most=limits.body),
+    ]
     app = FastAPI(
         title=title,
         version=version,
@@ -97,7 +101,7 @@ def _health(services: Sequence[Service], metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz")
-    def alive() -> HealthBody:
+    async def alive() -> HealthBody:
         """Whether the process answers at all."""
         return HealthBody(status="ok")
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,6 +19,8 @@ HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
 SHORTEST = 16
 """Characters of a key, at least: shorter ones can be guessed."""
 
+REMEDY = "make one with python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+
 Given = Annotated[str | None, Security(HEADER)]
 
 
@@ -28,18 +31,19 @@ class Keys:
     Its methods `reading` and `writing` are dependencies of FastAPI.
 
     Raises:
-        WrongInput: a key is too short.
+        WrongInput: a key is too short, or cannot be sent.
     """
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if any(len(key) < SHORTEST for key in (*self.read, *self.write)):
-            raise WrongInput(
-                f"an API key is shorter than {SHORTEST} characters; make one with "
-                "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
-            )
+        for key in (*self.read, *self.write):
+            if len(key) < SHORTEST:
+                raise WrongInput(f"an API key is shorter than {SHORTEST} characters; {REMEDY}")
+            # What a header makes of other characters is a matter of who sends it.
+            if not re.fullmatch(r"[!-~]+", key):
+                raise WrongInput(f"an API key has other characters than ASCII's; {REMEDY}")
 
     @property
     def any(self) -> bool:

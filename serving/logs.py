@@ -4,6 +4,7 @@ import json
 import logging
 import sys
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import IO
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -12,12 +13,12 @@ USUAL = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "task
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: time, level, event, request_id, what else was given."""
+    """A record as one JSON object: time (UTC), level, event, request_id, what else was given."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
         said: dict[str, object] = {
-            "time": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}",
+            "time": _stamp(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
@@ -27,6 +28,11 @@ class JsonLines(logging.Formatter):
         if record.exc_info:
             said["trace"] = self.formatException(record.exc_info)
         return json.dumps(said, ensure_ascii=False, default=str)
+
+
+def _stamp(seconds: float) -> str:
+    when = datetime.fromtimestamp(seconds, UTC)
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def log_json(stream: IO[str] = sys.stderr) -> None:

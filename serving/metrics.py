@@ -1,10 +1,17 @@
-"""Figures for Prometheus: requests, time by stage, queues, size of the dictionary."""
+"""Figures for Prometheus: requests, time by stage, queues, the dictionary, the process."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
@@ -16,6 +23,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
         self._requests = Counter(
             "captionary_requests",
             "Requests answered.",
@@ -49,7 +57,11 @@ class Metrics:
         try:
             yield
         finally:
-            self._stages.labels(name).observe(time.perf_counter() - start)
+            self.took(name, time.perf_counter() - start)
+
+    def took(self, stage: str, seconds: float) -> None:
+        """Count the time of a part of the work."""
+        self._stages.labels(stage).observe(seconds)
 
     def gauge(self, name: str, help: str, read: Callable[[], float]) -> None:
         """A figure that is read whenever Prometheus asks: captionary_NAME."""

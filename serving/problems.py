@@ -10,7 +10,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from schemas.bodies import ProblemBody
-from schemas.errors import CaptionaryError, UnreadablePicture, WrongInput
+from schemas.errors import (
+    CaptionaryError,
+    FingerprintMismatch,
+    StoreInUse,
+    UnreadablePicture,
+    WrongInput,
+)
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -32,11 +38,10 @@ def busy(detail: str, *, seconds: int) -> Problem:
 
 
 def tell_problems(app: FastAPI) -> None:
-    """Have an app answer every error with a problem document."""
+    """Have an app answer every error that is foreseen with a problem document."""
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(CaptionaryError, _ours)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 def problem(
@@ -76,13 +81,15 @@ def told(error: RequestValidationError) -> str:
 async def _ours(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UnreadablePicture):
         return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-    if isinstance(error, WrongInput):
+    # These two are mistakes of whoever runs the service, not of whoever asks it.
+    of_the_store = isinstance(error, StoreInUse | FingerprintMismatch)
+    if isinstance(error, WrongInput) and not of_the_store:
         return problem(request, HTTPStatus.BAD_REQUEST, str(error))
     log.error("failed", extra={"said": str(error)})
     return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"})
 
 
-async def _unforeseen(request: Request, error: Exception) -> JSONResponse:
-    log.error("fault", exc_info=error)
+def unforeseen(request: Request) -> JSONResponse:
+    """The answer to a request that failed in a way nobody thought of; it says nothing of how."""
     detail = "a fault of the service; its log has more under this request_id"
     return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

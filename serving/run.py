@@ -1,6 +1,10 @@
 """Listening: a socket first, so that the address is known and told, then the app until a signal."""
 
+import signal
 import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -40,7 +44,7 @@ def address_of(listening: socket.socket) -> str:
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT, then finish those under way."""
+    """Answer requests until SIGTERM or SIGINT, then finish those under way and return."""
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -48,4 +52,23 @@ def serve(app: FastAPI, listening: socket.socket) -> None:
         server_header=False,
         timeout_graceful_shutdown=PATIENCE,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    with _signals_only_end_the_server():
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextmanager
+def _signals_only_end_the_server() -> Iterator[None]:
+    """Have a signal end nothing but the server.
+
+    When it has ended, uvicorn raises the signal once more, as it was handled before: the process
+    would die of it, with what is around the app, the store among it, still open.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)

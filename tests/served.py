@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +24,7 @@ class Served:
     words: its command line. settings: of its environment.
     """
 
-    words: tuple[str, ...]
+    words: Sequence[str]
     log: Path
     settings: Mapping[str, str]
     process: "subprocess.Popen[str] | None" = None
@@ -46,8 +45,6 @@ class Served:
         first = self.process.stdout.readline()
         assert "http://" in first, self.log.read_text()[-2000:]
         self.address = "http://" + first.split("http://")[1].split(",")[0].strip()
-        # Nobody reads what it says later; a full pipe would stop it.
-        threading.Thread(target=self.process.stdout.read, daemon=True).start()
         return self
 
     def kill(self) -> None:
@@ -55,6 +52,7 @@ class Served:
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)
+        self._close()
 
     def stop(self) -> int:
         """Ask it to end, and wait; answers its exit code."""
@@ -71,21 +69,29 @@ class Served:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.process is not None and self.process.poll() is None:
+        assert self.process is not None
+        if self.process.poll() is None:
             self.kill()
+        else:
+            self._close()
+
+    def _close(self) -> None:
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def service(store: object, log: Path, *words: str, port: int = 0, **settings: str) -> Served:
     """`captionary serve` on a store; `words` are further options, as in "--role", "indexer"."""
-    command = (sys.executable, "-m", "captionary", "serve", "--store", str(store))
-    command += ("--port", str(port), "--device", "cpu", *words)
+    command = [sys.executable, "-m", "captionary", "serve", "--store", str(store)]
+    command += ["--port", str(port), "--device", "cpu", *words]
     return Served(command, log, settings)
 
 
 def stand_in(folder: Path, log: Path, *, port: int = 0) -> Served:
     """A server that answers as Qdrant does, on a folder."""
-    command = (sys.executable, "-m", "tests.stand_in", "--folder", str(folder))
-    return Served((*command, "--port", str(port)), log, {})
+    command = [sys.executable, "-m", "tests.stand_in", "--folder", str(folder)]
+    return Served([*command, "--port", str(port)], log, {})
 
 
 def ready(address: str, *, seconds: float = PATIENCE) -> None:

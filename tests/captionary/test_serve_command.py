@@ -10,6 +10,7 @@ from tests.captionary.running import World, captionary
 from tests.served import service
 
 KEY = "a-key-of-the-tests-0123456789"
+SECRET = "zz9"
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ KEY = "a-key-of-the-tests-0123456789"
         (("--host", "::"), "on :: everybody who reaches this machine could use the dictionary"),
         (("--host", "256.0.0.1", "--open"), "cannot listen on 256.0.0.1:8000"),
         (("--role", "reader"), "'reader' is not one of 'indexer', 'segmenter', 'both'"),
-        (("--port", "70000"), "70000 is not in the range"),
+        (("--port", "70000"), "should be less than or equal to 65535"),
         (("--encoder", "nothing/here"), "nothing/here"),
     ],
 )
@@ -39,7 +40,7 @@ def test_what_cannot_be_served_is_told_in_one_line(
     [
         ("WORKERS", "many", "CAPTIONARY_WORKERS cannot be used"),
         ("BODY_MB", "0", "CAPTIONARY_BODY_MB cannot be used"),
-        ("WRITE_KEYS", "short", "an API key is shorter than 16 characters"),
+        ("WRITE_KEYS", SECRET, "an API key is shorter than 16 characters"),
     ],
 )
 def test_settings_that_cannot_be_are_told_in_one_line(
@@ -51,7 +52,7 @@ def test_settings_that_cannot_be_are_told_in_one_line(
     assert answer.code == 2
     assert said in answer.err
     assert answer.err.count("\n") == 1
-    assert value not in answer.err or name == "WORKERS" or value == "0"
+    assert SECRET not in answer.err
 
 
 def test_a_port_in_use_is_told(tmp_path: Path) -> None:

@@ -172,8 +172,11 @@ def test_a_signal_to_all_processes_of_a_run_loses_nothing(
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three flags with true masks."""
-    folder = tmp_path_factory.mktemp("dataset")
+    return flags_with_masks(tmp_path_factory.mktemp("dataset"))
+
+
+def flags_with_masks(folder: Path) -> Path:
+    """Three flags as a dataset."""
     for name in ("images", "masks"):
         (folder / name).mkdir()
     for index, word in enumerate(("one", "two", "three")):

@@ -13,17 +13,20 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from learning.progress import PART
+from schemas.errors import WrongInput
 from tests.captionary.running import Answer, captionary, write_lines
-from tests.captionary.test_train_command import cut_short
+from tests.captionary.test_train_command import cut_short, flags_with_masks
 from tests.learning.drawn import Flags
 from tests.learning.groupers import CLUSTERING, GROUPING, METHODS, small_architecture, write_small
 from vision.encoder import ClipEncoder
 from vision.learned import HEAD_FILE, LEARNED_KEY, WEIGHTS_FILE, Learned, written_learned
+from vision.proposers import usual_proposer
 
 COUNT = 30
+VISION = "vision_contrast"
 LOSSES = {
     "pgseg": ["contrast", "image_prototypes", "text_prototypes"],
-    "vilseg": ["contrast", "vision_contrast", "clusters", "nouns"],
+    "vilseg": ["contrast", VISION, "clusters", "nouns"],
 }
 LEARNED: dict[str, Learned] = {
     "pgseg": GROUPING,
@@ -79,8 +82,10 @@ def trained(
     """What undisturbed runs have written."""
     folders = {}
     for method in METHODS:
-        folders[method] = tmp_path_factory.mktemp("trained") / method
-        done(captionary(*command(method, source, models, folders[method])))
+        out = folders[method] = tmp_path_factory.mktemp("trained") / method
+        answer = captionary(*command(method, source, models, out))
+        done(answer)
+        assert answer.out.endswith(f"; use the model with --encoder {method}:{out}\n")
     return folders
 
 
@@ -177,7 +182,6 @@ def test_a_killed_run_ends_in_the_same_weights(
         ("pgseg", "image-prototypes", ["contrast", "text_prototypes"]),
         ("pgseg", "text-prototypes", ["contrast", "image_prototypes"]),
         ("vilseg", "vision-contrast", ["contrast", "clusters", "nouns"]),
-        ("vilseg", "clusters", ["contrast", "vision_contrast"]),
         ("vilseg", "nouns", ["contrast", "vision_contrast", "clusters"]),
     ],
 )
@@ -197,6 +201,31 @@ def test_parts_are_left_out(
     again = captionary(*own)
     assert again.code == 2
     assert f"without {part}, not nothing" in again.err or "with model" in again.err
+
+
+def test_without_clusters_a_plain_clip_is_left(source: Path, models: Path, tmp_path: Path) -> None:
+    """Which is cut as any other is: a head that has learned nothing would cut it by chance."""
+    out = tmp_path / "out"
+    own = [*command("vilseg", source, models, out), "--steps", "2", "--without", "clusters"]
+    (tmp_path / "flags").mkdir()
+    dataset = flags_with_masks(tmp_path / "flags")
+
+    answer = captionary(*own, "--evaluate", dataset)
+
+    done(answer)
+    assert answer.out.endswith(f"2 steps done; use the model with --encoder local-dir:{out}\n")
+    (row,) = log(out)
+    assert [name for name in LOSSES["vilseg"] if PART + name in row] == ["contrast", VISION]
+    assert {*files(out)} == {WEIGHTS_FILE, "open_clip_config.json", "merges.txt.gz"}
+    encoder = ClipEncoder(f"local-dir:{out}", device="cpu")
+    assert usual_proposer(encoder) == "superpixels+clusters"
+    with pytest.raises(WrongInput, match="is no model of vilseg"):
+        ClipEncoder(f"vilseg:{out}", device="cpu")
+    figures = tmp_path / "figures.json"
+    words = ("--fusion", "text", "--encoder", f"local-dir:{out}", "--device", "cpu")
+    done(captionary("evaluate", dataset, *words, "--json", figures))
+    assert row["miou"] == f"{json.loads(figures.read_text())['miou']:.4f}"
+    done(captionary(*own))  # it is done already
 
 
 def test_both_parts_of_pgseg_are_left_out(source: Path, models: Path, tmp_path: Path) -> None:
