@@ -14,12 +14,13 @@ from itertools import islice
 from indexer.nouns import NounExtractor
 from indexer.refresh import Refresher
 from schemas.dictionary import Picture
-from schemas.errors import UnreadablePicture
+from schemas.errors import CaptionaryError, UnreadablePicture
 from schemas.jobs import Job
 from schemas.pairs import ImageCaption, PairFailure
 from schemas.regions import RegionTable
 from vision.extraction import RegionExtractor
 from vision.pictures import decode_picture, picture_bytes, thumbnail
+from vocabulary.engine import check_vectors
 from vocabulary.vocabulary import Vocabulary
 
 BATCH = 16
@@ -133,7 +134,7 @@ class Indexer:
         try:
             return self._read(item, picture_bytes(item.pair.image))
         except UnreadablePicture as error:
-            return _failure(item.pair, str(error))
+            return _failure(item.pair, str(error).replace(item.pair.image, item.pair.called))
 
     def _read(self, named: Named, data: bytes) -> Read | PairFailure:
         pair = named.pair
@@ -142,11 +143,15 @@ class Indexer:
         known = self._vocabulary.picture(image_id)
         if known is not None:
             return Read(named, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
-        loaded = decode_picture(data, name=pair.image)
+        loaded = decode_picture(data, name=pair.called)
         table = self._extractor.extract(loaded).table
+        try:
+            check_vectors(table.vectors, dim=self._vocabulary.dim)
+        except CaptionaryError as error:  # left to the store, it would pass for a fault of that
+            return _failure(pair, str(error))
         picture = Picture(
             id=image_id,
-            image=pair.image,
+            image=pair.called,
             sha256=sha256,
             size_hw=loaded.size_hw,
             captions=(),
@@ -217,9 +222,9 @@ def _taken(pair: ImageCaption, image_id: str) -> PairFailure:
     return _failure(
         pair,
         f"the id {image_id!r} belongs to another picture; remove that one first with "
-        f"'captionary vocabulary remove --image {image_id}'",
+        f"'captionary vocabulary remove --image {image_id}' or DELETE /v1/images/{image_id}",
     )
 
 
 def _failure(pair: ImageCaption, reason: str) -> PairFailure:
-    return PairFailure(where=pair.where, image=pair.image, reason=reason)
+    return PairFailure(where=pair.where, image=pair.called, reason=reason)

@@ -37,17 +37,26 @@ class HealthBody(Body):
 # The indexer
 
 
+CaptionBody = Annotated[str, Field(max_length=5000)]
+LabelBody = Annotated[str, Field(max_length=512)]
+
+
 class PairBody(Body):
-    """A captioned picture to index: `image` as base64, or `url` where the service allows it."""
+    """A captioned picture to index: `image` as base64, or `url` where the service allows it.
+
+    id:   the caller's own name for the picture; left out, it is derived from its content.
+    name: what records and messages call the picture; left out, its place in the request.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    captions: Annotated[list[str], Field(min_length=1)]
+    captions: Annotated[list[CaptionBody], Field(min_length=1, max_length=100)]
     image: str | None = None
-    url: str | None = None
+    url: Annotated[str, Field(max_length=2048)] | None = None
     id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    source: Annotated[str, Field(max_length=512)] = ""
-    tags: list[str] = []
+    source: LabelBody = ""
+    tags: Annotated[list[LabelBody], Field(max_length=100)] = []
+    name: LabelBody = ""
 
 
 class PairsBody(Body):
@@ -168,7 +177,7 @@ class NounBody(Body):
 
 
 class VocabularyBody(Body):
-    """Nouns, those of most pictures first; total: how many there are in all."""
+    """Some nouns, those of most pictures first; total: how many fit what was asked for."""
 
     nouns: list[NounBody]
     total: int

@@ -13,6 +13,7 @@ class ImageCaption:
     source:   the collection it belongs to, for filtering and removal.
     tags:     free labels, for filtering.
     where:    where in the SOURCE it stands ("captions.jsonl:17"), for reports.
+    name:     what records and messages call the picture, where `image` is a passing address.
     """
 
     image: str
@@ -21,6 +22,12 @@ class ImageCaption:
     source: str = ""
     tags: tuple[str, ...] = ()
     where: str = ""
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        """What to call the picture."""
+        return self.name or self.image
 
 
 @dataclass(frozen=True, slots=True)

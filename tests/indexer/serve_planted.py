@@ -1,0 +1,23 @@
+"""The indexer's service on the planted world, in a process of its own: serve_planted.py FOLDER."""
+
+import sys
+from pathlib import Path
+
+from indexer import worker
+from indexer.nouns import NounExtractor
+from serving.run import address_of, listen, serve
+from tests.indexer.served import Parts
+
+
+def main(folder: Path) -> None:
+    """Serve a folder's store and queue, a few pictures at a time; tell the address first."""
+    worker.BATCH = 4
+    parts = Parts(folder, NounExtractor())
+    with parts.opened() as vocabulary:
+        listening = listen("127.0.0.1", 0)
+        print(address_of(listening), flush=True)
+        serve(parts.app(vocabulary), listening)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,147 @@
+"""The indexer's service in this process, on the planted world, for tests that ask it over HTTP."""
+
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from indexer.nouns import NounExtractor
+from indexer.pipeline import Indexer
+from indexer.refresh import Refresher
+from indexer.service import IndexerService
+from schemas.bodies import JobBody, ProblemBody
+from serving.app import build_app
+from serving.keys import Keys
+from serving.limits import Limits
+from serving.metrics import Metrics
+from tests.indexer.planted import EXTRACTOR, ColourText
+from vision.encoders import TextEncoder
+from vision.extraction import RegionExtractor
+from vocabulary.edge import EdgeEngine
+from vocabulary.engine import Engine
+from vocabulary.vocabulary import Vocabulary
+
+PATIENCE = 60.0
+"""Seconds that a job may take."""
+
+COLOUR_TEXT, NO_KEYS, LIMITS = ColourText(), Keys(), Limits()
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a service is put together from. `folder` holds its queue, and its store unless told."""
+
+    folder: Path
+    nouns: NounExtractor
+    extractor: RegionExtractor = EXTRACTOR
+    text: TextEncoder = COLOUR_TEXT
+    engine: Engine | None = None
+    keys: Keys = NO_KEYS
+    limits: Limits = LIMITS
+    allowed: tuple[str, ...] = ()
+    most_pairs: int = 10_000
+    most_bytes: int = 1 << 30
+
+    def opened(self) -> Vocabulary:
+        engine = self.engine or EdgeEngine(self.folder / "store")
+        return Vocabulary(engine, fingerprint=self.extractor.fingerprint, dim=self.extractor.dim)
+
+    def app(self, vocabulary: Vocabulary) -> FastAPI:
+        refresher = Refresher(vocabulary, self.text)
+        metrics = Metrics()
+        service = IndexerService(
+            self.folder / "jobs",
+            indexer=Indexer(vocabulary, self.extractor, self.nouns, refresher, workers=2),
+            refresher=refresher,
+            vocabulary=vocabulary,
+            keys=self.keys,
+            limits=self.limits,
+            metrics=metrics,
+            allowed=self.allowed,
+            most_pairs=self.most_pairs,
+            most_bytes=self.most_bytes,
+        )
+        return build_app([service], title="Tests", version="1", limits=self.limits, metrics=metrics)
+
+    @property
+    def uploads(self) -> list[Path]:
+        """What lies in the spool."""
+        return sorted((self.folder / "jobs" / "uploads").iterdir())
+
+
+@dataclass(frozen=True)
+class Running:
+    """A service that runs; faults of it are raised here."""
+
+    client: TestClient
+    vocabulary: Vocabulary
+    parts: Parts
+
+    def send(self, *pairs: dict[str, Any]) -> str:
+        """Have pairs accepted, as JSON."""
+        answer = self.client.post("/v1/pairs", json={"pairs": list(pairs)})
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job"])
+
+    def remove(self, path: str) -> str:
+        answer = self.client.delete(f"/v1/{path}")
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job"])
+
+    def job(self, name: str) -> JobBody:
+        answer = self.client.get(f"/v1/jobs/{name}")
+        assert answer.status_code == 200, answer.text
+        return JobBody.model_validate(answer.json())
+
+    def end(self, name: str) -> JobBody:
+        """The job when it is finished."""
+        end = time.monotonic() + PATIENCE
+        while (job := self.job(name)).state in ("queued", "running"):
+            assert time.monotonic() < end, job
+            time.sleep(0.01)
+        return job
+
+    def is_clean(self) -> bool:
+        """Whether nothing waits, or is left; uploads go just after the end of their job."""
+        end = time.monotonic() + PATIENCE
+        while self.parts.uploads and time.monotonic() < end:
+            time.sleep(0.01)
+        waiting = [self.figure(f"captionary_queue_{kind}") for kind in ("pairs", "bytes")]
+        return not self.parts.uploads and waiting == [0, 0]
+
+    def figure(self, name: str) -> float:
+        """A figure for Prometheus."""
+        lines = self.client.get("/metrics").text.splitlines()
+        return next(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+@contextmanager
+def running(parts: Parts) -> Iterator[Running]:
+    with parts.opened() as vocabulary, TestClient(parts.app(vocabulary)) as client:
+        yield Running(client, vocabulary, parts)
+
+
+def base64_of(path: Path) -> str:
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def pair_of(path: Path, *captions: str, **more: Any) -> dict[str, Any]:
+    """A captioned picture as JSON."""
+    return {"image": base64_of(path), "captions": list(captions), **more}
+
+
+def problem(answer: Any, status: int) -> str:
+    """What an answer says is wrong, in one line."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = ProblemBody.model_validate(answer.json())
+    assert body.status == status
+    assert body.detail
+    assert "\n" not in body.detail
+    return body.detail

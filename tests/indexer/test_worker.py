@@ -1,0 +1,264 @@
+"""The worker: what breaks off is waited out or found out, and nothing is lost or left behind."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from indexer import worker
+from indexer.job_queue import MOST_ATTEMPTS, JobQueue
+from indexer.jobs import Accepted
+from indexer.nouns import NounExtractor
+from schemas.arrays import Vectors
+from schemas.errors import CaptionaryError
+from schemas.regions import Region
+from tests.contract.exact_engine import ExactCollection, ExactEngine
+from tests.indexer.planted import SCENES, ColourRegions, dump, pairs
+from tests.indexer.served import PATIENCE, Parts, base64_of, running
+from vision.extraction import RegionExtractor
+from vision.pictures import LoadedPicture
+from vision.proposers.superpixels import Superpixels
+from vocabulary.engine import VECTORLESS, CollectionName, Payload, Point
+
+
+@dataclass(frozen=True)
+class Moody(ColourRegions):
+    """Has trouble with pictures of certain names."""
+
+    fingerprint: str = "moody-64"
+    seen: list[str] = field(default_factory=list)
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        self.seen.append(picture.name)
+        if picture.name == "broken":
+            raise RuntimeError("the cause\nin two lines")
+        vectors = ColourRegions.embed(self, picture, regions)
+        if picture.name == "slow":
+            time.sleep(0.05)
+        return vectors * np.float32(np.nan) if picture.name == "endless" else vectors
+
+
+def with_moods(folder: Path, nouns: NounExtractor) -> tuple[Parts, Moody]:
+    moody = Moody()
+    extractor = RegionExtractor(Superpixels(working_side=96), moody)
+    return Parts(folder, nouns, extractor=extractor), moody
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """Two pictures of every scene, as JSON."""
+    made = pairs(tmp_path_factory.mktemp("world") / "pictures", SCENES * 2)
+    return [
+        {"image": base64_of(Path(pair.image)), "captions": list(pair.captions)} for pair in made
+    ]
+
+
+def test_a_picture_that_cannot_be_embedded_fails_alone(
+    tmp_path: Path, nouns: NounExtractor, world: list[dict[str, Any]]
+) -> None:
+    parts, moody = with_moods(tmp_path, nouns)
+    with running(parts) as service:
+        bad = {2: "broken.png", 4: "endless.png"}
+        job = service.end(
+            service.send(*({**pair, "name": bad.get(n, "")} for n, pair in enumerate(world[:6])))
+        )
+        assert (job.state, job.pairs, job.done) == ("done", 6, 6)
+        told = {failure.pair: (failure.image, failure.reason) for failure in job.failures}
+        assert told.keys() == bad.keys()
+        cause = "it cannot be indexed: RuntimeError: the cause in two lines"
+        assert told[2] == ("broken.png", cause)
+        assert told[4][0] == "endless.png"
+        assert "are not finite" in told[4][1]
+        assert len(list(service.vocabulary.pictures())) == 4
+        assert service.vocabulary.pending() == {}
+        assert moody.seen.count("broken") == MOST_ATTEMPTS - 1  # once with others, then alone
+        assert service.is_clean()
+        assert service.client.get("/readyz").status_code == 200
+
+
+@dataclass
+class LeavingEngine(ExactEngine):
+    """A store that goes away, and comes back."""
+
+    away: threading.Event = field(default_factory=threading.Event)
+
+    def create(self, *, dim: int) -> None:
+        names: tuple[CollectionName, ...] = get_args(CollectionName)
+        self.collections = {
+            name: LeavingCollection(name, 0 if name in VECTORLESS else dim, away=self.away)
+            for name in names
+        }
+
+    def read_meta(self) -> Payload | None:
+        if self.away.is_set():
+            raise CaptionaryError("the server does not answer")
+        return ExactEngine.read_meta(self)
+
+
+@dataclass
+class LeavingCollection(ExactCollection):
+    away: threading.Event = field(default_factory=threading.Event)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        if self.away.is_set():
+            raise CaptionaryError("the server does not take anything")
+        ExactCollection.upsert(self, points)
+
+
+def test_a_store_that_is_away_is_waited_for(
+    tmp_path: Path,
+    nouns: NounExtractor,
+    world: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(worker, "LONGEST_WAIT", 0.02)
+    engine = LeavingEngine()
+    with running(Parts(tmp_path, nouns, engine=engine)) as service:
+        assert service.client.get("/readyz").status_code == 200
+        engine.away.set()
+        name = service.send(*world[:3])
+        end = time.monotonic() + PATIENCE
+        # Longer than it takes to blame a pair.
+        while caplog.text.count("tried again") < 2 * MOST_ATTEMPTS:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        answer = service.client.get("/readyz")
+        assert answer.status_code == 503
+        assert "nothing is indexed at present: the server does not take" in answer.json()["detail"]
+        assert service.job(name).failures == []
+        engine.away.clear()
+        job = service.end(name)
+        assert (job.state, job.done, job.failures) == ("done", 3, [])
+        assert service.client.get("/readyz").status_code == 200
+        engine.away.set()
+        assert "the server does not answer" in service.client.get("/readyz").json()["detail"]
+        engine.away.clear()
+        assert service.is_clean()
+
+
+def test_a_stop_in_the_middle_loses_nothing(
+    tmp_path: Path, nouns: NounExtractor, world: list[dict[str, Any]]
+) -> None:
+    parts, moody = with_moods(tmp_path / "stopped", nouns)
+    named = [{**pair, "name": "slow"} for pair in world]
+    with running(parts) as service:
+        name = service.send(*named)
+        end = time.monotonic() + PATIENCE
+        while len(moody.seen) < 4:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+    assert len(moody.seen) < len(world)
+    assert len(parts.uploads) == len(world)
+    with running(parts) as service:
+        job = service.end(name)
+        assert (job.state, job.pairs, job.done, job.failures) == ("done", 12, 12, [])
+        assert service.is_clean()
+        stopped = dump(service.vocabulary)
+    parts, _ = with_moods(tmp_path / "whole", nouns)
+    with running(parts) as service:
+        service.end(service.send(*named))
+        assert dump(service.vocabulary) == stopped
+
+
+def test_progress_shows_while_a_batch_runs(
+    tmp_path: Path, nouns: NounExtractor, world: list[dict[str, Any]]
+) -> None:
+    parts, _ = with_moods(tmp_path, nouns)
+    with running(parts) as service:
+        name = service.send(*({**pair, "name": "slow"} for pair in world))
+        seen = []
+        while (job := service.job(name)).state in ("queued", "running"):
+            seen.append(job.done)
+            time.sleep(0.005)
+        assert seen == sorted(seen)
+        assert len({*seen} - {0, len(world)}) > 2
+        assert job.done == len(world)
+
+
+def test_a_small_job_passes_a_large_one(
+    tmp_path: Path,
+    nouns: NounExtractor,
+    world: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "BATCH", 2)
+    parts, _ = with_moods(tmp_path, nouns)
+    with running(parts) as service:
+        large = service.send(*({**pair, "name": "slow"} for pair in world))
+        small = service.send(world[0])
+        service.end(small)
+        assert service.job(large).state == "running"
+        assert service.end(large).failures == []
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Iterator[str]:
+    """The address of a folder with two pictures and something else."""
+    folder = tmp_path / "pictures"
+    pairs(folder, SCENES[:2])
+    (folder / "text.png").write_text("no picture")
+
+    def handler(*args: Any) -> Quiet:
+        return Quiet(*args, directory=str(folder))
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_pictures_by_address_are_fetched(
+    tmp_path: Path, nouns: NounExtractor, pictures: str
+) -> None:
+    said = ["there is an apple and a lake"]
+    with running(replace(Parts(tmp_path, nouns), allowed=(pictures,))) as service:
+        names = ("0.png", "text.png", "missing.png", "1.png", "1.png")
+        urls = [f"{pictures}/{name}" for name in names]
+        job = service.end(service.send(*({"url": url, "captions": said} for url in urls)))
+        assert [(failure.pair, failure.image) for failure in job.failures] == [
+            (1, urls[1]),
+            (2, urls[2]),
+        ]
+        assert job.failures[0].reason.startswith(f"{urls[1]} is not a picture")
+        assert job.failures[1].reason == f"{urls[2]} answers 404; check the address"
+        kept = {picture.image for picture in service.vocabulary.pictures()}
+        assert kept == {urls[0], urls[3]}
+        assert service.is_clean()
+
+
+def test_what_a_kill_left_is_cleared_at_the_start(tmp_path: Path, nouns: NounExtractor) -> None:
+    parts = Parts(tmp_path, nouns)
+    left = tmp_path / "jobs" / "uploads" / "left"
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half of a pict")
+    with running(parts) as service:
+        assert service.is_clean()
+
+
+def test_an_upload_that_is_gone_is_told_by_its_name(tmp_path: Path, nouns: NounExtractor) -> None:
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    queue = JobQueue(folder / "queue.sqlite", most_pairs=9, most_bytes=9)
+    queue.open()
+    name = queue.add([Accepted("apple.png", ("an apple",), upload="gone", bytes=1)])
+    queue.close()
+    with running(Parts(tmp_path, nouns)) as service:
+        (failure,) = service.end(name).failures
+        assert failure.image == "apple.png"
+        assert failure.reason == "apple.png does not exist; check the path"
