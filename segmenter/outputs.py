@@ -241,13 +241,14 @@ def _prototypes_json(segmentation: Segmentation) -> list[dict[str, Any]]:
         {
             "noun": noun,
             "number": number,
-            "exemplars": [_exemplar_json(exemplar) for exemplar in named[noun, number]],
+            "exemplars": [exemplar_json(exemplar) for exemplar in named[noun, number]],
         }
         for noun, number in sorted(named)
     ]
 
 
-def _exemplar_json(exemplar: Exemplar) -> dict[str, Any]:
+def exemplar_json(exemplar: Exemplar) -> dict[str, Any]:
+    """JSON data of a region behind a prototype."""
     return {
         "image_id": exemplar.image_id,
         "index": exemplar.index,

@@ -69,7 +69,7 @@ def with_text_for_the_rest(logits: Scores, text: Scores) -> Scores:
     if not known.any():
         return text
     probabilities = text.copy()
-    mass = text[:, known].sum(axis=1, keepdims=True)
+    mass = np.minimum(text[:, known].sum(axis=1, keepdims=True), 1)  # but for rounding it is
     probabilities[:, known] = softmax(logits[:, known]) * mass
     return probabilities
 
@@ -104,7 +104,8 @@ def fuse(text: Scores, prototypes: Scores, owner: Ints, trust: Floats, *, weight
     mixed = trust[known] * text[:, known] + (1 - trust[known]) * prototypes[:, known]
     mass = text[:, known].sum(axis=1, keepdims=True)
     told[:, known] = mixed * mass / np.maximum(mixed.sum(axis=1, keepdims=True), LEAST)
-    return ((1 - weight) * told + weight * prototypes).astype(np.float32)
+    mixed_both = (1 - weight) * told + weight * prototypes
+    return np.minimum(mixed_both, 1).astype(np.float32)  # rounding may lead past it
 
 
 KNOWN = 0.1

@@ -1,7 +1,8 @@
 """Picture and class names to a class for every pixel, with the evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -82,7 +83,7 @@ class RegionScores:
 
 @dataclass(frozen=True, slots=True)
 class Segmenter:
-    """Labels pictures with any class names.
+    """Labels pictures with any class names; may be shared by threads.
 
     retriever: reads the dictionary; None: by text alone.
     """
@@ -93,6 +94,7 @@ class Segmenter:
     _readings: RecentlyUsed[ClassReading] = field(
         default_factory=lambda: RecentlyUsed(CLASS_LISTS), init=False, repr=False
     )
+    _reading: Lock = field(default_factory=Lock, init=False, repr=False)
 
     def segment(
         self,
@@ -144,18 +146,25 @@ class Segmenter:
 
     def _read(self, classes: tuple[ClassName, ...], settings: Settings) -> ClassReading:
         if settings.fusion == "text":
-            return self._readings.get(
-                (classes, None), lambda: read_classes_by_text(classes, self.text)
-            )
+            return self._once((classes, None), lambda: read_classes_by_text(classes, self.text))
         if self.retriever is None:
             raise WrongInput(
                 f"fusion {settings.fusion!r} reads a dictionary; name one, or use fusion 'text'"
             )
         retriever = self.retriever
-        return self._readings.get(
+        return self._once(
             (classes, retriever.revision),
             lambda: read_classes_by_dictionary(classes, self.text, retriever),
         )
+
+    def _once(self, key: Hashable, read: Callable[[], ClassReading]) -> ClassReading:
+        """A class list that many ask for at once is read by one; tokenizers want that too."""
+
+        def alone() -> ClassReading:
+            with self._reading:
+                return self._readings.get(key, read)
+
+        return self._readings.get(key, alone)
 
 
 def score_regions(

@@ -303,3 +303,17 @@ def test_a_word_whose_nearest_noun_points_away_has_none() -> None:
     word = np.array([[1, 0]], np.float32)
 
     assert near_nouns(word, nouns)[0].tolist() == []
+
+
+def test_probabilities_never_pass_one() -> None:
+    """Those of one text add up to a little more than one now and then, for all their rounding."""
+    text = probabilities(2000, 5, seed=3)
+    owner, weight = np.arange(5), np.ones(5, np.float32)
+    logits = vote(cosines(2000, 5, seed=4), owner, weight, classes=5, scale=1000)
+
+    prototypes = with_text_for_the_rest(logits, text)
+    fused = fuse(text, prototypes, owner, np.full(5, 0.5, np.float32), weight=0.7)
+
+    assert text.sum(axis=1).max() > 1
+    assert prototypes.max() == 1
+    assert fused.max() <= 1

@@ -1,0 +1,170 @@
+"""What is asked of the segmenter over HTTP: the fields of its forms, and how they are read."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import PurePosixPath
+from typing import Annotated, Literal, TypeAlias
+
+from fastapi import File, Form, Request, UploadFile
+from pydantic import Field
+
+from schemas.classes import ClassName, parse_classes
+from schemas.errors import WrongInput
+from segmenter.background import DEFAULT_THRESHOLD, BackgroundMode
+from segmenter.negotiation import preferred
+from segmenter.segmenter import Fusion, Settings
+from serving.problems import Problem
+from vision.pictures import LoadedPicture, decode_picture
+
+AnswerFormat: TypeAlias = Literal["json", "png", "overlay"]
+
+MEDIA_TYPES: dict[AnswerFormat, str] = {
+    "json": "application/json",
+    "png": "image/png",
+    "overlay": "image/jpeg",
+}
+
+LONGEST_NAME = 200
+"""Characters of a class name. Splitting a word into tokens takes time by the square of them."""
+
+MOST_EVIDENCE = 20
+LONGEST_LABEL = 512
+LONGEST_LIST = 1_000_000
+"""Texts of a form have a greatest length also because pydantic then sees that they are Unicode: a
+request may name an encoding that makes of bytes what no answer could repeat."""
+
+Picture: TypeAlias = Annotated[
+    UploadFile, File(description="The picture: JPEG, PNG, WebP, BMP, TIFF or GIF.")
+]
+
+Label: TypeAlias = Annotated[str, Field(max_length=LONGEST_LABEL)]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentForm:
+    """The fields of `POST /v1/segment`."""
+
+    image: Picture
+    classes: Annotated[
+        str,
+        Form(
+            max_length=LONGEST_LIST,
+            description="Class names, as in `road, sky, person: man | woman`.",
+            examples=["road, sky, person: man | woman"],
+        ),
+    ]
+    fusion: Annotated[
+        Fusion, Form(description="What scores regions; `text` needs no dictionary.")
+    ] = "both"
+    background: Annotated[
+        BackgroundMode, Form(description="What becomes of pixels that belong to no class.")
+    ] = "none"
+    threshold: Annotated[
+        float, Form(ge=0, le=1, description="Background below this probability.")
+    ] = DEFAULT_THRESHOLD
+    refine: Annotated[bool, Form(description="Sharper borders, by the picture's colours.")] = False
+    evidence: Annotated[
+        int, Form(ge=0, le=MOST_EVIDENCE, description="Prototypes named for each region, at most.")
+    ] = 0
+    format: Annotated[
+        AnswerFormat | None, Form(description="The form of the answer; else as `Accept` says.")
+    ] = None
+
+    @property
+    def settings(self) -> Settings:
+        """How to segment."""
+        return Settings(
+            fusion=self.fusion,
+            background=self.background,
+            threshold=self.threshold,
+            evidence=self.evidence,
+            refine=self.refine,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RetrieveForm:
+    """The fields of `POST /v1/retrieve`."""
+
+    image: Picture
+    box: Annotated[
+        str | None,
+        Form(
+            max_length=LONGEST_LABEL,
+            description="`x0,y0,x1,y1`: a part of the picture, in its pixels, half-open.",
+            examples=["0,0,40,30"],
+        ),
+    ] = None
+    noun: Annotated[Label | None, Form(description="Only what carries this noun.")] = None
+    source: Annotated[Label | None, Form(description="Only regions of this source.")] = None
+    tag: Annotated[Label | None, Form(description="Only regions with this tag.")] = None
+    limit: Annotated[int, Form(ge=1, le=100, description="Nouns, and regions, at most.")] = 10
+
+
+def multipart(request: Request) -> None:
+    """Let a request pass that brings a multipart form."""
+    given = request.headers.get("Content-Type", "")
+    if given.partition(";")[0].strip().lower() != "multipart/form-data":
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the body is {given[:80] or 'of no named type'}; send a form as multipart/form-data",
+        )
+
+
+def answer_format(form: SegmentForm, request: Request) -> AnswerFormat:
+    """The form of answer that is asked for.
+
+    Raises:
+        Problem: there is none of these.
+    """
+    if form.format is not None:
+        return form.format
+    accept = ",".join(request.headers.getlist("Accept"))
+    by_type = {media: name for name, media in MEDIA_TYPES.items()}
+    found = preferred(accept, list(by_type))
+    if found is None:
+        raise Problem(
+            HTTPStatus.NOT_ACCEPTABLE,
+            f"Accept: {accept[:80]} takes none of {', '.join(by_type)}; name one of these",
+        )
+    return by_type[found]
+
+
+def read_class_list(text: str, *, most: int) -> tuple[ClassName, ...]:
+    """The classes of a request, never of a file.
+
+    Raises:
+        WrongInput: it names a file, is empty or too long, or a name stands in it twice.
+    """
+    if text.lstrip().startswith("@"):
+        raise WrongInput(
+            "a class list that begins with @ would be a file of the service; send the names"
+        )
+    if len(text) > most * LONGEST_NAME:
+        raise WrongInput(
+            f"the class list has {len(text):,} characters; ask for at most {most} names at a time"
+        )
+    classes = parse_classes(text)
+    names = [name for item in classes for name in item.prompts]
+    if len(names) > most:
+        raise WrongInput(
+            f"{len(names)} class names, with their synonyms, are more than the limit of {most}; "
+            "ask for fewer at a time"
+        )
+    if len(longest := max(names, key=len)) > LONGEST_NAME:
+        raise WrongInput(
+            f"the class name {longest[:40]!r}... has {len(longest)} characters; "
+            f"give at most {LONGEST_NAME}"
+        )
+    return classes
+
+
+def read_upload(image: UploadFile, *, most_pixels: int) -> LoadedPicture:
+    """Decode an uploaded picture.
+
+    Raises:
+        UnreadablePicture: it is empty, too large, damaged, or not a picture.
+    """
+    given = PurePosixPath(image.filename or "").name
+    name = "".join(letter for letter in given if letter.isprintable()) or "the picture"
+    return decode_picture(image.file.read(), name=name, max_pixels=most_pixels)

@@ -1,0 +1,241 @@
+"""The segmenter as a service: pictures in, class maps out, and the dictionary to look at."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from schemas.bodies import (
+    AboutBody,
+    NounDetailBody,
+    RetrievalBody,
+    SegmentationBody,
+    VocabularyBody,
+)
+from schemas.dictionary import VocabularyStats
+from schemas.errors import CaptionaryError
+from segmenter.answering import Answering
+from segmenter.asking import (
+    LONGEST_LABEL,
+    RetrieveForm,
+    SegmentForm,
+    answer_format,
+    multipart,
+    read_class_list,
+)
+from segmenter.listing import noun_body
+from segmenter.opening import Live, Opening, told_as_busy
+from segmenter.page_files import page_router
+from segmenter.segmenter import Segmenter
+from serving.keys import Given, Keys
+from serving.limits import Gate, Limits
+from serving.metrics import Metrics
+from serving.problems import Problem
+
+TRY_AGAIN = 3.0
+"""Seconds until what could not be opened is tried again."""
+
+NOTHING = VocabularyStats(
+    images=0, regions=0, tagged=0, nouns=0, prototypes=0, revision=0, fingerprint=""
+)
+KINDS = ("images", "regions", "nouns", "prototypes")
+
+IMAGE = {"schema": {"type": "string", "format": "binary"}}
+SEGMENTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "model": SegmentationBody,
+        "description": "A class for every pixel: JSON; an indexed PNG, pixel value = class index; "
+        "or a JPEG to look at.",
+        "content": {"image/png": IMAGE, "image/jpeg": IMAGE},
+        "headers": {
+            "X-Classes": {
+                "description": "With a picture: the class names, as JSON in ASCII.",
+                "schema": {"type": "string"},
+            },
+            "X-Revision": {
+                "description": "With a picture: of the dictionary; left out by text alone.",
+                "schema": {"type": "string"},
+            },
+        },
+    }
+}
+
+
+class SegmenterService:
+    """Implements serving.app.Service. It answers at once, and opens its segmenter meanwhile.
+
+    opened:  opens the store and loads the models; tried again for as long as it fails.
+    gate:    through which pictures are worked on; closed when the service ends.
+    indexer: where the page sends captioned pictures: an address, "" for the same, None: nowhere.
+    every:   seconds between two tries to open.
+    """
+
+    def __init__(
+        self,
+        *,
+        opened: Callable[[], Segmenter],
+        keys: Keys,
+        limits: Limits,
+        metrics: Metrics,
+        gate: Gate,
+        version: str,
+        indexer: str | None,
+        every: float = TRY_AGAIN,
+    ) -> None:
+        self._opening = Opening(opened, every=every)
+        self._keys = keys
+        self._limits = limits
+        self._metrics = metrics
+        self._gate = gate
+        self._version = version
+        self._indexer = indexer
+        self._answering = Answering(limits, metrics)
+        self._router = self._routes()
+        self._show_figures()
+
+    @property
+    def router(self) -> APIRouter:
+        """Its routes."""
+        return self._router
+
+    def check(self) -> None:
+        """Raise CaptionaryError while it is not open, or its dictionary cannot be read."""
+        self._opening.live.catch_up()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Open the segmenter beside the requests; at the end, finish what is at work."""
+        trying = asyncio.create_task(asyncio.to_thread(self._opening.keep_trying))
+        try:
+            yield
+        finally:
+            self._opening.stop()
+            await trying
+            await asyncio.to_thread(self._gate.close)
+
+    def _routes(self) -> APIRouter:
+        router = APIRouter(tags=["segmenter"])
+        reading = [Depends(self._keys.reading)]
+        form = [*reading, Depends(multipart)]
+        router.post("/v1/segment", response_model=None, responses=SEGMENTED, dependencies=form)(
+            self.segment
+        )
+        found: dict[int | str, dict[str, Any]] = {200: {"model": RetrievalBody}}
+        router.post("/v1/retrieve", response_model=None, responses=found, dependencies=form)(
+            self.retrieve
+        )
+        router.get("/v1/vocabulary", dependencies=reading)(self.vocabulary)
+        detail: dict[int | str, dict[str, Any]] = {200: {"model": NounDetailBody}}
+        router.get(
+            "/v1/vocabulary/{noun:path}",
+            response_model=None,
+            responses=detail,
+            dependencies=reading,
+        )(self.noun)
+        # A key is welcome there, but not needed.
+        router.get("/v1/about", openapi_extra={"security": [{}]})(self.about)
+        router.include_router(page_router(indexer=self._indexer))
+        return router
+
+    async def segment(self, request: Request, form: Annotated[SegmentForm, Depends()]) -> Response:
+        """Label every pixel of a picture with class names."""
+        answer = answer_format(form, request)
+        classes = read_class_list(form.classes, most=self._limits.classes)
+        return await self._in_line(
+            lambda live: self._answering.segment(live, form, classes, answer)
+        )
+
+    async def retrieve(self, form: Annotated[RetrieveForm, Depends()]) -> Response:
+        """Find what the dictionary has that looks like a picture, or like a box of it."""
+        return await self._in_line(lambda live: self._answering.retrieve(live, form))
+
+    async def _in_line(self, work: Callable[[Live], Response]) -> Response:
+        """Have work done when it is its turn."""
+        with told_as_busy():
+            live = self._opening.live
+        start = time.perf_counter()
+
+        def at_work() -> Response:
+            self._metrics.took("wait", time.perf_counter() - start)
+            return work(live)
+
+        return await self._gate.run(at_work)
+
+    def vocabulary(
+        self,
+        q: Annotated[
+            str, Query(max_length=LONGEST_LABEL, description="A part of the nouns wanted.")
+        ] = "",
+        limit: Annotated[int, Query(ge=1, le=1000, description="Nouns, at most.")] = 50,
+        offset: Annotated[int, Query(ge=0, description="Nouns passed over.")] = 0,
+    ) -> VocabularyBody:
+        """The nouns of the dictionary, those that start with `q` and those of most pictures first.
+
+        `total` counts all nouns that `q` is part of.
+        """
+        with told_as_busy():
+            live = self._caught_up()
+            revision, found = live.vocabulary.revision, live.listing.find(q)
+        nouns = [noun_body(entry) for entry in found[offset : offset + limit]]
+        return VocabularyBody(nouns=nouns, total=len(found), revision=revision)
+
+    def noun(self, noun: str) -> Response:
+        """A noun with its prototypes, and the captioned regions behind them."""
+        with told_as_busy():
+            live = self._caught_up()
+            entry = live.listing.entry(noun)
+            if entry is None:
+                raise Problem(
+                    HTTPStatus.NOT_FOUND,
+                    f"the dictionary has no noun {noun[:80]!r}; /v1/vocabulary lists those it has",
+                )
+            return JSONResponse(live.listing.detail(entry))
+
+    def about(self, key: Given = None) -> AboutBody:
+        """What the page needs to know, without a key: whether one is needed, and where to index.
+
+        How much the dictionary holds is for those who may read: where keys are set and none is
+        given, and while there is no dictionary, the counts are 0. A wrong key is refused.
+        """
+        stats = NOTHING
+        if key is not None or not self._keys.any:
+            self._keys.reading(key)
+            with suppress(CaptionaryError):
+                stats = self._caught_up().listing.stats()
+        return AboutBody(
+            version=self._version,
+            indexer=self._indexer,
+            keys=self._keys.any,
+            fingerprint=stats.fingerprint,
+            images=stats.images,
+            regions=stats.regions,
+            nouns=stats.nouns,
+            prototypes=stats.prototypes,
+            revision=stats.revision,
+        )
+
+    def _caught_up(self) -> Live:
+        live = self._opening.live
+        live.catch_up()
+        return live
+
+    def _size(self, kind: str) -> float:
+        """A count of the dictionary as it was last seen; figures are not worth a look."""
+        with suppress(CaptionaryError):
+            return float(getattr(self._opening.live.listing.stats(), kind))
+        return 0.0
+
+    def _show_figures(self) -> None:
+        def reading(kind: str) -> Callable[[], float]:
+            return lambda: self._size(kind)
+
+        self._metrics.gauge("queue", "Requests at work or in line.", lambda: self._gate.inside)
+        self._metrics.gauges(
+            "dictionary", "Size of the dictionary.", "kind", {kind: reading(kind) for kind in KINDS}
+        )
+        self._metrics.gauge("revision", "Revision of the dictionary.", reading("revision"))

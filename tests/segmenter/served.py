@@ -1,0 +1,195 @@
+"""The segmenter's service in this process, for the tests that ask it over HTTP."""
+
+import io
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from indexer.nouns import NounExtractor
+from indexer.pipeline import Indexer
+from indexer.readers import read_pairs
+from indexer.refresh import Refresher
+from schemas.bodies import ProblemBody
+from segmenter.segmenter import Segmenter
+from segmenter.service import SegmenterService
+from serving.app import build_app
+from serving.keys import Keys
+from serving.limits import Gate, Limits
+from serving.metrics import Metrics
+from vision.embedding import choose_embedding
+from vision.encoder import ClipEncoder
+from vision.extraction import RegionExtractor
+from vision.proposers import choose_proposer
+from vocabulary.edge import EdgeEngine
+from vocabulary.retrieval import Retriever
+from vocabulary.vocabulary import Vocabulary
+
+PICTURES = 16
+CLASSES = "person: man | woman, snow, sky, apple, dog, bus"
+PATIENCE = 30.0
+"""Seconds that anything may take."""
+
+
+class Answer(Protocol):
+    """A response of the test client, whichever of its two libraries there is."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def content(self) -> bytes: ...
+    @property
+    def text(self) -> str: ...
+    def json(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Looking:
+    """Encoder and extractor."""
+
+    encoder: ClipEncoder
+    extractor: RegionExtractor
+
+    @classmethod
+    def load(cls, name: str) -> "Looking":
+        torch.set_num_threads(1)
+        encoder = ClipEncoder(name, device="cpu", templates="7")
+        embedding = choose_embedding("crop+dense")
+        maps = embedding.maps(encoder)
+        proposer = choose_proposer("superpixels+clusters")(maps)
+        return cls(encoder, RegionExtractor(proposer, embedding.embedder(maps)))
+
+    def opened(self, store: Path) -> Vocabulary:
+        return Vocabulary(
+            EdgeEngine(store), fingerprint=self.extractor.fingerprint, dim=self.extractor.dim
+        )
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A dictionary with its models. scenes: the folder that its first pictures came from."""
+
+    looking: Looking
+    vocabulary: Vocabulary
+    scenes: Path
+    store: Path
+
+    @property
+    def segmenter(self) -> Segmenter:
+        """One that remembers nothing yet."""
+        looking = self.looking
+        return Segmenter(looking.extractor, looking.encoder, Retriever(self.vocabulary))
+
+    @cached_property
+    def indexer(self) -> Indexer:
+        refresher = Refresher(self.vocabulary, self.looking.encoder)
+        extractor = self.looking.extractor
+        return Indexer(self.vocabulary, extractor, NounExtractor(), refresher, workers=2)
+
+    def index(self, first: int, last: int) -> None:
+        pairs = read_pairs(str(self.scenes / "captions.jsonl"))
+        job = self.indexer.index(islice(pairs, first, last))
+        assert (job.added, job.failures) == (last - first, ())
+
+    def picture(self, number: int) -> Path:
+        """A scene's file; the dictionary holds the first ones."""
+        lines = (self.scenes / "captions.jsonl").read_text(encoding="utf-8").splitlines()
+        return self.scenes / str(json.loads(lines[number])["image"])
+
+
+@contextmanager
+def teach(
+    looking: Looking, scenes: Path, store: Path, *, pictures: int = PICTURES
+) -> Iterator[Taught]:
+    with looking.opened(store) as vocabulary:
+        taught = Taught(looking, vocabulary, scenes, store)
+        if pictures:
+            taught.index(0, pictures)
+        yield taught
+
+
+@contextmanager
+def started(
+    opened: Callable[[], Segmenter],
+    *,
+    keys: Keys | None = None,
+    limits: Limits | None = None,
+    gate: Gate | None = None,
+    indexer: str | None = None,
+    ready: bool = True,
+) -> Iterator[TestClient]:
+    """A client of the service; faults are raised here. ready: wait until it has opened."""
+    metrics, limits = Metrics(), limits or Limits()
+    service = SegmenterService(
+        opened=opened,
+        keys=keys or Keys(),
+        limits=limits,
+        metrics=metrics,
+        gate=gate or Gate(working=2, waiting=30),
+        version="1",
+        indexer=indexer,
+        every=0.05,
+    )
+    app = build_app([service], title="Tests", version="1", limits=limits, metrics=metrics)
+    with TestClient(app) as client:
+        if ready:
+            until(lambda: client.get("/readyz").is_success)
+        yield client
+
+
+def until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def ask(
+    client: TestClient, picture: Path | bytes, *, path: str = "segment", **fields: Any
+) -> Answer:
+    """POST a picture with the fields of a form."""
+    name, data = (
+        ("scene.png", picture)
+        if isinstance(picture, bytes)
+        else (
+            picture.name,
+            picture.read_bytes(),
+        )
+    )
+    headers = fields.pop("headers", {})
+    if path == "segment":
+        fields = {"classes": CLASSES, **fields}
+    answer: Answer = client.post(
+        f"/v1/{path}", files={"image": (name, data)}, data=fields, headers=headers
+    )
+    return answer
+
+
+def problem(answer: Answer, status: int) -> str:
+    """What an answer says is wrong, in one line."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = ProblemBody.model_validate(answer.json())
+    assert body.status == status
+    assert body.detail
+    assert "\n" not in body.detail
+    return body.detail
+
+
+def png(width: int = 8, height: int = 8) -> bytes:
+    """A picture of one colour."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((height, width, 3), 90, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
