@@ -1,0 +1,110 @@
+// Why a region is what it is: its probabilities, and the prototypes and captions behind them.
+
+import { byId, gallery, make, percent, placeOf } from "./elements.js";
+
+const SHOWN = 3;
+const INVITATION = "Point at the picture, or tap it, to see what a region is and why.";
+
+/** Show what is pointed at, {className, region or null}, or how to point for null. */
+export function showDetails(place, found, { prototypes, colour, kept, mask }) {
+  if (!found) {
+    place.replaceChildren(make("p", { className: "faint", textContent: INVITATION }));
+    return;
+  }
+  const { className, region } = found;
+  const parts = [heading(className, colour, kept)];
+  if (region) parts.push(...scores(region), ...evidence(region, prototypes));
+  else parts.push(blended(mask));
+  place.replaceChildren(...parts);
+}
+
+/** The line below the picture: what is pointed at, and a way to its reasons. */
+export function showPointed(line, found, { colour, score }) {
+  line.hidden = !found;
+  if (!found) return;
+  const why = make("button", { type: "button", className: "quiet why", textContent: "Why?" });
+  why.addEventListener("click", () => {
+    const details = byId("details");
+    details.scrollIntoView({ block: "nearest" });
+    details.focus({ preventScroll: true });
+  });
+  line.replaceChildren(
+    swatch(colour),
+    make("span", { className: "class", textContent: found.className }),
+    make("span", { className: "faint figure", textContent: `${percent(score)} sure` }),
+    why,
+  );
+}
+
+/** A square in the colour of a class. */
+export function swatch([red, green, blue]) {
+  const square = make("span", { className: "swatch", "aria-hidden": "true" });
+  square.style.backgroundColor = `rgb(${red} ${green} ${blue})`;
+  return square;
+}
+
+function heading(className, colour, kept) {
+  const words = kept ? "kept; press again to let go" : "press to keep";
+  return make(
+    "h3",
+    {},
+    swatch(colour),
+    make("span", { className: "class", textContent: className }),
+    make("span", { className: "faint", textContent: words }),
+  );
+}
+
+function blended(mask) {
+  const words =
+    `${percent(mask.score)} sure. No single region stands for it here: ` +
+    "several that overlap agree on it.";
+  return make("p", { className: "faint", textContent: words });
+}
+
+function scores(region) {
+  const bars = [bar("together", region.score), bar("text", region.text)];
+  if (region.prototype === null) {
+    const words = "The dictionary has no prototype for it, so text decides.";
+    return [list(bars), make("p", { className: "faint", textContent: words })];
+  }
+  return [list([...bars, bar("prototypes", region.prototype)])];
+}
+
+const list = (bars) => make("dl", { className: "bars" }, ...bars);
+
+function bar(name, share) {
+  const fill = make("span", { className: "fill" });
+  fill.style.width = `${100 * share}%`;
+  return make(
+    "div",
+    {},
+    make("dt", { textContent: name }),
+    make(
+      "dd",
+      {},
+      make("span", { className: "track", "aria-hidden": "true" }, fill),
+      make("span", { className: "figure", textContent: percent(share) }),
+    ),
+  );
+}
+
+function evidence(region, prototypes) {
+  return region.evidence.map(({ noun, number, similarity }) => {
+    const prototype = prototypes.find((one) => one.noun === noun && one.number === number);
+    return make(
+      "section",
+      { className: "evidence" },
+      make(
+        "h4",
+        {},
+        "Looks like ",
+        make("a", { href: placeOf(noun), textContent: noun }),
+        make("span", {
+          className: "faint",
+          textContent: ` look ${number + 1} · ${similarity.toFixed(2)} alike`,
+        }),
+      ),
+      gallery(prototype?.exemplars.slice(0, SHOWN) ?? []),
+    );
+  });
+}
