@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -19,8 +20,11 @@ SMALLEST = 0.02
 LACKING_PICTURES = 128
 """Pictures of the sample that stand for those without a noun, at most."""
 
-KEPT_PICTURES = 2000
-"""Pictures whose candidates stay in memory between nouns."""
+KEPT_PICTURES, KEPT_WORDS = 2000, 10_000
+"""Pictures whose candidates, and words whose scores, stay in memory between nouns."""
+
+Content: TypeAlias = tuple[str, str]
+"""Id and digest of a picture: the same, and its regions are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +63,9 @@ class CandidateReader:
 
     def __init__(self, vocabulary: Vocabulary, sample: Sequence[str]) -> None:
         self._vocabulary = vocabulary
-        self._kept: OrderedDict[str, Candidates] = OrderedDict()
+        self._kept: OrderedDict[Content, Candidates] = OrderedDict()
         self._standards: dict[bytes, tuple[float, float]] = {}
-        found = (vocabulary.picture(image_id) for image_id in sample)
-        self._sample = [picture for picture in found if picture is not None]
+        self._sample = vocabulary.pictures_named(sample)
         tables = vocabulary.region_tables(self._sample)
         none = np.zeros((0, vocabulary.dim), dtype=np.float32)
         everything = np.concatenate([none, *(table.vectors for table in tables)])
@@ -70,14 +73,24 @@ class CandidateReader:
         parts = [_candidates(table, self._common) for table in tables]
         self._background = _joined(parts, vocabulary.dim)
 
+    def renewed(self, sample: Sequence[str]) -> "CandidateReader":
+        """A reader of the dictionary as it is now: this one, unless the sample has changed."""
+        now = self._vocabulary.pictures_named(sample)
+        if list(map(_content, now)) != list(map(_content, self._sample)):
+            return CandidateReader(self._vocabulary, sample)
+        self._sample = now  # captions may have come
+        return self
+
     def read(self, pictures: Sequence[Picture]) -> Candidates:
         """The candidates of pictures, in the order given."""
-        missing = [picture for picture in pictures if picture.id not in self._kept]
+        missing = [picture for picture in pictures if _content(picture) not in self._kept]
+        tables = self._vocabulary.region_tables(missing)
         fresh = {
-            picture.id: _candidates(table, self._common)
-            for picture, table in zip(missing, self._vocabulary.region_tables(missing), strict=True)
+            _content(picture): _candidates(table, self._common)
+            for picture, table in zip(missing, tables, strict=True)
         }
-        parts = [fresh.get(picture.id) or self._kept[picture.id] for picture in pictures]
+        names = map(_content, pictures)
+        parts = [fresh.get(name) or self._kept[name] for name in names]
         self._kept.update(fresh)
         while len(self._kept) > KEPT_PICTURES:
             self._kept.popitem(last=False)
@@ -100,8 +113,14 @@ class CandidateReader:
         """Cosine of regions to a word, in standard deviations over the sample's regions, (n,)."""
         key = word.tobytes()
         if key not in self._standards:
+            if len(self._standards) == KEPT_WORDS:
+                self._standards.clear()
             self._standards[key] = mean_and_spread(self._background.vectors @ word)
         return standardised(vectors @ word, *self._standards[key])
+
+
+def _content(picture: Picture) -> Content:
+    return picture.id, picture.sha256
 
 
 def _candidates(table: RegionTable, common: Vector) -> Candidates:

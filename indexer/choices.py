@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.association import (
     TEXT_SHARE,
@@ -16,7 +17,7 @@ from indexer.association import (
 )
 from indexer.candidates import CandidateReader, Candidates
 from indexer.clustering import cluster
-from schemas.arrays import Vector
+from schemas.arrays import Vector, Vectors
 from schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
 from vision.pictures import crop_thumbnail
 
@@ -154,7 +155,7 @@ def make_prototypes(
     prototypes = []
     for number, centre in enumerate(clusters.centres):
         members = np.flatnonzero(clusters.member == number)
-        similarity = vectors[members] @ centre
+        similarity = _cosines(vectors[members], centre)
         nearest = members[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]
         exemplars = [_exemplar(choices[m], pictures, own, centre) for m in nearest]
         prototypes.append(
@@ -183,6 +184,12 @@ def _exemplar(
         box_xyxy=box,
         caption=choice.caption,
         source=picture.source,
-        similarity=float(own.vectors[choice.row] @ centre),
+        similarity=float(_cosines(own.vectors[choice.row], centre)),
         thumbnail=crop_thumbnail(picture.thumbnail, box_xyxy=box, size_hw=picture.size_hw),
     )
+
+
+def _cosines(vectors: Vectors | Vector, centre: Vector) -> NDArray[np.float32]:
+    """Of unit vectors, (N, D) or (D,); rounding leads none out of [-1, 1]."""
+    cosines: NDArray[np.float32] = np.clip(vectors @ centre, -1, 1)
+    return cosines

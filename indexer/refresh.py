@@ -6,7 +6,7 @@ known by its old generation and done again, and nothing else is.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from indexer.candidates import CandidateReader
 from indexer.choices import choose_regions, make_prototypes, tag_regions
@@ -14,7 +14,7 @@ from schemas.dictionary import Picture, Prototype, TaggedRegion
 from vision.encoders import TextEncoder
 from vocabulary.vocabulary import Vocabulary
 
-RULES_VERSION = 2
+RULES_VERSION = 3
 """Raise it when a change of this package's code changes any tag or prototype."""
 
 MOST_PICTURES = 1000
@@ -35,6 +35,7 @@ class Refresher:
     def __init__(self, vocabulary: Vocabulary, text: TextEncoder) -> None:
         self._vocabulary = vocabulary
         self._text = text
+        self._reader: CandidateReader | None = None
 
     def refresh(self, report: Callable[[int, int], None] = lambda _done, _due: None) -> int:
         """Refresh every noun that is due, then settle the pending pictures.
@@ -57,7 +58,7 @@ class Refresher:
         due = due.union(*pending.values())
         anew = 0
         if due:
-            reader = CandidateReader(self._vocabulary, sample)
+            reader = self._read_candidates(sample)
             # Many at once fill the encoder's batches; one noun's words alone do not.
             self._text.encode_texts(sorted(due), templates=TEMPLATES)
             for done, noun in enumerate(sorted(due), start=1):
@@ -65,6 +66,14 @@ class Refresher:
                 report(done, len(due))
         self._vocabulary.settle(pending)
         return anew
+
+    def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:
+        """The reader of the last refresh, where it still serves: it has read much already."""
+        if self._reader is None:
+            self._reader = CandidateReader(self._vocabulary, sample)
+        else:
+            self._reader = self._reader.renewed(sample)
+        return self._reader
 
     def _refresh_noun(
         self, noun: str, reader: CandidateReader, made_with: str, stored: str | None

@@ -72,7 +72,7 @@ def build_app(
         Middleware(Requests, metrics=metrics),
         Middleware(BodyLimit, most=limits.body),
     ]
-    app = FastAPI(
+    app = App(
         title=title,
         version=version,
         lifespan=lifespan,
@@ -91,10 +91,20 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     "default": {
         "description": "What is wrong, in one line.",
         "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
-        "model": ProblemBody,
     }
 }
 """Every route's answer where there is no other."""
+
+
+class App(FastAPI):
+    """An app whose document describes problems, which no route has as its model."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            schemas = super().openapi()["components"]["schemas"]
+            schemas["ProblemBody"] = ProblemBody.model_json_schema()
+        return super().openapi()
 
 
 def _health(services: Sequence[Service], metrics: Metrics) -> APIRouter:

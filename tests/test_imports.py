@@ -33,6 +33,7 @@ HEAVY = {
     "sklearn",
     "skimage",
     "matplotlib",
+    "qdrant_client",
     "qdrant_edge",
     "pyarrow",
     "pydantic",

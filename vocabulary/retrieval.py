@@ -130,8 +130,9 @@ class Retriever:
 
     def sample_vectors(self) -> Vectors:
         """(N, D) vectors of all regions of the dictionary's sample of pictures."""
+        # A picture of the sample that is removed takes the sample with it: the ids are enough.
         ids = tuple(self.vocabulary.sample())
-        return self._samples.get((self.revision, ids), lambda: self._read_sample(ids))
+        return self._samples.get(ids, lambda: self._read_sample(ids))
 
     def nearest_regions(
         self,
@@ -173,8 +174,7 @@ class Retriever:
         return PrototypeMatrix(prototypes, rows.reshape(shape))
 
     def _read_sample(self, ids: tuple[str, ...]) -> Vectors:
-        found = (self.vocabulary.picture(image_id) for image_id in ids)
-        tables = self.vocabulary.region_tables([picture for picture in found if picture])
+        tables = self.vocabulary.region_tables(self.vocabulary.pictures_named(ids))
         none = np.zeros((0, self.vocabulary.dim), np.float32)
         return np.concatenate([none, *(table.vectors for table in tables)])
 

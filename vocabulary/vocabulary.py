@@ -107,8 +107,15 @@ class Vocabulary:
 
     def picture(self, image_id: str) -> Picture | None:
         """A picture by id; None where it is unknown or retired."""
-        found = self._pictures.retrieve([picture_point_id(image_id)])
-        return picture_from(found[0].payload) if found and _is_visible(found[0].payload) else None
+        return next(iter(self.pictures_named([image_id])), None)
+
+    def pictures_named(self, image_ids: Sequence[str]) -> list[Picture]:
+        """Pictures by id, in the order given; those that are unknown or retired are left out."""
+        found = []
+        for start in range(0, len(image_ids), PAGE):
+            page = [picture_point_id(image_id) for image_id in image_ids[start : start + PAGE]]
+            found += [point.payload for point in self._pictures.retrieve(page)]
+        return [picture_from(payload) for payload in found if _is_visible(payload)]
 
     def pictures(self, *, noun: str | None = None, source: str | None = None) -> Iterator[Picture]:
         """The pictures whose captions have a noun, of one source, sorted by id."""

@@ -1,4 +1,6 @@
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,3 +118,17 @@ def test_text_scores_are_standard_over_the_sample(reader: CandidateReader) -> No
 def test_an_empty_sample_takes_nothing_away(vocabulary: Vocabulary) -> None:
     found = CandidateReader(vocabulary, []).read([ITEMS[0][0]])
     assert np.allclose(found.vectors, ITEMS[0][1].vectors[KEPT[0]], atol=1e-6)
+
+
+def test_a_reader_serves_as_long_as_its_sample_stands(tmp_path: Path) -> None:
+    with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint="made", dim=DIM) as vocabulary:
+        vocabulary.add(ITEMS)
+        reader = CandidateReader(vocabulary, ["p0", "p2"])
+        assert reader.renewed(["p0", "p2"]) is reader
+        picture = ITEMS[2][0]
+        vocabulary.amend([replace(picture, captions=("a cat",), nouns=(("cat",),))])
+        assert reader.renewed(["p0", "p2"]) is reader
+        assert len(reader.sample_without("cat").index) == 0
+        assert reader.renewed(["p0", "p3"]) is not reader
+        vocabulary.add([(replace(picture, sha256="f" * 64), ITEMS[2][1])])
+        assert reader.renewed(["p0", "p2"]) is not reader

@@ -228,3 +228,35 @@ def test_fewer_regions_than_nouns_are_shared(vocabulary: Vocabulary) -> None:
         ("cat", 1),
         ("wug", 1),
     ]
+
+
+def steps(vocabulary: Vocabulary) -> Iterator[None]:
+    """A dictionary grows, gets captions, loses pictures, and gets one anew that looks different."""
+    for batch in range(4):
+        vocabulary.add(pairs_of_nouns(1, first=100 * batch))
+        yield
+    known = vocabulary.pictures_named(["p000", "p101"])
+    vocabulary.amend(
+        [replace(p, captions=(*p.captions, "a wug"), nouns=(*p.nouns, ("wug",))) for p in known]
+    )
+    yield
+    vocabulary.retire(["p001", "p102"])
+    yield
+    picture, table = planted(55, ("cat", "wug"))
+    vocabulary.add([(replace(picture, id="p001"), table)])
+    yield
+    vocabulary.add(pairs_of_nouns(4, first=1000))
+    yield
+
+
+def test_what_is_kept_between_refreshes_changes_nothing(tmp_path: Path) -> None:
+    dumps = []
+    for name in ("kept", "fresh"):
+        engine = EdgeEngine(tmp_path / name)
+        with Vocabulary(engine, fingerprint="planted", dim=DIM) as vocabulary:
+            lasting = Refresher(vocabulary, PlantedText())
+            for _ in steps(vocabulary):
+                refresher = lasting if name == "kept" else Refresher(vocabulary, PlantedText())
+                refresher.refresh()
+            dumps.append(dump(vocabulary))
+    assert dumps[0] == dumps[1]

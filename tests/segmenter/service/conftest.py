@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from tests.segmenter.served import Looking, Taught, started, teach
+from tests.segmenter.service.served import Looking, Taught, started, teach
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from serving.keys import Keys
 from serving.limits import Limits
-from tests.segmenter.served import Answer, Taught, ask, png, problem, started
+from tests.segmenter.service.served import Answer, Taught, ask, png, problem, started
 
 READ, WRITE = "this-key-may-only-read", "this-key-may-write-too"
 CLASSES, NOUN = b'name="classes"', b'name="noun"'

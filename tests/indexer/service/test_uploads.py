@@ -13,12 +13,12 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.types import Message
 
-from indexer import uploads
 from indexer.nouns import NounExtractor
-from indexer.uploads import clean_name
+from indexer.service import uploads
+from indexer.service.uploads import clean_name
 from serving.limits import Limits
 from tests.indexer.planted import draw
-from tests.indexer.served import Parts, Running, base64_of, pair_of, problem, running
+from tests.indexer.service.served import Parts, Running, base64_of, pair_of, problem, running
 
 SAID = "there is an apple"
 

@@ -13,10 +13,10 @@ from PIL import Image
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
-from indexer.fetching import Fetcher
-from indexer.jobs import Accepted
 from indexer.pipeline import ID_DIGITS
-from indexer.spool import Kept, Spool
+from indexer.service.fetching import Fetcher
+from indexer.service.jobs import Accepted
+from indexer.service.spool import Kept, Spool
 from schemas.bodies import PairBody
 from schemas.errors import UnreadablePicture, WrongInput
 from serving.limits import Limits

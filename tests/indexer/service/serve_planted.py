@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from indexer import worker
 from indexer.nouns import NounExtractor
+from indexer.service import worker
 from serving.run import address_of, listen, serve
-from tests.indexer.served import Parts
+from tests.indexer.service.served import Parts
 
 
 def main(folder: Path) -> None:

@@ -11,8 +11,8 @@ from pydantic import Field
 from schemas.classes import ClassName, parse_classes
 from schemas.errors import WrongInput
 from segmenter.background import DEFAULT_THRESHOLD, BackgroundMode
-from segmenter.negotiation import preferred
 from segmenter.segmenter import Fusion, Settings
+from segmenter.service.negotiation import preferred
 from serving.problems import Problem
 from vision.pictures import LoadedPicture, decode_picture
 

@@ -19,7 +19,7 @@ from segmenter.outputs import (
     segmentation_json,
 )
 from segmenter.segmenter import Fusion, Settings
-from tests.segmenter.served import CLASSES, Taught, ask, started
+from tests.segmenter.service.served import CLASSES, Taught, ask, started
 from vision.pictures import load_picture
 
 UNSEEN = 20

@@ -11,7 +11,7 @@ from PIL import Image
 
 from schemas.bodies import AboutBody, NounDetailBody, RetrievalBody, VocabularyBody
 from serving.keys import Keys
-from tests.segmenter.served import PICTURES, Taught, ask, problem, started
+from tests.segmenter.service.served import PICTURES, Taught, ask, problem, started
 from vision.pictures import load_picture
 from vision.sphere import centred, common_part
 

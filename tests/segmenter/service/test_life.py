@@ -10,10 +10,20 @@ import pytest
 
 from schemas.bodies import AboutBody, RetrievalBody, SegmentationBody, VocabularyBody
 from schemas.errors import CaptionaryError, WrongInput
-from segmenter.opening import LOOK_EVERY
 from segmenter.segmenter import Fusion, Segmenter
+from segmenter.service.opening import LOOK_EVERY
 from serving.limits import Gate
-from tests.segmenter.served import Answer, Looking, Taught, ask, png, problem, started, teach, until
+from tests.segmenter.service.served import (
+    Answer,
+    Looking,
+    Taught,
+    ask,
+    png,
+    problem,
+    started,
+    teach,
+    until,
+)
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from schemas.errors import CaptionaryError, FingerprintMismatch
-from segmenter.listing import Listing
 from segmenter.segmenter import Segmenter
+from segmenter.service.listing import Listing
 from serving.problems import busy
 
 LOOK_EVERY = 0.5

@@ -16,9 +16,9 @@ import pytest
 
 from schemas.bodies import JobBody
 from tests.indexer.planted import SCENES, opened, pairs
-from tests.indexer.served import pair_of
+from tests.indexer.service.served import pair_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PATIENCE = 120.0
 """Seconds for anything that is waited for."""
 
@@ -28,7 +28,7 @@ class Served:
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.indexer.serve_planted", str(folder)],
+            [sys.executable, "-m", "tests.indexer.service.serve_planted", str(folder)],
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer import job_queue
-from indexer.job_queue import ALONE, MOST_ATTEMPTS, JobQueue
-from indexer.jobs import Accepted, QueuedPair, Removal
+from indexer.service import job_queue
+from indexer.service.job_queue import ALONE, MOST_ATTEMPTS, JobQueue
+from indexer.service.jobs import Accepted, QueuedPair, Removal
 from schemas.errors import CaptionaryError, WrongInput
 from serving.problems import Problem
 

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
 
-from indexer.fetching import Fetcher
-from indexer.job_queue import MOST_ATTEMPTS, JobQueue
-from indexer.jobs import Finished, QueuedPair, Removal
 from indexer.pipeline import Indexer
 from indexer.refresh import Refresher
-from indexer.spool import Spool
+from indexer.service.fetching import Fetcher
+from indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
+from indexer.service.jobs import Finished, QueuedPair, Removal
+from indexer.service.spool import Spool
 from schemas.errors import CaptionaryError, UnreadablePicture
 from schemas.jobs import Job
 from schemas.pairs import ImageCaption, PairFailure

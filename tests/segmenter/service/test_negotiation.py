@@ -2,7 +2,7 @@
 
 import pytest
 
-from segmenter.negotiation import preferred
+from segmenter.service.negotiation import preferred
 
 OFFERED = ("application/json", "image/png", "image/jpeg")
 

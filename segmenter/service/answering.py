@@ -8,10 +8,16 @@ from starlette.responses import JSONResponse, Response
 
 from schemas.classes import ClassName
 from schemas.segmentation import Segmentation
-from segmenter.asking import MEDIA_TYPES, AnswerFormat, RetrieveForm, SegmentForm, read_upload
-from segmenter.opening import Live, told_as_busy
 from segmenter.outputs import class_map_png, overlay_jpeg, segmentation_json
-from segmenter.retrieval import Wanted, embed_box, near_json, read_box
+from segmenter.service.asking import (
+    MEDIA_TYPES,
+    AnswerFormat,
+    RetrieveForm,
+    SegmentForm,
+    read_upload,
+)
+from segmenter.service.opening import Live, told_as_busy
+from segmenter.service.retrieval import Wanted, embed_box, near_json, read_box
 from serving.limits import Limits
 from serving.metrics import Metrics
 from vision.pictures import LoadedPicture

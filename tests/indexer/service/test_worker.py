@@ -11,16 +11,16 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from indexer import worker
-from indexer.job_queue import MOST_ATTEMPTS, JobQueue
-from indexer.jobs import Accepted
 from indexer.nouns import NounExtractor
+from indexer.service import worker
+from indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
+from indexer.service.jobs import Accepted
 from schemas.arrays import Vectors
 from schemas.errors import CaptionaryError
 from schemas.regions import Region
 from tests.contract.exact_engine import ExactCollection, ExactEngine
 from tests.indexer.planted import SCENES, ColourRegions, dump, pairs
-from tests.indexer.served import PATIENCE, Parts, base64_of, running
+from tests.indexer.service.served import PATIENCE, Parts, base64_of, running
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
 from vision.proposers.superpixels import Superpixels

@@ -16,7 +16,7 @@ from schemas.dictionary import Picture
 from serving.keys import Keys
 from serving.limits import Limits
 from tests.indexer.planted import SCENES, dump, pairs
-from tests.indexer.served import Parts, Running, pair_of, problem, running
+from tests.indexer.service.served import Parts, Running, pair_of, problem, running
 from vision.embedding import choose_embedding
 from vision.encoder import ClipEncoder
 from vision.extraction import RegionExtractor

@@ -13,7 +13,7 @@ from http import HTTPStatus
 from pathlib import Path
 from uuid import uuid4
 
-from indexer.jobs import (
+from indexer.service.jobs import (
     COLUMNS,
     Accepted,
     Finished,
@@ -24,7 +24,7 @@ from indexer.jobs import (
     columns_of,
     queued_from,
 )
-from indexer.queue_file import QueueFile
+from indexer.service.queue_file import QueueFile
 from schemas.bodies import FailureBody, JobBody, JobState
 from serving.problems import Problem
 

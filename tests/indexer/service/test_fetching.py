@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from indexer import fetching
-from indexer.fetching import Fetcher, Prefix
+from indexer.service import fetching
+from indexer.service.fetching import Fetcher, Prefix
 from schemas.errors import UnreadablePicture, WrongInput
 
 PICTURE = bytes(range(256)) * 40

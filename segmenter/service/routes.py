@@ -19,8 +19,9 @@ from schemas.bodies import (
 )
 from schemas.dictionary import VocabularyStats
 from schemas.errors import CaptionaryError
-from segmenter.answering import Answering
-from segmenter.asking import (
+from segmenter.segmenter import Segmenter
+from segmenter.service.answering import Answering
+from segmenter.service.asking import (
     LONGEST_LABEL,
     RetrieveForm,
     SegmentForm,
@@ -28,10 +29,9 @@ from segmenter.asking import (
     multipart,
     read_class_list,
 )
-from segmenter.listing import noun_body
-from segmenter.opening import Live, Opening, told_as_busy
-from segmenter.page_files import page_router
-from segmenter.segmenter import Segmenter
+from segmenter.service.listing import noun_body
+from segmenter.service.opening import Live, Opening, told_as_busy
+from segmenter.service.page_files import page_router
 from serving.keys import Given, Keys
 from serving.limits import Gate, Limits
 from serving.metrics import Metrics

@@ -11,14 +11,14 @@ from fastapi import APIRouter, Depends, Request
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
-from indexer.fetching import Fetcher
-from indexer.job_queue import JobQueue
-from indexer.jobs import Accepted, Kind
 from indexer.pipeline import Indexer
 from indexer.refresh import Refresher
-from indexer.spool import Spool
-from indexer.uploads import Intake
-from indexer.worker import Worker
+from indexer.service.fetching import Fetcher
+from indexer.service.job_queue import JobQueue
+from indexer.service.jobs import Accepted, Kind
+from indexer.service.spool import Spool
+from indexer.service.uploads import Intake
+from indexer.service.worker import Worker
 from schemas.bodies import AcceptedBody, JobBody, PairBody
 from schemas.errors import CaptionaryError
 from serving.keys import Keys

@@ -1,0 +1,5 @@
+"""The indexer over HTTP: a durable queue, and the one worker that empties it."""
+
+from indexer.service.routes import IndexerService
+
+__all__ = ["IndexerService"]
