@@ -8,9 +8,9 @@ its patches says: both methods start from that. Then each run is `captionary tra
 pictograms --weights ... [--without PART]` in a folder of its own below OUT; killed, the same
 command goes on with what is missing. Measured by text alone on held-out scenes of 60 nouns and the
 grounds: mIoU by the groups that the model has learned, and by clusters of its features instead
-(soft spherical k-means: what an untrained grouping makes of them). Printed are means over the seeds
-with their standard deviations, and the losses at the end. For comparison: `clusters` of `mini`,
-whose regions are embedded by crops.
+(soft spherical k-means: what an untrained grouping makes of them); without its clustering head
+ViL-Seg has no groups of its own. Printed are means over the seeds with their standard deviations,
+and the losses at the end. For comparison: `clusters` of `mini`, cropped regions.
 """
 
 import argparse
@@ -39,15 +39,14 @@ from pictograms.folder import write_world
 from pictograms.world import World
 from segmenter.datasets import DatasetFolder
 from segmenter.segmenter import Settings
-from vision.clip_files import CONFIG_FILE
+from vision.clip_files import CONFIG_FILE, find_clip
 from vision.models import BUNDLED
 
 CAST = Sizes(60, 24, 240, 100)
 WITHOUT: Mapping[str, Sequence[tuple[str, ...]]] = {
     "pgseg": ((), ("image-prototypes",), ("text-prototypes",), METHODS["pgseg"].parts),
-    "vilseg": ((), ("vision-contrast",)),
+    "vilseg": ((), ("vision-contrast",), ("clusters",)),
 }
-"""Without its clustering head ViL-Seg is what its features are, clustered: no run of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +118,12 @@ def miou(data: DatasetFolder, encoder: str, proposer: str | None) -> float:
         return confusion(segmenter, data, Settings("text"))[0].miou
 
 
+def own_groups(data: DatasetFolder, folder: Path) -> float | None:
+    """mIoU by the groups that a model has learned; None: it has learned none."""
+    encoder = f"local-dir:{folder}"
+    return None if find_clip(encoder).groups is None else miou(data, encoder, None)
+
+
 def last_losses(folder: Path) -> dict[str, float]:
     with (folder / LOG_FILE).open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
@@ -129,8 +134,11 @@ def last_losses(folder: Path) -> dict[str, float]:
     }
 
 
-def spread(values: Sequence[float]) -> str:
-    return f"{100 * statistics.mean(values):.1f} ± {100 * statistics.pstdev(values):.1f}"
+def spread(values: Sequence[float | None]) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return "-"
+    return f"{100 * statistics.mean(known):.1f} ± {100 * statistics.pstdev(known):.1f}"
 
 
 def main() -> None:
@@ -152,7 +160,7 @@ def main() -> None:
     table = Table("", "mIoU, own groups", "mIoU, clusters", "losses", box=None)
     for name in dict.fromkeys(run.name for run in wanted):
         folders = [run.folder(options.out) for run in wanted if run.name == name]
-        own = [miou(data, f"local-dir:{folder}", None) for folder in folders]
+        own = [own_groups(data, folder) for folder in folders]
         clustered = [miou(data, f"local-dir:{folder}", "clusters") for folder in folders]
         losses = [last_losses(folder) for folder in folders]
         said = ", ".join(

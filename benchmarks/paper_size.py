@@ -5,7 +5,9 @@
 For each method: parameters that learn, work of a step forward and backward (products only, as torch
 counts them), seconds and peak memory, each a picture where it says so, and the hours that a GPU
 takes for a million pictures at the rate given by --tflops, which is what a GPU sustains and not
-what its data sheet says. Each method runs in a process of its own, so that its memory is its own.
+what its data sheet says. Captions are as long as they can be: in a batch of hundreds one is. For
+PGSeg also what the matching of groups and prototypes takes, on one core, whatever the device: the
+GPU waits for it. Each method runs in a process of its own, so that its memory is its own.
 """
 
 import argparse
@@ -20,9 +22,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from captionary.build_tasks import METHODS, Ingredients
 from captionary.training_data import TrainingData
-from learning.architectures import build_clip, read_architecture
+from learning.architectures import read_architecture
 from learning.examples import Example
+from learning.models import build_clip
+from learning.pgseg import PgsegLosses
 from learning.processes import Processes
+from learning.prototypes import cosines, matches
 from learning.trainer import mixed_precision
 from vision.hardware import choose_device
 
@@ -32,6 +37,7 @@ TFLOPS = 40.0
 narrow as these never come near that. Assumed, not measured."""
 
 REPEATS = 3
+CAPTION = " ".join(["two tigers beside a red apple on the grass"] * 12)
 
 
 class Noise:
@@ -42,7 +48,7 @@ class Noise:
 
     def __getitem__(self, index: int) -> Example:
         pixels = np.random.default_rng(index).integers(0, 256, (224, 224, 3), dtype=np.uint8)
-        return Example(pixels, ("two tigers beside a red apple on the grass",))
+        return Example(pixels, (CAPTION,))
 
 
 def measure(method: str, batch: int, device: torch.device, tflops: float) -> None:
@@ -74,6 +80,9 @@ def measure(method: str, batch: int, device: torch.device, tflops: float) -> Non
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
+    matching = ""
+    if isinstance(task.module, PgsegLosses):
+        matching = f", matching {1000 * match(task.module, inputs[0]):.2f} ms"
     work = counter.get_total_flops() / batch
     peak = (
         torch.cuda.max_memory_allocated()
@@ -82,10 +91,25 @@ def measure(method: str, batch: int, device: torch.device, tflops: float) -> Non
     )
     print(
         f"{method}: {sum(value.numel() for value in learning) / 1e6:.0f} M parameters learn, "
-        f"{work / 1e9:.0f} GFLOP a picture, batch {batch}: {min(seconds) / batch:.2f} s a picture, "
-        f"{work * batch / min(seconds) / 1e9:.0f} GFLOP/s, peak {peak / 1e9:.1f} GB; "
+        f"{work / 1e9:.0f} GFLOP a picture, batch {batch}: {min(seconds) / batch:.2f} s a picture"
+        f"{matching}, {work * batch / min(seconds) / 1e9:.0f} GFLOP/s, peak {peak / 1e9:.1f} GB; "
         f"at {tflops:.0f} TFLOP/s {1e6 * work / tflops / 1e12 / 3600:.2f} GPU hours a million"
     )
+
+
+def match(module: PgsegLosses, pictures: torch.Tensor) -> float:
+    """Seconds a picture in which its groups and prototypes are matched, at all stages."""
+    with torch.no_grad():
+        grouped = module.clip.visual.grouped(module.normal(pictures))
+        pairs = zip(grouped.tokens, grouped.prototypes, strict=True)
+        alike = [cosines(groups.float(), found).cpu() for groups, found in pairs]
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        for each in alike:
+            matches(each)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds) / len(pictures)
 
 
 def main() -> None:

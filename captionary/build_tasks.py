@@ -49,8 +49,8 @@ class Ingredients:
 
     def whole_pictures(self) -> "ClipInputs":
         """What prepares pictures as CLIP sees them."""
-        from learning.architectures import build_tokenizer
         from learning.clip import ClipInputs
+        from learning.models import build_tokenizer
         from vision.texts import trimmable_tower
 
         return ClipInputs(
@@ -70,7 +70,7 @@ class Ingredients:
         beside: "Mapping[str, torch.nn.Module]" = MappingProxyType({}),
     ) -> "CaptionTask[Any]":
         """The task of a module that trains the clip, on its device, written with parts beside."""
-        from learning.architectures import write_clip
+        from learning.models import write_clip
         from learning.recognition import Recognition
         from learning.tasks import CaptionTask
 
@@ -116,7 +116,7 @@ def _clip_task(given: Ingredients) -> "CaptionTask[Contrast]":
 
 def _pgseg_task(given: Ingredients) -> "CaptionTask[PgsegLosses]":
     from learning.pgseg import PgsegInputs, PgsegLosses
-    from vision.pgseg import Grouping
+    from vision.grouping_stage import Grouping
 
     whole, layers = given.whole_pictures(), given.architecture
     assert isinstance(layers.learned, Grouping)
@@ -156,6 +156,9 @@ def _vilseg_task(given: Ingredients) -> "CaptionTask[VilsegLosses]":
         clusters="clusters" not in without,
         nouns=named,
     )
+    if module.clusters is None:
+        plain = replace(given, architecture=replace(layers, learned=None))
+        return plain.task(module, inputs, whole)
     return given.task(module, inputs, whole, {HEAD_FILE: module.clusters})
 
 

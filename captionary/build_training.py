@@ -87,13 +87,8 @@ class Training:
 
     def start(self, seed: int) -> Start:
         """What the training starts from."""
-        from learning.architectures import (
-            architecture_of,
-            build_clip,
-            like,
-            read_architecture,
-            take_weights,
-        )
+        from learning.architectures import architecture_of, like, read_architecture
+        from learning.models import build_clip, take_weights
         from vision.clip_files import clip_digest, find_clip, load_clip, load_cluster_head
 
         if self.weights is None:
@@ -123,8 +118,8 @@ class Training:
         Raises:
             WrongInput: they are not of the method.
         """
+        from vision.grouping_stage import Grouping
         from vision.learned import method_of
-        from vision.pgseg import Grouping
 
         learned = architecture.learned
         method = "clip" if learned is None else method_of(learned)
@@ -164,9 +159,10 @@ def open_trainer(training: Training, settings: "Settings", folder: Path) -> "Ite
     """
     import torch
 
-    from learning.architectures import build_clip, with_vocabulary
+    from learning.architectures import with_vocabulary
     from learning.batches import Batches
     from learning.checkpoints import make_run_folder
+    from learning.models import build_clip
     from learning.processes import joined
     from learning.trainer import Trainer
     from vision.hardware import choose_device

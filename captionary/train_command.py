@@ -108,6 +108,10 @@ def train(
 
     clip: pictures and captions that belong together become alike.
 
+    pgseg: so do parts of a picture and nouns of its caption; the tower gathers patches into groups.
+
+    vilseg: so do views of one picture; a head beside the tower sorts patches into clusters.
+
     Interrupted or killed, the same command goes on. On several GPUs:
     torchrun --nproc-per-node 8 -m captionary train clip ...
     """
@@ -115,6 +119,7 @@ def train(
 
     from captionary.progress import bars
     from learning.settings import Settings
+    from vision.clip_files import find_clip
 
     settings = Settings(
         steps=steps,
@@ -153,7 +158,8 @@ def train(
 
             trainer.train(report)
     if first:
-        kind = "local-dir" if method == "clip" else method
+        groups = find_clip(f"local-dir:{out}").groups  # not all that a method makes has any
+        kind = "local-dir" if groups is None else method
         print(f"{steps} steps done; use the model with --encoder {kind}:{out}")
 
 

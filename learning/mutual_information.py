@@ -3,7 +3,6 @@
 import torch
 from torchvision.ops import roi_align
 
-EVENNESS = 1.0
 TINY = 1e-8
 
 
@@ -17,19 +16,18 @@ def joint_probabilities(first: torch.Tensor, second: torch.Tensor) -> torch.Tens
     return (joint + joint.T) / 2
 
 
-def information_loss(joint: torch.Tensor, *, evenness: float = EVENNESS) -> torch.Tensor:
+def information_loss(joint: torch.Tensor) -> torch.Tensor:
     """Minus the mutual information of two views' clusters (Ji et al., 2019), a scalar in nats.
 
-    With `evenness` 1 it lies in [-ln C, 0] and is least where each cluster of one view is one of
-    the other's and all are as large.
+    It lies in [-ln C, 0] and is least where each cluster of one view is one of the other's and all
+    are as large.
 
     Args:
-        joint:    (C, C), sums to 1.
-        evenness: > 1 asks for clusters of one size more than for agreement.
+        joint: (C, C), sums to 1.
     """
     own = joint.clamp_min(TINY)
     rows, columns = own.sum(dim=1, keepdim=True), own.sum(dim=0, keepdim=True)
-    return -(own * (own.log() - evenness * (rows.log() + columns.log()))).sum()
+    return -(own * (own.log() - rows.log() - columns.log())).sum()
 
 
 def corresponding(

@@ -12,7 +12,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from torch.nn.functional import log_softmax
 
-from learning.prototypes import kept_matches, matches
+from learning.prototypes import FAR, kept_matches, matches
 from vision.texts import choose_templates
 
 (SENTENCE,) = choose_templates("plain")
@@ -71,7 +71,8 @@ def noun_loss(
 
     Nouns of a caption take segments of its picture, one to one, such that they are most alike in
     all; a match no better than others is left out (learning.prototypes). A segment taken is to
-    find its noun among all of the batch, and the noun its segment among those of the picture.
+    find its noun among all of the batch, and the noun its segment among those of the picture that
+    are there.
 
     Args:
         segments: (N, G, D), unit length; G >= M.
@@ -82,15 +83,18 @@ def noun_loss(
         present:  (N, G) bool, which segments there are; None: all.
     """
     cosine = segments @ vectors.T
+    absent = torch.zeros_like(cosine[..., :1], dtype=torch.bool)
     if present is not None:
+        absent = ~present[..., None]
         # As little alike as any that is there: such a match is left out.
-        least = cosine.masked_fill(~present[..., None], torch.inf).amin(dim=1, keepdim=True)
-        cosine = torch.where(present[..., None], cosine, least.detach())
+        least = cosine.masked_fill(absent, torch.inf).amin(dim=1, keepdim=True)
+        cosine = torch.where(absent, least.detach(), cosine)
     own = cosine.gather(2, which[:, None].expand(-1, segments.shape[1], -1))
     segment = matches(own.masked_fill(~there[:, None], -torch.inf))
     kept = kept_matches(own.detach(), segment) & there
     taken = cosine.gather(1, segment[..., None].expand(*segment.shape, len(vectors)))
     to_nouns = log_softmax(scale * taken, dim=2).gather(2, which[..., None])[..., 0]
-    to_segments = log_softmax(scale * own, dim=1).gather(1, segment[:, None])[:, 0]
+    among = (scale * own).masked_fill(absent, -FAR)  # finite, or gradients would be no numbers
+    to_segments = log_softmax(among, dim=1).gather(1, segment[:, None])[:, 0]
     losses = -(to_nouns + to_segments) / 2
     return torch.where(kept, losses, 0).sum() / kept.sum().clamp_min(1)

@@ -26,7 +26,8 @@ def matches(similarity: torch.Tensor) -> torch.Tensor:
     Returns:
         (N, P) int64, none twice in a row.
     """
-    rows = similarity.detach().float().clamp_min(-FAR).cpu().numpy()
+    # scipy refuses what is no number; that the loss is none is for the trainer to tell.
+    rows = similarity.detach().float().nan_to_num(0).clamp(-FAR, FAR).cpu().numpy()
     # scipy answers in the order of the first axis: that of prototypes here.
     chosen = [linear_sum_assignment(each.T, maximize=True)[1] for each in rows]
     return torch.from_numpy(np.stack(chosen)).to(similarity.device)
@@ -54,6 +55,11 @@ def kept_matches(
 TINY = 1e-12
 
 
+def cosines(groups: torch.Tensor, prototypes: torch.Tensor) -> torch.Tensor:
+    """How alike each group is with each prototype, (N, G, D) and (N, P, D) to (N, G, P)."""
+    return normalize(groups, dim=-1) @ normalize(prototypes, dim=-1).transpose(1, 2)
+
+
 def prototype_loss(
     groups: torch.Tensor, prototypes: torch.Tensor, *, scale: torch.Tensor
 ) -> torch.Tensor:
@@ -64,7 +70,7 @@ def prototype_loss(
         prototypes: (N, G, D) of any length; no gradient goes into them.
         scale:      what cosines are multiplied by, a scalar.
     """
-    cosine = normalize(groups, dim=-1) @ normalize(prototypes.detach(), dim=-1).transpose(1, 2)
+    cosine = cosines(groups, prototypes.detach())
     group = matches(cosine)
     kept = kept_matches(cosine.detach(), group)
     matched = scale * cosine.gather(1, group[..., None].expand_as(cosine))

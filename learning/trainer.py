@@ -130,13 +130,15 @@ class Trainer:
             self._loss, self._figures = state["loss"], state["figures"]
 
     def _save(self) -> None:
+        """Write the state; all processes must do so together."""
+        loss = self.processes.mean(self._loss)  # for all, when they go on
         if self.processes.first:
             state = {
                 "module": self._task.module.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "scaler": self._scaler.state_dict(),
                 "step": self._step,
-                "loss": self._loss,
+                "loss": loss,
                 "losses": self._losses,
                 "figures": dict(self._figures),
             }

@@ -35,7 +35,7 @@ class VilsegLosses(Contrast):
         clip:     of open_clip; its vector of a picture is the mean of its patches' (pool_type avg).
         head:     the clusters to go on from; None: random ones.
         vision:   whether views are contrasted.
-        clusters: whether the clustering head learns.
+        clusters: whether there is a clustering head, which learns.
         nouns:    whether nouns look for segments, which are clusters.
     """
 
@@ -63,8 +63,9 @@ class VilsegLosses(Contrast):
             *(("nouns",) if nouns and clusters else ()),
         )
         self._noun_weight = clustering.noun_weight
-        self.clusters = head or ClusterHead(width, clustering.clusters)
-        self.clusters.requires_grad_(clusters)
+        self.clusters = (head or ClusterHead(width, clustering.clusters)) if clusters else None
+        if self.clusters is not None:
+            self.clusters.requires_grad_(True)
         if vision:
             self.head = DistillationHead(
                 width, hidden=clustering.hidden, outputs=clustering.outputs
@@ -95,8 +96,8 @@ class VilsegLosses(Contrast):
         losses = [(self.contrast(images[:count], texts) + self.contrast(images[count:], texts)) / 2]
         if "vision_contrast" in self.losses:
             losses.append(self._vision_contrast(seen, pooled, local_views))
-        if "clusters" in self.losses:
-            losses.append(self._information(features, overlaps, flipped))
+        if self.clusters is not None:
+            losses.append(self._information(self.clusters, features, overlaps, flipped))
         if "nouns" in self.losses:
             losses.append(self._nouns(means, sizes, nouns, there))
         return torch.stack(losses)
@@ -105,16 +106,16 @@ class VilsegLosses(Contrast):
         """Segments of pictures, (N, h, w, D), which are the head's clusters.
 
         Returns:
-            The mean patch of each cluster, (N, C, D), and how many patches it has, (N, C). With no
-            head that learns, all of a picture is one segment.
+            The mean patch of each cluster, (N, C, D), and how many patches it has, (N, C). Without
+            head all of a picture is one segment.
         """
         patches = features.flatten(1, 2)
         with torch.no_grad():
-            if "clusters" in self.losses:
+            if self.clusters is None:
+                own = torch.ones_like(patches[..., :1])
+            else:
                 clusters = self.clusters(patches).argmax(dim=-1)
                 own = one_hot(clusters, self.clusters.count).to(patches.dtype)
-            else:
-                own = torch.ones_like(patches[..., :1])
             sizes = own.sum(dim=1)
         return own.transpose(1, 2) @ patches / sizes.clamp_min(1)[..., None], sizes
 
@@ -140,12 +141,16 @@ class VilsegLosses(Contrast):
         return loss
 
     def _information(
-        self, features: torch.Tensor, overlaps: torch.Tensor, flipped: torch.Tensor
+        self,
+        head: ClusterHead,
+        features: torch.Tensor,
+        overlaps: torch.Tensor,
+        flipped: torch.Tensor,
     ) -> torch.Tensor:
-        """The head learns what the tower sees; the tower does not learn from the head."""
+        """The head learns what the tower sees; no gradient of this loss goes into the tower."""
         first, second = features.detach().float().chunk(2)
         pairs = corresponding(first, second, overlaps, flipped)
-        shares = [self.clusters(each).float().softmax(dim=-1) for each in pairs]
+        shares = [head(each).float().softmax(dim=-1) for each in pairs]
         with torch.autocast(features.device.type, enabled=False):
             joint = joint_probabilities(shares[0], shares[1])
             everywhere = self.processes.gathered(joint.flatten()[None]).mean(dim=0)

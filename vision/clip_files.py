@@ -20,6 +20,7 @@ import torch
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from schemas.errors import MissingExtra, WrongInput
+from vision.grouping_stage import Grouping
 from vision.learned import (
     HEAD_FILE,
     LEARNED_KEY,
@@ -31,7 +32,6 @@ from vision.learned import (
     read_learned,
 )
 from vision.models import BUNDLED, LEARNED, all_model_names
-from vision.pgseg import Grouping
 from vision.texts import TEMPLATES
 from vision.vilseg import ClusterHead, Clustering
 

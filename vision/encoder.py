@@ -19,6 +19,7 @@ from vision.clip_files import (
 from vision.folding import fold_batch_norms
 from vision.hardware import choose_device, choose_precision
 from vision.last_block import LAST_BLOCKS
+from vision.last_pass import LastPass
 from vision.pgseg import PgsegTower
 from vision.sphere import unit
 from vision.texts import (
@@ -107,6 +108,7 @@ class ClipEncoder:
         self._model.visual.to(memory_format=torch.channels_last)
         self._text_tower = trimmable_tower(self._model)
         self._cache = VectorCache(CACHED_NAMES)
+        self._grouped = LastPass(self._look_for_groups)
 
     @property
     def device(self) -> torch.device:
@@ -182,13 +184,15 @@ class ClipEncoder:
         Returns:
             (H / patch, W / patch, D) float32 on the CPU, not normalised.
         """
-        batch, visual = self._prepared(pixels[None]), self._model.visual
+        visual = self._model.visual
         if isinstance(visual, PgsegTower):
-            vectors = visual.dense_map(batch)
+            vectors = visual.dense_map(self._grouped(pixels))
+        elif self._head is not None and last_block == "plain":
+            vectors = self._grouped(pixels) @ visual.proj
         elif self._vit:
-            vectors = vit.dense_map(visual, batch, LAST_BLOCKS[last_block])
+            vectors = vit.dense_map(visual, self._prepared(pixels[None]), LAST_BLOCKS[last_block])
         else:
-            vectors = conv.dense_map(visual, batch)
+            vectors = conv.dense_map(visual, self._prepared(pixels[None]))
         return vectors[0].float().cpu()
 
     @torch.inference_mode()
@@ -202,12 +206,17 @@ class ClipEncoder:
             (H / patch, W / patch, groups) float32 on the CPU, rows sum to 1; a map for each
             grouping, the coarsest last.
         """
-        batch, visual = self._prepared(pixels[None]), self._model.visual
+        seen = self._grouped(pixels)
         if self._head is None:
-            maps = visual.group_maps(batch)
+            maps = self._model.visual.group_maps(seen)
         else:
-            maps = [self._head(patch_features(visual, batch)).softmax(dim=-1)]
+            maps = [self._head(seen).softmax(dim=-1)]
         return [shares[0].float().cpu() for shares in maps]
+
+    def _look_for_groups(self, pixels: torch.Tensor) -> Any:
+        """What groups and feature map of one picture, (3, H, W), are made of."""
+        batch, visual = self._prepared(pixels[None]), self._model.visual
+        return visual.grouped(batch) if self._head is None else patch_features(visual, batch)
 
     @torch.inference_mode()
     def encode_regions(

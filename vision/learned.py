@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 import open_clip
 from safetensors.torch import load_file
 
-from vision.pgseg import Grouping, build_pgseg
+from vision.grouping_stage import Grouping
+from vision.pgseg import build_pgseg
 from vision.vilseg import ClusterHead, Clustering
 
 LEARNED_KEY = "captionary_groups"

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from learning.architectures import (
-    Architecture,
-    build_clip,
-    build_tokenizer,
-    with_vocabulary,
-    write_clip,
-)
+from learning.architectures import Architecture, with_vocabulary
 from learning.batches import Batch, Batches
 from learning.clip import ClipInputs, Contrast
 from learning.examples import Example
+from learning.models import build_clip, build_tokenizer, write_clip
 from learning.processes import Processes
 from learning.recognition import Recognition
 from learning.settings import Settings

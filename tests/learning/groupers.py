@@ -7,15 +7,19 @@ from typing import Any
 
 import torch
 
-from learning.architectures import Architecture, build_clip, write_clip
+from learning.architectures import Architecture
+from learning.models import build_clip, write_clip
 from learning.nouns import NounTokens
 from learning.pgseg import PgsegInputs, PgsegLosses
 from learning.processes import Processes
+from learning.recognition import Recognition
+from learning.tasks import CaptionTask
 from learning.views import ViewInputs
 from learning.vilseg import VilsegLosses
 from tests.learning.drawn import COLOURS, CPU, SIDE, TINY, tiny_architecture, tiny_inputs
+from vision.grouping_stage import Grouping
 from vision.learned import HEAD_FILE, Learned
-from vision.pgseg import Grouping, PgsegTower
+from vision.pgseg import PgsegTower
 from vision.vilseg import ClusterHead, Clustering
 
 PLAIN: Mapping[str, Any] = {
@@ -51,11 +55,6 @@ def random_weights(module: torch.nn.Module, seed: int = 0, spread: float = 0.2) 
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(spread * torch.randn(parameter.shape, generator=random))
-        for name, buffer in module.named_buffers():
-            if name.endswith("running_mean"):
-                buffer += 0.3 * torch.randn(buffer.shape, generator=random)
-            if name.endswith("running_var"):
-                buffer += torch.rand(buffer.shape, generator=random)
 
 
 def random_tower(grouping: Grouping = GROUPING, *, seed: int = 0) -> PgsegTower:
@@ -110,6 +109,12 @@ def pgseg_losses(
     clip = build_clip(architecture, seed=0)
     random_weights(clip, spread=0.05)
     return PgsegLosses(clip, processes, mean=architecture.mean, std=architecture.std, texts=texts)
+
+
+def grouping_task(module: Any) -> CaptionTask[Any]:
+    """Of PGSeg's or ViL-Seg's losses; nothing is measured or written."""
+    inputs = pgseg_inputs() if isinstance(module, PgsegLosses) else view_inputs()
+    return CaptionTask(module, inputs, Recognition(tiny_inputs()), lambda _: None)
 
 
 def vilseg_losses(

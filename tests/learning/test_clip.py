@@ -6,7 +6,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.architectures import build_clip, build_tokenizer
 from learning.clip import (
     LARGEST_SCALE,
     ClipInputs,
@@ -14,6 +13,7 @@ from learning.clip import (
     cut_out,
     random_region,
 )
+from learning.models import build_clip, build_tokenizer
 from tests.learning.drawn import (
     CPU,
     SIDE,

@@ -22,25 +22,32 @@ def drawn(*shape: int, seed: int) -> torch.Tensor:
 
 
 def loss_by_loops(
-    segments: np.ndarray, vectors: np.ndarray, which: np.ndarray, there: np.ndarray, scale: float
+    segments: np.ndarray,
+    vectors: np.ndarray,
+    which: np.ndarray,
+    there: np.ndarray,
+    present: np.ndarray,
+    scale: float,
 ) -> float:
     losses = []
-    for own, named, are in zip(segments, which, there, strict=True):
+    for own, named, are, seen in zip(segments, which, there, present, strict=True):
         nouns = vectors[named[are]]
         cosine = own @ nouns.T
+        cosine[~seen] = cosine[seen].min(axis=0)  # matched only where there is no other left
         chosen = max(
             permutations(range(len(own)), len(nouns)),
             key=lambda other: sum(cosine[segment, noun] for noun, segment in enumerate(other)),
         )
         for noun, segment in enumerate(chosen):
             column = cosine[:, noun]
-            if (column[segment] - column.min()) / np.ptp(column) <= 0.1:
+            if column[segment] - column.min() <= 0.1 * np.ptp(column):
                 continue
+            assert seen[segment]
             among_nouns = np.exp(scale * own[segment] @ vectors.T)
-            among_segments = np.exp(scale * column)
             share = among_nouns[named[are][noun]] / among_nouns.sum()
             losses.append(-np.log(share) / 2)
-            losses.append(-np.log(among_segments[segment] / among_segments.sum()) / 2)
+            among_segments = np.exp(scale * column[seen]).sum()
+            losses.append(-np.log(np.exp(scale * column[segment]) / among_segments) / 2)
     return float(sum(losses) / max(1, len(losses) // 2))
 
 
@@ -50,21 +57,29 @@ def loss_by_loops(
     fewer=st.integers(0, 1),
     different=st.integers(1, 6),
     scale=st.floats(1, 30),
+    absent=st.booleans(),
     seed=SEEDS,
 )
 def test_the_loss_equals_plain_loops(
-    segments: int, fewer: int, different: int, scale: float, seed: int
+    segments: int, fewer: int, different: int, scale: float, absent: bool, seed: int
 ) -> None:
     own, vectors = drawn(3, segments, 6, seed=seed), drawn(different, 6, seed=seed + 1)
     random = np.random.default_rng(seed)
     which = random.integers(different, size=(3, segments - fewer))
     there = random.random(which.shape) < 0.7
+    present = (random.random((3, segments)) < 0.6) | (not absent)
+    present[:, 0] |= ~present.any(axis=1)
 
     loss = noun_loss(
-        own, vectors, torch.tensor(which), torch.tensor(there), scale=torch.tensor(scale)
+        own,
+        vectors,
+        torch.tensor(which),
+        torch.tensor(there),
+        scale=torch.tensor(scale),
+        present=torch.tensor(present) if absent else None,
     )
 
-    expected = loss_by_loops(own.numpy(), vectors.numpy(), which, there, scale)
+    expected = loss_by_loops(own.numpy(), vectors.numpy(), which, there, present, scale)
     assert float(loss) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
@@ -83,16 +98,21 @@ def test_segments_that_are_not_there_are_not_taken() -> None:
 
 
 @settings(max_examples=20, deadline=None)
-@given(said=st.lists(st.booleans(), min_size=6, max_size=6), seed=SEEDS)
-def test_gradients_are_numbers_whatever_is_said(said: list[bool], seed: int) -> None:
-    segments = drawn(2, 4, 8, seed=seed).requires_grad_()
+@given(said=st.lists(st.booleans(), min_size=6, max_size=6), segments=st.integers(1, 4), seed=SEEDS)
+def test_gradients_are_numbers_whatever_is_said(said: list[bool], segments: int, seed: int) -> None:
+    own = drawn(2, 4, 8, seed=seed).requires_grad_()
     scale = torch.tensor(10.0, requires_grad=True)
     there = torch.tensor(said).view(2, 3)
 
     loss = noun_loss(
-        segments, drawn(5, 8, seed=seed + 1), torch.arange(6).view(2, 3) % 5, there, scale=scale
+        own,
+        drawn(5, 8, seed=seed + 1),
+        torch.arange(6).view(2, 3) % 5,
+        there,
+        scale=scale,
+        present=(torch.arange(4) < segments).expand(2, 4),
     )
-    found = torch.autograd.grad(loss, [segments, scale])
+    found = torch.autograd.grad(loss, [own, scale])
 
     assert all(gradient.isfinite().all() for gradient in (loss, *found))
     for number in range(2):

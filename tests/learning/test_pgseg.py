@@ -12,7 +12,7 @@ from learning.pgseg import FIRST_SCALE, IMAGE_WEIGHT
 from learning.prototypes import prototype_loss
 from tests.learning.drawn import Flags
 from tests.learning.groupers import CERTAIN, MOST, colours, pgseg_inputs, pgseg_losses
-from vision.pgseg import Grouping
+from vision.grouping_stage import Grouping
 from vision.resizing import squash_bytes
 
 INPUTS = pgseg_inputs()
@@ -149,6 +149,22 @@ def test_prototypes_move_in_training_only() -> None:
         torch.testing.assert_close(own, expected)
         torch.testing.assert_close(own.norm(dim=1), torch.ones(len(own)))
         assert (own - old).abs().max() > 1e-3
+
+
+def test_what_is_learned_is_what_is_asked() -> None:
+    """Pictures and segments go through one projector: neither may change what it says of both."""
+    module = pgseg_losses().train()
+    made = batch()
+    for _ in range(20):
+        module(*made)
+    visual = module.eval().clip.visual
+    grouped = visual.grouped(normal(made[0]))
+    asked = visual.picture_vectors(grouped), visual.segment_vectors(grouped)
+
+    visual.projector.train()
+
+    torch.testing.assert_close(visual.picture_vectors(grouped), asked[0])
+    torch.testing.assert_close(visual.segment_vectors(grouped), asked[1])
 
 
 def test_what_learns_from_which_loss() -> None:

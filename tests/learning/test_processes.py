@@ -7,18 +7,24 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch.nn.functional import normalize
 
-from learning.batches import Batch, Prepared
+from learning.batches import Batch, Inputs, Prepared
 from learning.processes import Processes, joined
-from learning.recognition import Recognition
 from learning.settings import Settings
-from learning.tasks import CaptionTask
-from learning.vilseg import VilsegLosses
-from tests.learning.drawn import Flags, tiny_inputs, tiny_task, tiny_trainer
-from tests.learning.groupers import pgseg_inputs, pgseg_losses, view_inputs, vilseg_losses
+from tests.learning.drawn import Flags, tiny_task, tiny_trainer
+from tests.learning.groupers import (
+    GROUPING,
+    grouping_task,
+    pgseg_inputs,
+    pgseg_losses,
+    random_weights,
+    view_inputs,
+    vilseg_losses,
+)
 from tests.learning.taught import TaughtTask
 
 ROOT = Path(__file__).parents[2]
@@ -37,19 +43,36 @@ def train(folder: Path) -> None:
         taught = TaughtTask(processes)
         tiny_trainer(folder / "taught", apart, task=taught, processes=processes).train()
         few = replace(SETTINGS, steps=4)
-        tiny_trainer(folder / "views", few, task=views_task(processes), processes=processes).train()
+        # Each process looks among its own nouns.
+        views = grouping_task(vilseg_losses(processes, nouns=False))
+        tiny_trainer(folder / "views", few, task=views, processes=processes).train()
+        groups = grouping_task(pgseg_losses(GROUPING, processes))
+        tiny_trainer(folder / "groups", few, task=groups, processes=processes).train()
+        torch.save(groups.module.state_dict(), folder / f"groups-{processes.rank}.pt")
+        cut = CutTask(processes)
+        with pytest.raises(Cut):
+            tiny_trainer(folder / "cut", apart, task=cut, processes=processes).train()
+        again = TaughtTask(processes)
+        tiny_trainer(folder / "cut", apart, task=again, processes=processes).train()
+        find_gradients(folder, processes)
         move_prototypes(folder, processes)
 
 
-def views_task(processes: Processes) -> CaptionTask[VilsegLosses]:
-    """ViL-Seg's, of which nothing is measured or written."""
-    module = vilseg_losses(processes, nouns=False)  # each process looks among its own nouns
-    return CaptionTask(module, view_inputs(), Recognition(tiny_inputs()), lambda _: None)
+class Cut(Exception):
+    """Ends a run between two looks at its loss, after it was saved."""
 
 
-def part_of_batch(processes: Processes) -> Batch:
+class CutTask(TaughtTask):
+    """It does not come to its eighth step."""
+
+    def after_step(self, done: float) -> None:
+        super().after_step(done)
+        if done > 0.6:
+            raise Cut
+
+
+def part_of_batch(processes: Processes, inputs: Inputs[Batch]) -> Batch:
     """What a process is given of eight pictures and captions."""
-    inputs = pgseg_inputs()
     data = Prepared(Flags(), inputs, seed=0)
     whole = inputs.together([data[index, 0] for index in range(8)])
     return tuple(tensor.chunk(processes.count)[processes.rank] for tensor in whole)
@@ -58,12 +81,24 @@ def part_of_batch(processes: Processes) -> Batch:
 def move_prototypes(folder: Path, processes: Processes) -> None:
     """Look at them once in training; write PGSeg's prototypes as they are then."""
     module = pgseg_losses(processes=processes).train()
-    part = part_of_batch(processes)
+    part = part_of_batch(processes, pgseg_inputs())
     torch.manual_seed(processes.rank)
     module(*part)
     if processes.first:
         moved = [stage.prototypes for stage in module.clip.visual.stages]
         torch.save(moved, folder / "prototypes.pt")
+
+
+def find_gradients(folder: Path, processes: Processes) -> None:
+    """Write those of ViL-Seg's losses, as the optimizer gets them."""
+    module = vilseg_losses(processes, nouns=False)
+    assert module.clusters is not None
+    random_weights(module.clusters, spread=1.0)  # at first it says the same of all
+    model = processes.wrapped(module).train()
+    model(*part_of_batch(processes, view_inputs())).sum().backward()
+    if processes.first:
+        found = {n: each.grad for n, each in module.named_parameters() if each.requires_grad}
+        torch.save(found, folder / "gradients.pt")
 
 
 def losses(folder: Path) -> list[float]:
@@ -132,12 +167,40 @@ def test_two_processes_learn_from_views_what_one_does(folders: tuple[Path, Path]
         assert not torch.equal(state(two)[name], start[name])
 
 
+def test_gradients_of_two_processes_are_those_of_one(folders: tuple[Path, Path]) -> None:
+    """In size, too: what the optimizer makes of them would not tell."""
+    one, two = (torch.load(folder / "gradients.pt", weights_only=True) for folder in folders)
+
+    for name, gradient in one.items():
+        torch.testing.assert_close(two[name], gradient, atol=1e-5, rtol=1e-3)
+    assert one["clusters.layers.2.weight"].abs().max() > 0.01
+
+
+def test_two_processes_learn_groups_and_stay_alike(folders: tuple[Path, Path]) -> None:
+    """Of their own parts, by their own chances."""
+    two = folders[1]
+    states = [torch.load(two / f"groups-{rank}.pt", weights_only=True) for rank in range(2)]
+    start = pgseg_losses(GROUPING).state_dict()
+
+    assert all(np.isfinite(losses(two / "groups")))
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]), name
+    for name in ("stages.1.prototypes", "stages.0.group_tokens", "blocks.0.mlp.c_fc.weight"):
+        assert not torch.equal(states[0][f"clip.visual.{name}"], start[f"clip.visual.{name}"])
+
+
+def test_two_processes_go_on_with_the_loss_of_both(folders: tuple[Path, Path]) -> None:
+    """The log tells its mean since the look before, also where the run was cut in between."""
+    for folder in folders:
+        assert losses(folder / "cut") == pytest.approx(losses(folder / "taught"), abs=2e-6)
+
+
 def test_prototypes_move_to_the_mean_over_all_processes(folders: tuple[Path, Path]) -> None:
     module = pgseg_losses().train()
     stages = module.clip.visual.stages
     found = []
     for rank in range(2):
-        pictures, *_ = part_of_batch(Processes(torch.device("cpu"), rank, 2))
+        pictures, *_ = part_of_batch(Processes(torch.device("cpu"), rank, 2), pgseg_inputs())
         torch.manual_seed(rank)
         found.append(module.clip.visual.grouped((pictures.float() / 255 - 0.5) / 0.5).prototypes)
 

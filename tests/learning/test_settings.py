@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.architectures import build_clip
+from learning.models import build_clip
 from learning.settings import Settings, decayed, learning_rate
 from tests.learning.drawn import tiny_architecture
 

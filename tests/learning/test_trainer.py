@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from learning.stopping import stop_requests
 from learning.trainer import mixed_precision
 from schemas.errors import CaptionaryError, WrongInput
 from tests.learning.drawn import Flags, tiny_batches, tiny_inputs, tiny_task, tiny_trainer
+from tests.learning.groupers import grouping_task, pgseg_losses, vilseg_losses
 from tests.learning.taught import Taught, TaughtTask
 from vision.hardware import has_bfloat16
 
@@ -140,8 +142,13 @@ def test_a_run_is_resumed_only_as_it_was_begun(whole: Path) -> None:
     tiny_trainer(whole, replace(SETTINGS, save_every=1, evaluate_every=3)).train()
 
 
-def test_a_loss_that_is_no_number_ends_the_run(tmp_path: Path) -> None:
-    task = tiny_task()
+@pytest.mark.parametrize(
+    "make",
+    [tiny_task, lambda: grouping_task(pgseg_losses()), lambda: grouping_task(vilseg_losses())],
+    ids=["clip", "pgseg", "vilseg"],
+)
+def test_a_loss_that_is_no_number_ends_the_run(make: Callable[[], Any], tmp_path: Path) -> None:
+    task = make()
     torch.nn.init.constant_(task.module.clip.logit_scale, torch.nan)
 
     with pytest.raises(CaptionaryError, match="the loss is nan at step 10"):
@@ -156,6 +163,7 @@ class Noisy(torch.nn.Module):
         self.weight = torch.nn.Parameter(torch.ones(()))
 
     def forward(self, pictures: torch.Tensor, _tokens: torch.Tensor) -> torch.Tensor:
+        assert self.training
         noise = torch.rand(len(pictures))
         loss: torch.Tensor = (self.weight - noise).square().mean()
         return loss[None]
@@ -294,7 +302,9 @@ def test_the_written_model_is_measured_too(whole: Path, tmp_path: Path) -> None:
     assert {file.name for file in tmp_path.iterdir()} == {file.name for file in whole.iterdir()}
 
 
-def test_one_update_equals_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scaled", [False, True])
+def test_one_update_equals_torch(tmp_path: Path, scaled: bool) -> None:
+    """Also where gradients are scaled, as for float16: they are clipped as they are, unscaled."""
     settings = replace(SETTINGS, steps=1, warm_up=0, clip_norm=0.05, weight_decay=0.3)
     task, plain = tiny_task(), tiny_task().module
     (batch,) = tiny_batches(tiny_inputs(), settings).stream(0, 1)
@@ -308,7 +318,9 @@ def test_one_update_equals_torch(tmp_path: Path) -> None:
     ]
     torch.optim.AdamW(groups, lr=2e-3, betas=(0.9, 0.98), eps=1e-6).step()
 
-    tiny_trainer(tmp_path, settings, task=task).train()
+    trainer = tiny_trainer(tmp_path, settings, task=task)
+    trainer._scaler = torch.amp.GradScaler("cpu", init_scale=2.0**12, enabled=scaled)
+    trainer.train()
 
     for ours, theirs in zip(task.module.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs)

@@ -9,18 +9,19 @@ from learning.batches import Batch, Prepared
 from learning.distillation import distillation_loss
 from learning.losses import contrastive_loss
 from learning.mutual_information import information_loss, joint_probabilities
+from learning.nouns import noun_loss
 from learning.vilseg import VilsegLosses
 from tests.learning.drawn import Flags
 from tests.learning.groupers import random_weights, view_inputs, vilseg_losses
-from vision.vilseg import patch_features
+from vision.vilseg import ClusterHead, patch_features
 
 COUNT = 3
 
 
-def batch(local_views: int = 2) -> Batch:
+def batch(local_views: int = 2, *, first: int = 0) -> Batch:
     inputs = view_inputs(local_views)
     data = Prepared(Flags(side=40), inputs, seed=0)
-    return inputs.together([data[index, 0] for index in range(COUNT)])
+    return inputs.together([data[index, 0] for index in range(first, first + COUNT)])
 
 
 def features_of(module: VilsegLosses, views: torch.Tensor) -> torch.Tensor:
@@ -38,11 +39,16 @@ def gradients(module: VilsegLosses, loss: torch.Tensor) -> set[str]:
     }
 
 
-def mean_segments(module: VilsegLosses, features: torch.Tensor, *, clusters: bool) -> torch.Tensor:
+def head_of(module: VilsegLosses) -> ClusterHead:
+    assert module.clusters is not None
+    return module.clusters
+
+
+def mean_segments(head: ClusterHead | None, features: torch.Tensor) -> torch.Tensor:
     """One by one: the mean of a picture's segments, each the mean of its patches."""
     means = []
     for patches in features.flatten(1, 2):
-        owners = module.clusters(patches).argmax(dim=1) if clusters else torch.zeros(len(patches))
+        owners = torch.zeros(len(patches)) if head is None else head(patches).argmax(dim=1)
         segments = [patches[owners == own].mean(dim=0) for own in owners.unique()]
         means.append(torch.stack(segments).mean(dim=0))
     return torch.stack(means)
@@ -51,7 +57,8 @@ def mean_segments(module: VilsegLosses, features: torch.Tensor, *, clusters: boo
 @pytest.mark.parametrize("clusters", [True, False])
 def test_captions_are_contrasted_with_both_large_views(clusters: bool) -> None:
     module = vilseg_losses(clusters=clusters)
-    random_weights(module.clusters, 3, spread=0.5)
+    if clusters:
+        random_weights(head_of(module), 3, spread=0.5)
     views, *_, tokens, _, _ = made = batch()
 
     losses = module(*made)
@@ -62,7 +69,7 @@ def test_captions_are_contrasted_with_both_large_views(clusters: bool) -> None:
     scale = module.clip.logit_scale.exp()
     each = []
     for view in range(2):
-        images = mean_segments(module, features_of(module, views[:, view]), clusters=clusters)
+        images = mean_segments(module.clusters, features_of(module, views[:, view]))
         vectors = normalize(images @ module.clip.visual.proj, dim=1)
         each.append(contrastive_loss(vectors, texts, scale=scale))
         if not clusters:
@@ -102,7 +109,7 @@ def test_clusters_are_compared_where_views_overlap() -> None:
 
     losses = module(views, local, whole, torch.zeros(COUNT, 2, dtype=torch.bool), tokens, *nouns)
 
-    shares = module.clusters(features_of(module, views[:, 0])).softmax(dim=-1).flatten(0, 2)
+    shares = head_of(module)(features_of(module, views[:, 0])).softmax(dim=-1).flatten(0, 2)
     joint = joint_probabilities(shares, shares)
     torch.testing.assert_close(losses[2], information_loss(joint))
     mirrored = torch.zeros(COUNT, 4, 4, dtype=torch.long) + torch.arange(16).view(4, 4).flip(1)
@@ -113,11 +120,45 @@ def test_clusters_are_compared_where_views_overlap() -> None:
     torch.testing.assert_close(losses[2], expected)
 
 
+def test_nouns_look_for_segments_in_both_views() -> None:
+    module = vilseg_losses()
+    head = head_of(module)
+    random_weights(head, 3, spread=0.5)
+    views, *_, nouns, there = made = batch(first=9)
+    assert len({tuple(row.flatten().tolist()) for row in nouns}) == COUNT
+
+    losses = module(*made)
+
+    different = sorted({tuple(row.tolist()) for row in nouns[there]})
+    segments, present, which, named = [], [], [], []
+    for view in range(2):
+        for number, patches in enumerate(features_of(module, views[:, view]).flatten(1, 2)):
+            owners = head(patches).argmax(dim=1)
+            own = [patches[owners == cluster] for cluster in range(6)]
+            segments.append(torch.stack([e.mean(dim=0) if len(e) else 0 * patches[0] for e in own]))
+            present.append(torch.tensor([len(each) > 0 for each in own]))
+            said = zip(nouns[number].tolist(), there[number].tolist(), strict=True)
+            which.append(
+                torch.tensor([different.index(tuple(row)) if real else 0 for row, real in said])
+            )
+            named.append(there[number])
+    expected = noun_loss(
+        normalize(torch.stack(segments) @ module.clip.visual.proj, dim=2),
+        module.encode_tokens(torch.tensor(different)),
+        torch.stack(which),
+        torch.stack(named),
+        scale=module.clip.logit_scale.exp(),
+        present=torch.stack(present),
+    )
+    assert expected.item() > 0.1
+    torch.testing.assert_close(losses[3], 0.5 * expected)
+
+
 def test_what_learns_from_which_loss() -> None:
     module = vilseg_losses()
     contrast, vision, clusters, nouns = (gradients(module, loss) for loss in module(*batch()))
 
-    assert clusters == {f"clusters.{name}" for name, _ in module.clusters.named_parameters()}
+    assert clusters == {f"clusters.{name}" for name, _ in head_of(module).named_parameters()}
     assert not any(name.startswith(("head", "clusters")) for name in contrast)
     assert "clip.visual.conv1.weight" in contrast & vision
     assert "clip.token_embedding.weight" in contrast - vision
@@ -183,7 +224,7 @@ def test_parts_can_be_left_out(vision: bool, clusters: bool, nouns: bool) -> Non
     assert list(module.losses) == expected
     assert losses.shape == (len(expected),)
     assert any(name.startswith("teacher") for name in module.state_dict()) == vision
-    assert all(each.grad is None for each in module.clusters.parameters()) == (not clusters)
+    assert (module.clusters is None) == (not clusters)
     for name, parameter in module.named_parameters():
         assert (parameter.grad is None) == (not parameter.requires_grad), name
 
@@ -204,7 +245,7 @@ def test_it_learns_in_short_numbers() -> None:
 
 def test_the_head_learns_to_tell_colours_apart() -> None:
     module = vilseg_losses(vision=False, nouns=False)
-    optimizer = torch.optim.Adam(module.clusters.parameters(), lr=0.02)
+    optimizer = torch.optim.Adam(head_of(module).parameters(), lr=0.02)
     made = batch(0)
     information = []
     for _ in range(60):

@@ -1,19 +1,24 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from schemas.errors import WrongInput
 from tests.learning.groupers import METHODS, write_small
 from vision.dense import DenseMaps
+from vision.embedders import PooledFeatures
 from vision.encoder import ClipEncoder
+from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
 from vision.proposers import apart, choose_proposer, usual_proposer
 from vision.proposers.clusters import Clusters
 from vision.proposers.groups import Groups
 from vision.proposers.superpixels import Superpixels
 from vision.proposers.together import Together
+from vision.resizing import squash
 
 MakePicture = Callable[..., LoadedPicture]
 
@@ -80,7 +85,52 @@ def test_plain_picture_has_one_region(own: ClipEncoder) -> None:
     assert len(Groups(own).propose(LoadedPicture(pixels, "plain", "0" * 64))) == 1
 
 
-def test_the_encoder_looks_once_if_it_is_the_proposers(
+@pytest.fixture
+def passes(own: ClipEncoder) -> Iterator[list[torch.Size]]:
+    """The sizes of what the encoder's tower looks at, as it does."""
+    looked: list[torch.Size] = []
+    first = own._model.visual.conv1
+    hook = first.register_forward_hook(lambda _layer, given, _answer: looked.append(given[0].shape))
+    yield looked
+    hook.remove()
+
+
+def test_a_picture_is_looked_at_once(
+    own: ClipEncoder, passes: list[torch.Size], make_picture: MakePicture
+) -> None:
+    """Its groups and its feature map are of one pass."""
+    extractor = RegionExtractor(Groups(own), PooledFeatures(DenseMaps(own, 32, None, "plain")))
+    shown = [make_picture(90, 120, seed) for seed in range(2)]
+    cut = [extractor.extract(shown[number]) for number in (0, 1, 0)]
+
+    assert passes == [(1, 3, 32, 44)] * 3
+    assert np.array_equal(cut[0].table.vectors, cut[2].table.vectors)
+    assert not np.array_equal(cut[0].table.vectors[0], cut[1].table.vectors[0])
+    frame = squash(shown[0].pixels, size_hw=(32, 44))
+    alone = own.encode_map(torch.zeros(3, 8, 8), last_block="plain")  # the picture is forgotten
+    assert alone.shape[:2] == (2, 2)
+    again = own.encode_map(frame, last_block="plain"), own.group_maps(frame)[-1]
+    own.group_maps(torch.zeros(3, 8, 8))
+    turned = own.group_maps(frame)[-1], own.encode_map(frame, last_block="plain")
+    assert all(torch.equal(*pair) for pair in zip(again, turned[::-1], strict=True))
+
+
+def test_threads_do_not_take_one_anothers_pictures(
+    own: ClipEncoder, passes: list[torch.Size]
+) -> None:
+    """What a thread has looked at is kept for it, whatever others look at meanwhile."""
+    first, other = (torch.full((3, 8, 8 * times), 0.5) for times in (1, 2))
+    before = own.group_maps(first)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(own.group_maps, other).result(timeout=60)
+
+    after = own.group_maps(first)
+
+    assert passes == [(1, *first.shape), (1, *other.shape)]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_the_encoder_is_the_proposers_where_it_is_the_same(
     name: str, own: ClipEncoder, maps: DenseMaps, other: DenseMaps
 ) -> None:
     proposer = choose_proposer(name)(maps)

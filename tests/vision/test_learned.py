@@ -14,6 +14,7 @@ from schemas.errors import WrongInput
 from tests.learning.groupers import CLUSTERING, GROUPING, METHODS, write_small
 from vision.clip_files import clip_digest, find_clip, load_clip, load_cluster_head
 from vision.encoder import ClipEncoder
+from vision.grouping_stage import Grouping
 from vision.learned import (
     HEAD_FILE,
     LEARNED_KEY,
@@ -23,7 +24,6 @@ from vision.learned import (
     read_learned,
     written_learned,
 )
-from vision.pgseg import Grouping
 from vision.vilseg import Clustering, patch_features
 
 CONFIG = "open_clip_config.json"
@@ -84,8 +84,9 @@ def test_vectors_and_groups_come_back(method: str, made: tuple[Path, Any]) -> No
     with torch.inference_mode():
         vectors = normalize(clip.encode_image((pixels - 0.5) / 0.5), dim=1)
         if method == "pgseg":
-            maps = clip.visual.group_maps((other[None] - 0.5) / 0.5)
-            dense = clip.visual.dense_map((other[None] - 0.5) / 0.5)[0]
+            grouped = clip.visual.grouped((other[None] - 0.5) / 0.5)
+            maps = clip.visual.group_maps(grouped)
+            dense = clip.visual.dense_map(grouped)[0]
             near = encoder.encode_map(other, last_block="plain")
             alike = torch.cosine_similarity(near, dense, dim=-1)
             assert alike.quantile(0.2) > 0.99  # a patch between two groups may fall to the other

@@ -7,14 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
-from learning.architectures import build_clip
-from tests.learning.groupers import (
-    GROUPING,
-    random_tower,
-    small_architecture,
-)
+from learning.models import build_clip
+from tests.learning.groupers import GROUPING, random_tower, small_architecture
 from vision.grouping import centred_tokens, spherical_em
-from vision.pgseg import Grouping, PgsegTower, Stage
+from vision.grouping_stage import Grouping, Stage
+from vision.pgseg import PgsegTower
 
 ALONE = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)
 
@@ -65,6 +62,20 @@ def test_prototypes_of_a_picture_are_its_own() -> None:
             torch.testing.assert_close(own[number], other[0])
 
 
+def test_prototypes_are_not_found_in_short_numbers() -> None:
+    """As the trainer has all else where the processor has bfloat16."""
+    stage = stage_of(random_tower(), 0)
+    tokens = torch.randn(2, 10, 32, generator=torch.Generator().manual_seed(0))
+    expected = stage.own_prototypes(tokens)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = stage.own_prototypes(tokens)
+
+    for own, other in zip(found, expected, strict=True):
+        assert own.dtype == torch.float32
+        assert torch.equal(own, other)
+
+
 def pictures(count: int, height: int = 16, width: int = 16, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
@@ -81,24 +92,25 @@ def test_pictures_of_any_size_are_grouped(
 ) -> None:
     shown = pictures(2, 4 * rows, 4 * columns, seed)
 
-    maps = tower.group_maps(shown)
-    vectors = tower.dense_map(shown)
+    grouped = tower.grouped(shown)
+    maps = tower.group_maps(grouped)
+    vectors = tower.dense_map(grouped)
 
     assert [shares.shape for shares in maps] == [(2, rows, columns, 5), (2, rows, columns, 3)]
     for shares in maps:
         assert shares.min() >= 0
         torch.testing.assert_close(shares.sum(dim=3), torch.ones(2, rows, columns))
-    segments = normalize(tower.segment_vectors(tower.grouped(shown)), dim=2)
+    segments = normalize(tower.segment_vectors(grouped), dim=2)
     for number, row, column in np.ndindex(2, rows, columns):
         owner = maps[-1][number, row, column].argmax()
         torch.testing.assert_close(vectors[number, row, column], segments[number, owner])
 
 
 def test_patches_belong_to_groups_of_groups(tower: PgsegTower) -> None:
-    shown = pictures(2, 8, 12)
-    fine, coarse = tower.grouped(shown).shares
+    grouped = tower.grouped(pictures(2, 8, 12))
+    fine, coarse = grouped.shares
 
-    maps = tower.group_maps(shown)
+    maps = tower.group_maps(grouped)
 
     for number, row, column in np.ndindex(2, 2, 3):
         place = 3 * row + column
@@ -126,11 +138,14 @@ def test_a_pictures_vector_is_that_of_its_mean_segment(tower: PgsegTower) -> Non
 def test_company_changes_nothing(tower: PgsegTower) -> None:
     shown = pictures(4)
 
-    together = tower(shown), *tower.group_maps(shown), tower.dense_map(shown)
+    def seen(some: torch.Tensor) -> list[torch.Tensor]:
+        grouped = tower.grouped(some)
+        return [tower(some), *tower.group_maps(grouped), tower.dense_map(grouped)]
+
+    together = seen(shown)
 
     for number in range(4):
-        alone = shown[number : number + 1]
-        each = tower(alone), *tower.group_maps(alone), tower.dense_map(alone)
+        each = seen(shown[number : number + 1])
         for own, expected in zip(each, together, strict=True):
             torch.testing.assert_close(own[0], expected[number], atol=1e-5, rtol=1e-4)
 
@@ -181,7 +196,7 @@ def test_without_residual_a_patch_is_what_it_is_alone() -> None:
     grouped = tower.grouped(shown)
     block = stage_of(tower, 0).grouping_block
 
-    vectors = tower.dense_map(shown).flatten(1, 2)
+    vectors = tower.dense_map(grouped).flatten(1, 2)
 
     for place in range(6):
         segments, present, *_ = block(grouped.given[:, [place]], grouped.tokens[0])
@@ -209,14 +224,15 @@ def test_short_numbers_do() -> None:
     """As encoders run where the processor has bfloat16."""
     tower = random_tower()
     shown = pictures(2)
-    expected, vectors = tower(shown), tower.dense_map(shown)
+    expected, vectors = tower(shown), tower.dense_map(tower.grouped(shown))
 
     short = tower.to(torch.bfloat16)
     shown = shown.to(torch.bfloat16)
+    grouped = short.grouped(shown)
 
     torch.testing.assert_close(short(shown).float(), expected, atol=0.3, rtol=0.1)
-    assert short.dense_map(shown).shape == vectors.shape
-    for shares in short.group_maps(shown):
+    assert short.dense_map(grouped).shape == vectors.shape
+    for shares in short.group_maps(grouped):
         torch.testing.assert_close(
             shares.float().sum(dim=3), torch.ones(2, 4, 4), atol=0.02, rtol=0
         )
