@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from indexer.pipeline import Indexer
     from indexer.refresh import Refresher
     from segmenter.segmenter import Segmenter
+    from serving.limits import Limits
     from vision.encoder import ClipEncoder
     from vision.extraction import RegionExtractor
     from vocabulary.engine import Engine
@@ -145,15 +146,24 @@ def open_indexer(
 
 @contextmanager
 def open_both(
-    models: Models, store: str, *, pipeline: str | None = None, workers: int | None = None
+    models: Models,
+    store: str,
+    *,
+    pipeline: str | None = None,
+    workers: int | None = None,
+    limits: "Limits | None" = None,
 ) -> "Iterator[tuple[Indexer, Segmenter]]":
-    """As `open_indexer`, with a segmenter that sees at once what the indexer adds."""
+    """As `open_indexer`, with a segmenter that sees at once what the indexer adds.
+
+    limits: of a service, for the pictures that are indexed; None: those of pictures anywhere.
+    """
     import torch
 
     from indexer.nouns import NounExtractor
     from indexer.pipeline import Indexer
     from indexer.refresh import Refresher
     from segmenter.segmenter import Segmenter
+    from vision.pictures import MAX_BYTES, MAX_PIXELS
     from vocabulary.retrieval import Retriever
     from vocabulary.vocabulary import Vocabulary
 
@@ -175,6 +185,8 @@ def open_both(
             nouns,
             Refresher(vocabulary, encoder),
             workers=workers or os.cpu_count() or 1,
+            max_pixels=MAX_PIXELS if limits is None else limits.pixels,
+            max_bytes=MAX_BYTES if limits is None else limits.body,
         )
         yield indexer, Segmenter(extractor, encoder, Retriever(vocabulary))
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from captionary.build import Models, open_both, open_reader
 from captionary.serve_settings import ServeSettings
-from indexer.refresh import Refresher
-from indexer.service import IndexerService
+from indexer.service import IndexerService, JobQueue, claimed
 from segmenter.segmenter import Segmenter
 from segmenter.service import SegmenterService
 from serving.app import Service, build_app
@@ -45,7 +44,8 @@ def open_app(
         state: folder of the indexer's queue; None: beside the store.
 
     Raises:
-        WrongInput, StoreInUse, FingerprintMismatch: as `open_indexer`.
+        WrongInput, StoreInUse, FingerprintMismatch: as `open_indexer`, or another process has
+            the queue.
     """
     parts = _Parts(settings)
     with ExitStack() as opened:
@@ -53,11 +53,14 @@ def open_app(
             reader = parts.later(opened, models, store)
             services: list[Service] = [parts.segmenter(reader, settings.indexer_url)]
         else:
+            queue = opened.enter_context(claimed(state or _beside(store)))
             workers = settings.at_a_time if role == "indexer" else max(1, settings.at_a_time // 2)
             indexer, segmenter = opened.enter_context(
-                open_both(models, store, pipeline=pipeline, workers=workers)
+                open_both(
+                    models, store, pipeline=pipeline, workers=workers, limits=parts.limits
+                )
             )
-            services = [parts.indexer(indexer, segmenter, state or _beside(store))]
+            services = [parts.indexer(indexer, segmenter, queue)]
             if role == "both":
                 services.append(parts.segmenter(lambda: segmenter, SAME_ADDRESS))
         title = "Captionary" if role == "both" else f"Captionary {role}"
@@ -80,15 +83,15 @@ class _Parts:
         self.keys, self.limits = settings.keys, settings.limits
         self.metrics = Metrics()
 
-    def indexer(self, indexer: "Indexer", segmenter: Segmenter, state: Path) -> IndexerService:
-        """The indexer's service; `segmenter` reads the same dictionary by the same encoder."""
+    def indexer(
+        self, indexer: "Indexer", segmenter: Segmenter, queue: JobQueue
+    ) -> IndexerService:
+        """The indexer's service; `segmenter` reads the same dictionary."""
         assert segmenter.retriever is not None
-        vocabulary = segmenter.retriever.vocabulary
         return IndexerService(
-            state,
+            queue,
             indexer=indexer,
-            refresher=Refresher(vocabulary, segmenter.text),
-            vocabulary=vocabulary,
+            vocabulary=segmenter.retriever.vocabulary,
             keys=self.keys,
             limits=self.limits,
             metrics=self.metrics,

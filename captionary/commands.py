@@ -1,7 +1,9 @@
 """The commands: what is typed, and what is printed. The work is done elsewhere."""
 
+import importlib.metadata
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
@@ -23,8 +25,20 @@ INTERRUPTED = 130
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"captionary {importlib.metadata.version('captionary')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _captionary() -> None:
+def _captionary(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
     """A visual dictionary that grows from captions, and a segmenter that reads it."""
 
 

@@ -1,5 +1,7 @@
 """`captionary serve`: the indexer and the segmenter as services over HTTP."""
 
+import logging
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -8,6 +10,8 @@ import typer
 
 from captionary import options
 from captionary.build import Models
+
+log = logging.getLogger("captionary")
 
 Role: TypeAlias = Literal["indexer", "segmenter", "both"]
 
@@ -48,11 +52,17 @@ def serve(
     models = Models(encoder, proposer, embed, precision, device)
     with run.listen(host, port) as listening, ExitStack() as opened:
         # What is wrong with the settings is told before the models' libraries are loaded.
+        if sys.stderr.isatty():
+            print("captionary: loading the models", file=sys.stderr)
         from captionary.build_services import open_app
 
         app = opened.enter_context(
             open_app(role, models, store, settings, state=state, pipeline=pipeline)
         )
+        address = run.address_of(listening)
         log_json()
-        print(f"captionary ({role}) on {run.address_of(listening)}, dictionary {store}", flush=True)
+        print(f"captionary ({role}) on {address}, dictionary {store}", flush=True)
+        about = {"release": app.version, "role": role, "address": address, "store": store}
+        log.info("started", extra=about)
         run.serve(app, listening)
+        log.info("stopped", extra=about)

@@ -1,6 +1,8 @@
 """What an operator may set of the services, read once from the environment."""
 
 import os
+from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, field_validator
@@ -11,6 +13,9 @@ from serving.keys import Keys
 from serving.limits import Limits
 
 PREFIX = "CAPTIONARY_"
+
+NEARLY = 0.85
+"""How alike a variable's name and a setting's are when one is a slip for the other, in [0, 1]."""
 
 Words = Annotated[tuple[str, ...], NoDecode]
 """Several values in one variable, with commas between."""
@@ -81,11 +86,24 @@ def read_settings() -> ServeSettings:
     """The settings of this process.
 
     Raises:
-        WrongInput: a variable has a value that it cannot have.
+        WrongInput: a variable has a value that it cannot have, or nearly the name of a setting.
     """
+    known = {name.upper() for name in ServeSettings.model_fields}
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX)
+        if name != variable and name not in known:
+            _check_spelling(variable, get_close_matches(name, known, cutoff=NEARLY))
     try:
         return ServeSettings()
     except ValidationError as error:
-        first = error.errors(include_input=False)[0]
-        name = PREFIX + str(first["loc"][0]).upper()
-        raise WrongInput(f"{name} cannot be used: {first['msg']}; see docs/operating.md") from error
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        value = "" if "key" in field else f" {first['input']!r}"
+        raise WrongInput(
+            f"{PREFIX}{field.upper()} cannot be{value}: {first['msg']}; see docs/operating.md"
+        ) from error
+
+
+def _check_spelling(variable: str, meant: Sequence[str]) -> None:
+    if meant:
+        raise WrongInput(f"{variable} is no setting; did you mean {PREFIX}{meant[0]}?")

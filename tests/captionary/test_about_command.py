@@ -1,5 +1,6 @@
 """The command line as a whole: help, `models`, `doctor`, the process and its exit code."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from tests.captionary.running import captionary
 from vision.models import BUNDLED, CATALOGUE
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = ("demo", "index", "segment", "evaluate", "vocabulary", "models", "doctor")
+COMMANDS = ("demo", "index", "segment", "evaluate", "vocabulary", "serve", "models", "doctor")
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ COMMANDS = ("demo", "index", "segment", "evaluate", "vocabulary", "models", "doc
     [
         (),
         *((name,) for name in COMMANDS),
-        *(("vocabulary", name) for name in ("list", "show", "remove", "stats")),
+        *(("vocabulary", name) for name in ("list", "show", "remove", "stats", "copy")),
     ],
 )
 def test_every_command_has_help(command: tuple[str, ...]) -> None:
@@ -32,6 +33,15 @@ def test_the_help_names_every_command() -> None:
     said = captionary("--help").out
 
     assert all(f" {name} " in said for name in COMMANDS)
+
+
+def test_the_version_is_told() -> None:
+    answer = captionary("--version")
+
+    assert (answer.code, answer.out) == (
+        0,
+        f"captionary {importlib.metadata.version('captionary')}\n",
+    )
 
 
 def test_a_command_that_does_not_exist_is_refused() -> None:

@@ -38,8 +38,9 @@ def test_what_cannot_be_served_is_told_in_one_line(
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("WORKERS", "many", "CAPTIONARY_WORKERS cannot be used"),
-        ("BODY_MB", "0", "CAPTIONARY_BODY_MB cannot be used"),
+        ("WORKERS", "many", "CAPTIONARY_WORKERS cannot be 'many'"),
+        ("BODY_MB", "0", "CAPTIONARY_BODY_MB cannot be '0'"),
+        ("WRITE_KEY", SECRET, "CAPTIONARY_WRITE_KEY is no setting; did you mean CAPTIONARY_WRITE_"),
         ("WRITE_KEYS", SECRET, "an API key is shorter than 16 characters"),
     ],
 )
