@@ -70,7 +70,7 @@ class Run:
     def train(self, start: Path, options: argparse.Namespace) -> None:
         """Train it on one core."""
         words = ["--batch", str(options.batch), "--steps", str(options.steps)]
-        words += ["--seed", str(self.seed)]
+        words += ["--seed", str(self.seed), "--warm-up", str(options.steps // 5)]
         for part in self.without:
             words += ["--without", part]
         train(self.method, start, self.folder(options.out), words)
@@ -80,7 +80,7 @@ def train(method: str, start: Path, folder: Path, words: Sequence[str]) -> None:
     """Run `captionary train` in a process of its own, on one core."""
     folder.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "captionary", "train", method, "--world", "pictograms"]
-    command += ["--weights", f"local-dir:{start}", "--out", str(folder), "--warm-up", "50"]
+    command += ["--weights", f"local-dir:{start}", "--out", str(folder)]
     command += ["--held-out", "100", "--workers", "0", "--device", "cpu", *words]
     with (folder / "said.txt").open("a") as said:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -93,7 +93,8 @@ def averaged(out: Path) -> Path:
     written = json.loads((plain / CONFIG_FILE).read_text(encoding="utf-8"))
     written["model_cfg"]["vision_cfg"]["pool_type"] = "avg"
     (plain / CONFIG_FILE).write_text(json.dumps(written), encoding="utf-8")
-    train("clip", plain, out / "start", ["--batch", "128", "--steps", "200"])
+    words = ["--batch", "128", "--steps", "200", "--warm-up", "50"]
+    train("clip", plain, out / "start", words)
     return out / "start"
 
 

@@ -14,6 +14,7 @@ from segmenter.service import SegmenterService
 from serving.app import Service, build_app
 from serving.limits import Gate
 from serving.metrics import Metrics
+from serving.visitors import guard_for
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -34,6 +35,7 @@ def open_app(
     *,
     state: Path | None = None,
     pipeline: str | None = None,
+    openly: bool = False,
 ) -> "Iterator[FastAPI]":
     """The app of one service or of both, ready to be served.
 
@@ -42,6 +44,7 @@ def open_app(
 
     Args:
         state: folder of the indexer's queue; None: beside the store.
+        openly: whether other machines are served without keys.
 
     Raises:
         WrongInput, StoreInUse, FingerprintMismatch: as `open_indexer`, or another process has
@@ -56,9 +59,7 @@ def open_app(
             queue = opened.enter_context(claimed(state or _beside(store)))
             workers = settings.at_a_time if role == "indexer" else max(1, settings.at_a_time // 2)
             indexer, segmenter = opened.enter_context(
-                open_both(
-                    models, store, pipeline=pipeline, workers=workers, limits=parts.limits
-                )
+                open_both(models, store, pipeline=pipeline, workers=workers, limits=parts.limits)
             )
             services = [parts.indexer(indexer, segmenter, queue)]
             if role == "both":
@@ -71,6 +72,7 @@ def open_app(
             limits=parts.limits,
             metrics=parts.metrics,
             origins=settings.origins,
+            guard=guard_for(settings.keys, openly=openly),
         )
 
 
@@ -83,9 +85,7 @@ class _Parts:
         self.keys, self.limits = settings.keys, settings.limits
         self.metrics = Metrics()
 
-    def indexer(
-        self, indexer: "Indexer", segmenter: Segmenter, queue: JobQueue
-    ) -> IndexerService:
+    def indexer(self, indexer: "Indexer", segmenter: Segmenter, queue: JobQueue) -> IndexerService:
         """The indexer's service; `segmenter` reads the same dictionary."""
         assert segmenter.retriever is not None
         return IndexerService(

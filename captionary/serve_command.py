@@ -57,7 +57,7 @@ def serve(
         from captionary.build_services import open_app
 
         app = opened.enter_context(
-            open_app(role, models, store, settings, state=state, pipeline=pipeline)
+            open_app(role, models, store, settings, state=state, pipeline=pipeline, openly=openly)
         )
         address = run.address_of(listening)
         log_json()

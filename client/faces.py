@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import httpx
 
@@ -121,7 +121,10 @@ class Captionary:
 
 
 class AsyncCaptionary:
-    """As `Captionary`, for asyncio: its methods are to be awaited."""
+    """As `Captionary`, for asyncio: its methods are to be awaited.
+
+    Pictures are read, and the pairs of `add_many` are taken, in threads.
+    """
 
     def __init__(
         self,
@@ -167,11 +170,10 @@ class AsyncCaptionary:
     async def _run(self, flow: Flow[T]) -> T:
         answer = None
         while True:
-            try:
-                step = flow.send(answer)
-            except StopIteration as end:
-                result: T = end.value
-                return result
+            # In a thread: a flow reads files on its way.
+            step, result = await asyncio.to_thread(_next, flow, answer)
+            if step is None:
+                return cast(T, result)
             answer = await self._do(step)
 
     async def _do(self, step: Request | Pause) -> httpx.Response | None:
@@ -180,6 +182,14 @@ class AsyncCaptionary:
             return None
         with _told(step):
             return await self._http.request(**step.words())
+
+
+def _next(flow: Flow[T], answer: httpx.Response | None) -> tuple[Request | Pause | None, T | None]:
+    """The next step of a flow, or none and its result: no future can carry StopIteration."""
+    try:
+        return flow.send(answer), None
+    except StopIteration as end:
+        return None, end.value
 
 
 def _calls(url: str, indexer: str | None, timeout: float) -> Calls:

@@ -38,7 +38,9 @@ share of all caption words. Measured on Flickr8k, where made-up words lie at 0.5
 
 
 def mean_and_spread(background: Floats) -> tuple[float, float]:
-    """Mean and standard deviation, above zero, of n >= 1 scores."""
+    """Mean and standard deviation, above zero, of scores; of none, those that change nothing."""
+    if not len(background):
+        return 0.0, 1.0
     return float(background.mean()), max(float(background.std()), 1e-6)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from indexer.association import Floats, Ints, mean_and_spread, standardised
 from schemas.arrays import Vector, Vectors
 from schemas.dictionary import Picture
+from schemas.errors import MissingRegions
 from schemas.regions import RegionTable
 from vision.sphere import centred, common_part
 from vocabulary.vocabulary import Vocabulary
@@ -58,15 +59,15 @@ class Candidates:
 class CandidateReader:
     """Reads candidates, and keeps those of recent pictures.
 
-    sample: ids of the pictures that stand for all.
+    sample: ids of the pictures that stand for all; one whose regions are lost is left out.
     """
 
     def __init__(self, vocabulary: Vocabulary, sample: Sequence[str]) -> None:
         self._vocabulary = vocabulary
         self._kept: OrderedDict[Content, Candidates] = OrderedDict()
         self._standards: dict[bytes, tuple[float, float]] = {}
-        self._sample = vocabulary.pictures_named(sample)
-        tables = vocabulary.region_tables(self._sample)
+        self._drawn = vocabulary.pictures_named(sample)
+        self._sample, tables = _whole(vocabulary, self._drawn)
         none = np.zeros((0, vocabulary.dim), dtype=np.float32)
         everything = np.concatenate([none, *(table.vectors for table in tables)])
         self._common = common_part(everything, pictures=len(self._sample))
@@ -76,9 +77,11 @@ class CandidateReader:
     def renewed(self, sample: Sequence[str]) -> "CandidateReader":
         """A reader of the dictionary as it is now: this one, unless the sample has changed."""
         now = self._vocabulary.pictures_named(sample)
-        if list(map(_content, now)) != list(map(_content, self._sample)):
+        if list(map(_content, now)) != list(map(_content, self._drawn)):
             return CandidateReader(self._vocabulary, sample)
-        self._sample = now  # captions may have come
+        whole = {picture.id for picture in self._sample}
+        self._drawn = now  # captions may have come
+        self._sample = [picture for picture in now if picture.id in whole]
         return self
 
     def read(self, pictures: Sequence[Picture]) -> Candidates:
@@ -117,6 +120,18 @@ class CandidateReader:
                 self._standards.clear()
             self._standards[key] = mean_and_spread(self._background.vectors @ word)
         return standardised(vectors @ word, *self._standards[key])
+
+
+def _whole(
+    vocabulary: Vocabulary, pictures: Sequence[Picture]
+) -> tuple[list[Picture], list[RegionTable]]:
+    """Pictures with their regions, without those of which some are lost."""
+    whole = list(pictures)
+    while True:
+        try:
+            return whole, vocabulary.region_tables(whole)
+        except MissingRegions as error:
+            whole = [picture for picture in whole if picture.id not in error.images]
 
 
 def _content(picture: Picture) -> Content:

@@ -19,7 +19,7 @@ from schemas.jobs import Job
 from schemas.pairs import ImageCaption, PairFailure
 from schemas.regions import RegionTable
 from vision.extraction import RegionExtractor
-from vision.pictures import decode_picture, picture_bytes, thumbnail
+from vision.pictures import MAX_BYTES, MAX_PIXELS, decode_picture, picture_bytes, thumbnail
 from vocabulary.engine import check_vectors
 from vocabulary.vocabulary import Vocabulary
 
@@ -57,6 +57,7 @@ class Indexer:
     """Adds captioned pictures to a dictionary.
 
     workers: threads that cut and embed; each uses one core.
+    max_pixels, max_bytes: of a picture.
     """
 
     def __init__(
@@ -67,12 +68,21 @@ class Indexer:
         refresher: Refresher,
         *,
         workers: int,
+        max_pixels: int = MAX_PIXELS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         self._vocabulary = vocabulary
         self._extractor = extractor
         self._nouns = nouns
         self._refresher = refresher
         self._workers = workers
+        self._max_pixels = max_pixels
+        self._max_bytes = max_bytes
+
+    @property
+    def refresher(self) -> Refresher:
+        """What makes the nouns of its dictionary anew; it remembers what it has read."""
+        return self._refresher
 
     def index(
         self,
@@ -132,7 +142,7 @@ class Indexer:
         if isinstance(item, PairFailure):
             return item
         try:
-            return self._read(item, picture_bytes(item.pair.image))
+            return self._read(item, picture_bytes(item.pair.image, max_bytes=self._max_bytes))
         except UnreadablePicture as error:
             return _failure(item.pair, str(error).replace(item.pair.image, item.pair.called))
 
@@ -143,7 +153,7 @@ class Indexer:
         known = self._vocabulary.picture(image_id)
         if known is not None:
             return Read(named, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
-        loaded = decode_picture(data, name=pair.called)
+        loaded = decode_picture(data, name=pair.called, max_pixels=self._max_pixels)
         table = self._extractor.extract(loaded).table
         try:
             check_vectors(table.vectors, dim=self._vocabulary.dim)

@@ -6,11 +6,13 @@ known by its old generation and done again, and nothing else is.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from indexer.candidates import CandidateReader
 from indexer.choices import choose_regions, make_prototypes, tag_regions
 from schemas.dictionary import Picture, Prototype, TaggedRegion
+from schemas.errors import MissingRegions
 from vision.encoders import TextEncoder
 from vocabulary.vocabulary import Vocabulary
 
@@ -24,6 +26,8 @@ SAMPLE_DIGITS = 12
 
 TEMPLATES = "7"
 """Sentences that a noun is put in: nouns are many, and only compared within a picture."""
+
+log = logging.getLogger("captionary")
 
 
 class Refresher:
@@ -41,6 +45,7 @@ class Refresher:
         """Refresh every noun that is due, then settle the pending pictures.
 
         Due are the nouns of pending pictures, and all nouns that were made with another sample.
+        A noun of a picture whose regions are lost stays as it is, and its pictures pending.
 
         Args:
             report: told after each noun how many are done, of how many.
@@ -56,15 +61,19 @@ class Refresher:
             noun for noun, generation in stored.items() if generation[:SAMPLE_DIGITS] != made_with
         }
         due = due.union(*pending.values())
-        anew = 0
+        anew, left = 0, set[str]()
         if due:
             reader = self._read_candidates(sample)
             # Many at once fill the encoder's batches; one noun's words alone do not.
             self._text.encode_texts(sorted(due), templates=TEMPLATES)
             for done, noun in enumerate(sorted(due), start=1):
-                anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
+                try:
+                    anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
+                except MissingRegions as error:
+                    log.warning("the noun %r is not made anew: %s", noun, error)
+                    left.add(noun)
                 report(done, len(due))
-        self._vocabulary.settle(pending)
+        self._vocabulary.settle([name for name, nouns in pending.items() if not nouns & left])
         return anew
 
     def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:

@@ -1,12 +1,15 @@
 """What travels over HTTP, for the services and for their clients."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 BoxBody = Annotated[list[int], Field(min_length=4, max_length=4)]
 """x0, y0, x1, y1 in pixels, half-open."""
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 JobState = Literal["queued", "running", "done", "failed"]
 
@@ -58,13 +61,13 @@ class PairBody(Body):
     tags: Annotated[list[LabelBody], Field(max_length=100)] = []
     name: LabelBody = ""
 
-
-class PairsBody(Body):
-    """Captioned pictures to index, in one job."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    pairs: Annotated[list[PairBody], Field(min_length=1)]
+    @field_validator("id")
+    @classmethod
+    def _can_be_an_address(cls, value: str | None) -> str | None:
+        """An id that no address of `DELETE /v1/images/{id}` could name is refused."""
+        if value is not None and (value in (".", "..") or CONTROL.search(value)):
+            raise ValueError("an id has no control characters, and is not . or ..")
+        return value
 
 
 class AcceptedBody(Body):

@@ -6,10 +6,14 @@ CaptionaryError
 |   +-- FingerprintMismatch   the store was built with other models
 |   +-- StoreInUse            another process holds the folder
 +-- StoreUnreachable          the server of a store does not answer
++-- MissingRegions            a store has lost regions of pictures
 +-- MissingExtra              an optional package is not installed
 
 Every message is one line: what is wrong, with which value, and what to do.
 """
+
+from collections.abc import Sequence
+from urllib.parse import quote
 
 
 class CaptionaryError(Exception):
@@ -41,6 +45,22 @@ class StoreUnreachable(CaptionaryError):
         super().__init__(
             f"the server {server} does not answer ({reason}); start it, or check the address of "
             "--store"
+        )
+
+
+class MissingRegions(CaptionaryError):
+    """A store has lost regions of pictures that it has.
+
+    images: ids of these pictures.
+    """
+
+    def __init__(self, images: Sequence[str]) -> None:
+        self.images = tuple(images)
+        more = f" and {len(images) - 1} more pictures" if len(images) > 1 else ""
+        super().__init__(
+            f"regions of picture {images[0]!r}{more} are not in the store; remove it with "
+            f"'captionary vocabulary remove --image {images[0]}' or DELETE "
+            f"/v1/images/{quote(images[0], safe='')}, and index it again"
         )
 
 

@@ -119,7 +119,7 @@ def _weights(
     taken = {noun for of_class in named for noun in of_class}
     known = [
         entry.noun
-        for entry in retriever.vocabulary.entries()
+        for entry in retriever.entries()
         if entry.regions >= FEWEST_REGIONS and entry.noun not in taken
     ]
     vectors = text.encode_texts(known, templates="plain")

@@ -7,7 +7,7 @@ import base64
 import io
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
 
@@ -205,9 +205,10 @@ def coco_json(segmentation: Segmentation, file_name: str) -> dict[str, Any]:
     }
 
 
-def _masks(segmentation: Segmentation) -> list[tuple[int, Mask]]:
-    present = np.unique(segmentation.class_map).tolist()
-    return [(class_id, segmentation.class_map == class_id) for class_id in present]
+def _masks(segmentation: Segmentation) -> Iterator[tuple[int, Mask]]:
+    """The classes present and their masks, one at a time: of a large picture each takes much."""
+    for class_id in np.unique(segmentation.class_map).tolist():
+        yield class_id, segmentation.class_map == class_id
 
 
 def _region_json(region: LabelledRegion, classes: Sequence[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from serving.limits import BodyLimit, Limits
 from serving.metrics import Metrics
 from serving.problems import MEDIA_TYPE, Problem, tell_problems
 from serving.requests import Requests
+from serving.visitors import Guard, Visitors
 
 
 class Service(Protocol):
@@ -44,10 +45,12 @@ def build_app(
     limits: Limits,
     metrics: Metrics,
     origins: Sequence[str] = (),
+    guard: Guard = "loopback",
 ) -> FastAPI:
     """The app of some services.
 
     origins: web pages of other addresses that may use it from a browser.
+    guard:   who is kept out besides: `serving.visitors.guard_for` says what is needed.
     """
 
     @asynccontextmanager
@@ -70,6 +73,7 @@ def build_app(
         )
     middleware += [
         Middleware(Requests, metrics=metrics),
+        Middleware(Visitors, guard=guard, origins=origins),
         Middleware(BodyLimit, most=limits.body),
     ]
     app = App(
@@ -79,6 +83,9 @@ def build_app(
         middleware=middleware,
         responses=PROBLEMS,
         separate_input_output_schemas=False,
+        # Those pages load their code from elsewhere; /openapi.json says the same.
+        docs_url=None,
+        redoc_url=None,
     )
     tell_problems(app)
     for service in services:

@@ -28,7 +28,7 @@ Given = Annotated[str | None, Security(HEADER)]
 class Keys:
     """The keys of a service; a key that may write may also read. None at all: everybody may.
 
-    Its methods `reading` and `writing` are dependencies of FastAPI.
+    Its methods `reading` and `writing` are dependencies of FastAPI, and wait for no thread.
 
     Raises:
         WrongInput: a key is too short, or cannot be sent.
@@ -50,11 +50,11 @@ class Keys:
         """Whether there are any."""
         return bool(self.read or self.write)
 
-    def reading(self, key: Given = None) -> None:
+    async def reading(self, key: Given = None) -> None:
         """Let a request pass that may read."""
         self._admit(key, (*self.read, *self.write))
 
-    def writing(self, key: Given = None) -> None:
+    async def writing(self, key: Given = None) -> None:
         """Let a request pass that may write."""
         self._admit(key, self.write)
 
@@ -87,7 +87,7 @@ def check_exposure(host: str, keys: Keys, *, openly: bool) -> None:
     Raises:
         WrongInput: anybody on the network could read and write the dictionary.
     """
-    if keys.any or openly or _is_loopback(host):
+    if keys.any or openly or is_loopback(host):
         return
     raise WrongInput(
         f"on {host} everybody who reaches this machine could use the dictionary; set "
@@ -95,7 +95,8 @@ def check_exposure(host: str, keys: Keys, *, openly: bool) -> None:
     )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host, an address or a name, is this machine."""
     if host == "localhost":
         return True
     try:

@@ -3,8 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -100,6 +101,16 @@ class Gate:
         Raises:
             Problem: the line is full (503, with Retry-After).
         """
+        with self.place():
+            return await self.work(call, *args, **kwargs)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Stand in line, or at work, until this is left: before a body is read, say.
+
+        Raises:
+            Problem: the line is full (503, with Retry-After).
+        """
         if self._inside >= self._most:
             seconds = math.ceil(self._expected * self._inside / self._working)
             raise busy(
@@ -109,12 +120,14 @@ class Gate:
             )
         self._inside += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(
-                self._pool, self._timed, partial(call, *args, **kwargs)
-            )
+            yield
         finally:
             self._inside -= 1
+
+    async def work(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Have a call done by one of the threads, for who holds a `place`."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._pool, self._timed, partial(call, *args, **kwargs))
 
     def _timed(self, call: Callable[[], T]) -> T:
         start = time.perf_counter()

@@ -1,5 +1,6 @@
 """Errors over HTTP: one line in a problem document (RFC 9457), whatever went wrong."""
 
+import errno
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -19,6 +20,12 @@ from schemas.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
+"""The machine has no room for another byte of a file, or for another file."""
+
+ROOM_AGAIN = 30
+"""Seconds after which there may be some."""
 
 log = logging.getLogger("captionary")
 
@@ -42,6 +49,7 @@ def tell_problems(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(CaptionaryError, _ours)
+    app.add_exception_handler(OSError, _of_the_machine)
 
 
 def problem(
@@ -87,6 +95,16 @@ async def _ours(request: Request, error: Exception) -> JSONResponse:
         return problem(request, HTTPStatus.BAD_REQUEST, str(error))
     log.error("failed", extra={"said": str(error)})
     return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"})
+
+
+async def _of_the_machine(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, OSError)
+    if error.errno not in NO_ROOM:
+        raise error
+    log.error("no room", extra={"said": str(error)})
+    detail = "the service has no room on its disk, or too many files open; try again later"
+    headers = {"Retry-After": str(ROOM_AGAIN)}
+    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
 
 
 def unforeseen(request: Request) -> JSONResponse:

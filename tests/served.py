@@ -43,7 +43,9 @@ class Served:
             )
         assert self.process.stdout is not None
         first = self.process.stdout.readline()
-        assert "http://" in first, self.log.read_text()[-2000:]
+        if "http://" not in first:
+            self.kill()
+            raise AssertionError(self.log.read_text()[-2000:])
         self.address = "http://" + first.split("http://")[1].split(",")[0].strip()
         return self
 

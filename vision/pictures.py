@@ -8,6 +8,7 @@ import hashlib
 import io
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -25,6 +26,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
 READ_AT_ONCE = 1 << 20
+
+BAND = 1 << 20
+"""Pixels that are converted at a time, where that takes steps."""
 
 EXIF_ORIENTATION = 0x0112
 UPRIGHT = {
@@ -172,7 +176,8 @@ def _decode(data: bytes, *, shown: str, name: str, max_pixels: int) -> LoadedPic
                 f"give one of {', '.join(FORMATS)}, not cut off"
             ) from error
         except Image.DecompressionBombError as error:
-            raise _too_large(shown, _first_number(str(error)), max_pixels) from error
+            most = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))  # Pillow's own
+            raise _too_large(shown, _first_number(str(error)), most) from error
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(
                 f"{shown} is truncated or damaged: {_one_line(error)}; copy the picture again"
@@ -217,12 +222,26 @@ def _orientation(image: Image.Image) -> int:
 def _rgb(image: Image.Image) -> Image.Image:
     """Any mode to RGB: deep grey scaled to 8 bits, transparency laid over white."""
     if image.mode.startswith(("I", "F")):
-        return Image.fromarray(_eight_bit(np.asarray(image))).convert("RGB")
+        return _in_bands(image, lambda part: Image.fromarray(_eight_bit(np.asarray(part))))
     if image.has_transparency_data:
-        layers = image.convert("RGBA")
-        white = Image.new("RGBA", layers.size, "white")
-        return Image.alpha_composite(white, layers).convert("RGB")
+        return _in_bands(image, _over_white)
     return image.convert("RGB")
+
+
+def _in_bands(image: Image.Image, convert: Callable[[Image.Image], Image.Image]) -> Image.Image:
+    """Convert some rows at a time to RGB: what comes between takes several times the picture."""
+    image.load()  # of TIFF, the size is that of the upright picture only then
+    rgb = Image.new("RGB", image.size)
+    rows = max(1, BAND // image.width)
+    for top in range(0, image.height, rows):
+        band = image.crop((0, top, image.width, min(top + rows, image.height)))
+        rgb.paste(convert(band).convert("RGB"), (0, top))
+    return rgb
+
+
+def _over_white(image: Image.Image) -> Image.Image:
+    layers = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
 
 
 def _eight_bit(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Rgb:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from schemas.errors import CaptionaryError, WrongInput
 from vocabulary.engine import NAMES, Collection, CollectionName, Engine, Payload, Point
-from vocabulary.meta import COPYING
+from vocabulary.meta import COPYING, MADE, new_made
 from vocabulary.points import single
 
 Report: TypeAlias = Callable[[CollectionName, int, int], None]
@@ -38,7 +38,7 @@ class CopyResult:
 
 
 def copy_store(source: Engine, target: Engine, *, report: Report) -> CopyResult:
-    """Make the target the same dictionary as the source.
+    """Make the target the same dictionary as the source, but for the name by chance in its meta.
 
     Raises:
         WrongInput: the source holds no dictionary, or the target holds one already.
@@ -62,7 +62,7 @@ def copy_store(source: Engine, target: Engine, *, report: Report) -> CopyResult:
     for name in NAMES:
         _compare(name, source, target)
         target.collection(name).flush()
-    target.write_meta(meta)
+    target.write_meta({**meta, MADE: new_made()})
     return result
 
 

@@ -8,12 +8,21 @@ under a number is never older than it, and a number that a store has left never 
 from collections.abc import Mapping
 from threading import Lock
 from typing import Any
+from uuid import uuid4
 
 from schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 from vocabulary.engine import Engine, Payload
 
 COPYING = "copying"
 """Key in the meta of a store that is an unfinished copy: the address of what is copied."""
+
+MADE = "made"
+"""Key of a name by chance that each store is given when it is made; those of old have none."""
+
+
+def new_made() -> str:
+    """A name that no store has had before: it tells a store from what has taken its place."""
+    return uuid4().hex
 
 
 class Meta:
@@ -52,7 +61,8 @@ class Meta:
     def catch_up(self) -> bool:
         """Take over what is stored; whether it was anything new."""
         before, stored = self._known, self._engine.read_meta()
-        if stored is None or COPYING in stored or stored["revision"] < before["revision"]:
+        gone = stored is None or COPYING in stored or stored.get(MADE) != before.get(MADE)
+        if stored is None or gone or stored["revision"] < before["revision"]:
             raise CaptionaryError(
                 f"the dictionary at {self._engine.address} was removed or made anew; "
                 "start this again"
@@ -77,7 +87,7 @@ class Meta:
                 )
             self._engine.create(dim=dim)
             meta = {"fingerprint": fingerprint, "models": dict(models), "dim": dim}
-            meta |= {"revision": 0, "sample": None}
+            meta |= {"revision": 0, "sample": None, MADE: new_made()}
             self._engine.write_meta(meta)
         if COPYING in meta:
             raise WrongInput(

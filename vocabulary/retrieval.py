@@ -14,7 +14,7 @@ from typing import Generic, TypeAlias, TypeVar
 import numpy as np
 
 from schemas.arrays import Box, Scores, Vector, Vectors
-from schemas.dictionary import Prototype
+from schemas.dictionary import NounEntry, Prototype
 from schemas.errors import CaptionaryError
 from vocabulary.engine import Hits, Payload, Point, Where, check_vectors
 from vocabulary.generations import READS
@@ -85,6 +85,7 @@ class Retriever:
         self._matrices: RecentlyUsed[PrototypeMatrix] = RecentlyUsed(noun_sets)
         self._samples: RecentlyUsed[Vectors] = RecentlyUsed(1)
         self._nouns: RecentlyUsed[tuple[str, ...]] = RecentlyUsed(1)
+        self._entries: RecentlyUsed[tuple[NounEntry, ...]] = RecentlyUsed(1)
 
     @property
     def revision(self) -> int:
@@ -94,6 +95,10 @@ class Retriever:
     def nouns(self) -> tuple[str, ...]:
         """All nouns that have prototypes, sorted."""
         return self._nouns.get(self.revision, self._read_nouns)
+
+    def entries(self) -> tuple[NounEntry, ...]:
+        """A line for every noun, sorted, as they were when first asked for at this revision."""
+        return self._entries.get(self.revision, lambda: tuple(self.vocabulary.entries()))
 
     def prototypes(self, nouns: Iterable[str]) -> Prototypes:
         """The prototypes of nouns, sorted by noun and number; nouns without any are left out."""

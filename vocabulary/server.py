@@ -42,7 +42,8 @@ class ServerSettings:
     """How to talk to a server, and how it is to keep a new dictionary.
 
     grpc:     talk gRPC, on `grpc_port`, instead of HTTP.
-    timeout:  seconds to wait for an answer, rounded up to whole ones.
+    timeout:  seconds to wait for an answer, rounded up to whole ones; after as many seconds no
+              request is made again, so that all its tries end within twice the time.
     retries:  times that a request is made again when its failure may pass.
     shards:   parts of each collection; None: as the server is set.
     replicas: copies of each part, on as many machines.
@@ -75,6 +76,7 @@ class ServerEngine:
             f"{self._address.url}{port}",
             with_key=settings.api_key is not None,
             retries=settings.retries,
+            timeout=settings.timeout,
         )
         self._client = _client(self._address.url, settings)
         self._open: dict[CollectionName, ServerCollection] = {}
@@ -94,11 +96,13 @@ class ServerEngine:
         """Make the collections, on top of whatever a cut-short creation left.
 
         Raises:
-            WrongInput: collections of these names are there, but not of a dictionary.
+            WrongInput: collections of these names are there, but not of a dictionary, or with
+                points: then the meta point was lost, not the dictionary.
         """
         if self.read_meta() is not None:
             raise CaptionaryError(f"the store {self.address} exists already")
         self._make_meta()
+        self._refuse_points()
         for name in NAMES:
             self._calls(self._create, self._full(name), dim=_dim(name, dim))
             for key in KEYWORDS[name]:
@@ -170,6 +174,18 @@ class ServerEngine:
                 f"dictionary; give another name, as in --store {self._address.url}/NAME"
             )
         self._calls(self._create, self._full("meta"), dim=0)
+
+    def _refuse_points(self) -> None:
+        """Spare what is no rest of a creation: that writes points only after the meta point."""
+        for name in NAMES:
+            if not self._exists(name):
+                continue
+            counted: api.CountResult = self._calls(self._client.count, self._full(name), exact=True)
+            if counted.count:
+                raise WrongInput(
+                    f"the store {self.address} has {counted.count:,} {name} but has lost its "
+                    f"{self._full('meta')!r}; restore that collection too, or give another --store"
+                )
 
     def _exists(self, name: str) -> bool:
         return self._calls(self._client.collection_exists, self._full(name))

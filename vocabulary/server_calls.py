@@ -81,11 +81,13 @@ class ServerCalls:
     server:  how messages call it.
     with_key: whether requests carry an API key.
     retries: times that a request is made again.
+    timeout: seconds after the first try in which another one may begin.
     """
 
     server: str
     with_key: bool
     retries: int
+    timeout: float
 
     def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a request, again and again with longer pauses while its failure may pass.
@@ -96,15 +98,17 @@ class ServerCalls:
             WrongInput: the server takes another key, or is no Qdrant server.
             CaptionaryError: the server failed.
         """
-        pause = FIRST_PAUSE
+        pause, end = FIRST_PAUSE, time.monotonic() + self.timeout
         for left in range(self.retries, -1, -1):
             try:
                 return call(*args, **kwargs)
             except FAILURES as error:
                 failure = read_failure(error)
-                if not left or not failure.may_pass:
+                seconds = min(max(pause, failure.wait), LONGEST_PAUSE)
+                late = time.monotonic() + seconds >= end
+                if not left or late or not failure.may_pass:
                     raise self._told(failure) from error
-            time.sleep(min(max(pause, failure.wait), LONGEST_PAUSE))
+            time.sleep(seconds)
             pause *= 2
         raise AssertionError("the last try returns or raises")
 

@@ -15,7 +15,7 @@ from typing import Self
 from uuid import UUID
 
 from schemas.dictionary import NounEntry, Picture, Prototype, TaggedRegion, VocabularyStats
-from schemas.errors import CaptionaryError
+from schemas.errors import CaptionaryError, MissingRegions
 from schemas.regions import RegionTable
 from vocabulary.counts import entries, stats
 from vocabulary.engine import Engine, Payload, Where
@@ -123,6 +123,11 @@ class Vocabulary:
         wanted = {field: [value] for field, value in asked.items() if value is not None}
         return self._sorted_pictures(Where(any_of=wanted, none_of=VISIBLE.none_of))
 
+    def has_source(self, source: str) -> bool:
+        """Whether there are pictures of a source."""
+        where = Where(any_of={"source": [source]}, none_of=VISIBLE.none_of)
+        return self._pictures.count(where) > 0
+
     def first_pictures(self, noun: str, *, limit: int) -> list[Picture]:
         """Of the pictures whose captions have a noun, those first in the order of samples."""
         where = Where(any_of={"noun": [noun]}, none_of=VISIBLE.none_of)
@@ -196,6 +201,9 @@ class Vocabulary:
 
     def settle(self, image_ids: Iterable[str]) -> None:
         """Promise that the nouns of these pictures are refreshed, and delete the retired ones."""
+        if self.revision % 2:
+            # The end of a change was not written, and done again it may have changed nothing.
+            self._meta.write(revision=self.revision + 1)
         ids = [picture_point_id(image_id) for image_id in image_ids]
         found = self._pictures.retrieve(ids, fields=["image_id", "state"])
         gone = [point for point in found if point.payload["state"] == "gone"]
@@ -213,7 +221,7 @@ class Vocabulary:
         """The regions of pictures, in the order given.
 
         Raises:
-            CaptionaryError: regions of a picture are missing.
+            MissingRegions: the store lacks some of them.
         """
         tables = []
         for start in range(0, len(pictures), PAGE):
@@ -221,9 +229,9 @@ class Vocabulary:
             ids = [name for picture in page for name in self._region_ids(picture)]
             points = self._regions.retrieve(ids, fields=["box_xyxy", "area"], with_vectors=True)
             if len(points) != len(ids):
-                raise CaptionaryError(
-                    f"{len(ids) - len(points)} regions of {page[0].id!r} to {page[-1].id!r} are "
-                    "not in the store; remove these pictures and index them again"
+                found = {point.id for point in points}
+                raise MissingRegions(
+                    [p.id for p in page if not found.issuperset(self._region_ids(p))]
                 )
             rows = iter(points)
             for picture in page:
@@ -237,23 +245,24 @@ class Vocabulary:
         Similarities are kept to float32 precision.
 
         Raises:
-            CaptionaryError: a region is not in the store, or speaks of another noun.
+            MissingRegions: the store lacks one of them.
+            CaptionaryError: a region speaks of another noun.
         """
-        wanted = {}
+        wanted: dict[UUID, TaggedRegion] = {}
         for region in tagged:
             if region.noun != noun:
                 raise CaptionaryError(f"a region tagged {region.noun!r} was given for {noun!r}")
-            wanted[self._region_id(region.image_id, region.index)] = region.similarity
+            wanted[self._region_id(region.image_id, region.index)] = region
         fields = ["noun", "similarity"]
         now = {p.id: p.payload for p in self._regions.scroll(_has(noun), fields=fields)}
         absent = [name for name in wanted if name not in now]
         now |= {p.id: p.payload for p in self._regions.retrieve(absent, fields=fields)}
-        if missing := len(wanted.keys() - now.keys()):
-            raise CaptionaryError(f"{missing} regions tagged {noun!r} are not in the store")
+        if missing := {wanted[name].image_id for name in wanted.keys() - now.keys()}:
+            raise MissingRegions(sorted(missing))
         updates = {}
         for name, payload in now.items():
             before = tags_of(payload)
-            after = retagged(before, noun, wanted.get(name))
+            after = retagged(before, noun, wanted[name].similarity if name in wanted else None)
             if after != before:
                 updates[name] = tags_payload(after)
         self._regions.set_payload(updates)

@@ -37,7 +37,7 @@ class Prefix:
             url = httpx.URL(text)
         except httpx.InvalidURL as error:
             raise WrongInput(_no_prefix(text)) from error
-        plain = not (url.userinfo or url.query or url.fragment or _climbs(url))
+        plain = not (url.userinfo or url.query or url.fragment or _tricky(url))
         if url.scheme not in ("http", "https") or not url.host or not plain:
             raise WrongInput(_no_prefix(text))
         return cls(url.scheme, url.raw_host, url.port, _path(url))
@@ -69,7 +69,10 @@ class Fetcher:
         """Make ready."""
         if self._prefixes:
             self._client = httpx.Client(
-                timeout=TIMEOUT, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+                timeout=TIMEOUT,
+                follow_redirects=False,
+                trust_env=False,  # a proxy would reach what this machine may not
+                headers={"Accept-Encoding": "identity"},
             )
 
     def close(self) -> None:
@@ -91,7 +94,7 @@ class Fetcher:
         except httpx.InvalidURL as error:
             raise UnreadablePicture(f"{address!r} is not an address: {error}") from error
         allowed = any(prefix.covers(url) for prefix in self._prefixes)
-        if url.userinfo or _climbs(url) or not allowed:
+        if url.userinfo or _tricky(url) or not allowed:
             raise UnreadablePicture(
                 f"{address} is not under an address that this service may fetch from; "
                 "send the picture itself"
@@ -140,9 +143,13 @@ def _path(url: httpx.URL) -> bytes:
     return url.raw_path.partition(b"?")[0]
 
 
-def _climbs(url: httpx.URL) -> bool:
-    """Whether a server may read the path as one that leads up again."""
-    return ".." in re.split(r"[/\\]", url.path)
+def _tricky(url: httpx.URL) -> bool:
+    """Whether a server may read the path as one that leads up again.
+
+    Some drop what follows a semicolon, end at a control character, or decode a second time.
+    """
+    climbs = ".." in re.split(r"[/\\]", url.path)
+    return climbs or re.search(r"[;%\x00-\x1f\x7f-\x9f]", url.path) is not None
 
 
 def _no_prefix(text: str) -> str:

@@ -8,7 +8,8 @@ running when it asks for work was left by a process, or an attempt, that broke o
 
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from uuid import uuid4
@@ -28,6 +29,8 @@ from indexer.service.queue_file import QueueFile
 from schemas.bodies import FailureBody, JobBody, JobState
 from serving.problems import Problem
 
+FILE = "queue.sqlite"
+
 UNFINISHED = "state IN ('queued', 'running')"
 
 ALONE = 2
@@ -44,22 +47,29 @@ KEPT = 7 * 24 * 3600
 
 
 class JobQueue:
-    """Jobs in a file.
+    """Jobs in a folder, which has room for the pictures that wait beside the file.
 
-    most_pairs, most_bytes: what may wait; a request that finds nothing waiting is let in anyway.
+    most_pairs: that may wait; most_bytes: of their pictures. A request that finds nothing waiting
+    is let in anyway.
     """
 
-    def __init__(self, path: Path, *, most_pairs: int, most_bytes: int) -> None:
-        self._file = QueueFile(path)
+    def __init__(
+        self, folder: Path, *, most_pairs: int = 10_000, most_bytes: int = 4 << 30
+    ) -> None:
+        self.folder = folder
+        self._file = QueueFile(folder / FILE)
         self._most = Waiting(most_pairs, most_bytes)
 
     def open(self) -> None:
         """Open it; what was running is queued again, unless it broke off too often.
 
+        Opening it twice is allowed.
+
         Raises:
             WrongInput: another process has it open, or it is of a later release.
         """
-        self._file.open()
+        if not self._file.is_open:
+            self._file.open()
         with self._file.transaction() as db:
             _give_up(db)
             _requeue(db)
@@ -238,6 +248,21 @@ class JobQueue:
         """Mark a removal as done."""
         with self._file.transaction() as db:
             return _finished(db, {removal.job})
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[JobQueue]:
+    """The queue of a folder; one that is there already is opened.
+
+    So a second process is turned away before it has loaded or made anything.
+
+    Raises:
+        WrongInput: another process has it open, or it is of a later release.
+    """
+    with closing(JobQueue(folder)) as queue:
+        if (folder / FILE).exists():
+            queue.open()
+        yield queue
 
 
 def _new_job(db: sqlite3.Connection, kind: str, target: str) -> tuple[int, str]:

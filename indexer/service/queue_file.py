@@ -124,6 +124,7 @@ class QueueFile:
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
                 raise WrongInput(
-                    f"the queue {self._path} is in use by another process; wait for it to end"
+                    f"the queue {self._path} is in use by another process; wait for it to end, or "
+                    "give another --state"
                 ) from error
             raise CaptionaryError(f"the queue {self._path} failed: {error}") from error

@@ -4,7 +4,6 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +11,6 @@ from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
 from indexer.pipeline import Indexer
-from indexer.refresh import Refresher
 from indexer.service.fetching import Fetcher
 from indexer.service.job_queue import JobQueue
 from indexer.service.jobs import Accepted, Kind
@@ -39,11 +37,9 @@ log = logging.getLogger("captionary")
 
 
 class IndexerService:
-    """Takes work in, keeps it safe in a folder, and does it in the order of the queue.
+    """Takes work in, keeps it safe in the queue's folder, and does it in the order of the queue.
 
-    folder:     for the queue and the pictures that wait; one process at a time.
-    allowed:    beginnings of the addresses from which pictures may be fetched.
-    most_pairs: that may wait; most_bytes: of their pictures.
+    allowed: beginnings of the addresses from which pictures may be fetched.
 
     Raises:
         WrongInput: one of `allowed` is no such beginning.
@@ -51,23 +47,18 @@ class IndexerService:
 
     def __init__(
         self,
-        folder: Path,
+        queue: JobQueue,
         *,
         indexer: Indexer,
-        refresher: Refresher,
         vocabulary: Vocabulary,
         keys: Keys,
         limits: Limits,
         metrics: Metrics,
         allowed: Sequence[str] = (),
-        most_pairs: int = 10_000,
-        most_bytes: int = 4 << 30,
     ) -> None:
         self._vocabulary = vocabulary
-        self._queue = JobQueue(
-            folder / "queue.sqlite", most_pairs=most_pairs, most_bytes=most_bytes
-        )
-        self._spool = Spool(folder / "uploads")
+        self._queue = queue
+        self._spool = Spool(queue.folder / "uploads")
         self._fetcher = Fetcher(allowed, most=limits.body)
         self._intake = Intake(self._spool, self._fetcher, limits)
         self._worker = Worker(
@@ -75,7 +66,7 @@ class IndexerService:
             spool=self._spool,
             fetcher=self._fetcher,
             indexer=indexer,
-            refresher=refresher,
+            refresher=indexer.refresher,
             vocabulary=vocabulary,
             metrics=metrics,
         )
@@ -218,8 +209,7 @@ class IndexerService:
 
     def remove_source(self, name: Id) -> AcceptedBody:
         """Remove all pictures of a source, once everything accepted before is done."""
-        there = next(iter(self._vocabulary.pictures(source=name)), None) is not None
-        return self._remove("source", name, there=there)
+        return self._remove("source", name, there=self._vocabulary.has_source(name))
 
     def _remove(self, kind: Kind, target: str, *, there: bool) -> AcceptedBody:
         if not (there or self._queue.might_bring(kind, target)):

@@ -218,6 +218,7 @@ def _check_header(path: Path, kept: Kept, name: str, most: int) -> None:
             with Image.open(path, formats=FORMATS) as image:
                 pixels = image.width * image.height
         except Image.DecompressionBombError:
+            most = min(most, 2 * (Image.MAX_IMAGE_PIXELS or most))  # Pillow's own limit
             pixels = most + 1
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(

@@ -1,7 +1,8 @@
 """The one thread that writes the dictionary: it takes what the queue has, a batch at a time.
 
-What breaks off is never lost. A fault of the store is waited out; a fault in a batch of pictures
-has them tried singly, so that only the one to blame is given up, after some attempts.
+What breaks off is never lost. A store that does not answer is waited for; any other fault in a
+batch of pictures has them tried singly, so that only the one to blame is given up, after some
+attempts.
 """
 
 import logging
@@ -18,7 +19,7 @@ from indexer.service.fetching import Fetcher
 from indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
 from indexer.service.jobs import Finished, QueuedPair, Removal
 from indexer.service.spool import Spool
-from schemas.errors import CaptionaryError, UnreadablePicture
+from schemas.errors import CaptionaryError, StoreUnreachable, UnreadablePicture, WrongInput
 from schemas.jobs import Job
 from schemas.pairs import ImageCaption, PairFailure
 from serving.metrics import Metrics
@@ -167,12 +168,19 @@ class Worker:
                 job = self._indexer.index(
                     pairs, report=self._between_pictures, refreshed=self._between_nouns
                 )
-        except (CaptionaryError, StoppedError):
+        except StoppedError:
             self._queue.give_back(batch)
             raise
         except Exception as error:
-            log.warning("a batch failed", extra={"pairs": len(batch)}, exc_info=error)
-            self._blame(batch, f"it cannot be indexed: {_reason(error)}")
+            if _passes(error):
+                self._queue.give_back(batch)
+                raise
+            known = isinstance(error, CaptionaryError)
+            said = {"pairs": len(batch), "reason": _reason(error)}
+            log.warning("a batch failed", extra=said, exc_info=None if known else error)
+            given_up = self._blame(batch, f"it cannot be indexed: {_reason(error)}")
+            if known and not given_up:
+                raise  # it may be the store after all: later
         else:
             self._finish(batch, {failure.where: failure.reason for failure in job.failures})
         finally:
@@ -208,12 +216,14 @@ class Worker:
         fetched.append(name)
         return name
 
-    def _blame(self, batch: Sequence[QueuedPair], reason: str) -> None:
-        """Have pairs tried singly; give up the one that failed so too often."""
-        if len(batch) == 1 and batch[0].attempts + 1 >= MOST_ATTEMPTS:
+    def _blame(self, batch: Sequence[QueuedPair], reason: str) -> bool:
+        """Have pairs tried singly; whether one was given up, as it failed so too often."""
+        given_up = len(batch) == 1 and batch[0].attempts + 1 >= MOST_ATTEMPTS
+        if given_up:
             self._finish(batch, {batch[0].key: reason})
         else:
             self._queue.suspect(batch)
+        return given_up
 
     def _finish(self, batch: Sequence[QueuedPair], failures: Mapping[str, str]) -> None:
         self._trouble = ""  # who sees the job's end may rely on it
@@ -248,6 +258,16 @@ def _as_read(queued: QueuedPair, *, image: str) -> ImageCaption:
         where=queued.key,
         name=pair.name,
     )
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a fault has nothing to do with what was worked at: it is the store's or its keeper's.
+
+    Wrong input is here what the operator set, as a key that the store refuses; wrong pictures are
+    failures of theirs, and are not raised.
+    """
+    told = isinstance(error, CaptionaryError) and isinstance(error.__cause__, OSError)
+    return isinstance(error, StoreUnreachable | WrongInput) or told
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,14 @@
 """What is asked of the segmenter over HTTP: the fields of its forms, and how they are read."""
 
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from fastapi import File, Form, Request, UploadFile
-from pydantic import Field
+from fastapi import Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from schemas.classes import ClassName, parse_classes
 from schemas.errors import WrongInput
@@ -33,41 +35,55 @@ LONGEST_LIST = 1_000_000
 """Texts of a form have a greatest length also because pydantic then sees that they are Unicode: a
 request may name an encoding that makes of bytes what no answer could repeat."""
 
+MOST_FIELDS, LARGEST_FIELD = 100, 1 << 20
+"""Of a form: text fields, and bytes of each."""
+
+MULTIPART = "multipart/form-data"
+
 Picture: TypeAlias = Annotated[
-    UploadFile, File(description="The picture: JPEG, PNG, WebP, BMP, TIFF or GIF.")
+    UploadFile, Field(description="The picture: JPEG, PNG, WebP, BMP, TIFF or GIF.")
 ]
 
 Label: TypeAlias = Annotated[str, Field(max_length=LONGEST_LABEL)]
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentForm:
-    """The fields of `POST /v1/segment`."""
+class PictureForm(BaseModel):
+    """A form with a picture; read-only."""
+
+    model_config = ConfigDict(frozen=True)
 
     image: Picture
+
+
+F = TypeVar("F", bound=PictureForm)
+
+
+class SegmentForm(PictureForm):
+    """The fields of `POST /v1/segment`."""
+
     classes: Annotated[
         str,
-        Form(
+        Field(
             max_length=LONGEST_LIST,
             description="Class names, as in `road, sky, person: man | woman`.",
             examples=["road, sky, person: man | woman"],
         ),
     ]
     fusion: Annotated[
-        Fusion, Form(description="What scores regions; `text` needs no dictionary.")
+        Fusion, Field(description="What scores regions; `text` needs no dictionary.")
     ] = "both"
     background: Annotated[
-        BackgroundMode, Form(description="What becomes of pixels that belong to no class.")
+        BackgroundMode, Field(description="What becomes of pixels that belong to no class.")
     ] = "none"
     threshold: Annotated[
-        float, Form(ge=0, le=1, description="Background below this probability.")
+        float, Field(ge=0, le=1, description="Background below this probability.")
     ] = DEFAULT_THRESHOLD
-    refine: Annotated[bool, Form(description="Sharper borders, by the picture's colours.")] = False
+    refine: Annotated[bool, Field(description="Sharper borders, by the picture's colours.")] = False
     evidence: Annotated[
-        int, Form(ge=0, le=MOST_EVIDENCE, description="Prototypes named for each region, at most.")
+        int, Field(ge=0, le=MOST_EVIDENCE, description="Prototypes named for each region, at most.")
     ] = 0
     format: Annotated[
-        AnswerFormat | None, Form(description="The form of the answer; else as `Accept` says.")
+        AnswerFormat | None, Field(description="The form of the answer; else as `Accept` says.")
     ] = None
 
     @property
@@ -82,33 +98,57 @@ class SegmentForm:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class RetrieveForm:
+class RetrieveForm(PictureForm):
     """The fields of `POST /v1/retrieve`."""
 
-    image: Picture
     box: Annotated[
         str | None,
-        Form(
+        Field(
             max_length=LONGEST_LABEL,
             description="`x0,y0,x1,y1`: a part of the picture, in its pixels, half-open.",
             examples=["0,0,40,30"],
         ),
     ] = None
-    noun: Annotated[Label | None, Form(description="Only what carries this noun.")] = None
-    source: Annotated[Label | None, Form(description="Only regions of this source.")] = None
-    tag: Annotated[Label | None, Form(description="Only regions with this tag.")] = None
-    limit: Annotated[int, Form(ge=1, le=100, description="Nouns, and regions, at most.")] = 10
+    noun: Annotated[Label | None, Field(description="Only what carries this noun.")] = None
+    source: Annotated[Label | None, Field(description="Only regions of this source.")] = None
+    tag: Annotated[Label | None, Field(description="Only regions with this tag.")] = None
+    limit: Annotated[int, Field(ge=1, le=100, description="Nouns, and regions, at most.")] = 10
 
 
-def multipart(request: Request) -> None:
+async def multipart(request: Request) -> None:
     """Let a request pass that brings a multipart form."""
     given = request.headers.get("Content-Type", "")
-    if given.partition(";")[0].strip().lower() != "multipart/form-data":
+    if given.partition(";")[0].strip().lower() != MULTIPART:
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the body is {given[:80] or 'of no named type'}; send a form as multipart/form-data",
+            f"the body is {given[:80] or 'of no named type'}; send a form as {MULTIPART}",
         )
+
+
+@asynccontextmanager
+async def form_of(request: Request, kind: type[F]) -> AsyncIterator[F]:
+    """Read the form of a request, its picture to a file that goes when this is left.
+
+    Left to FastAPI, it would be read before anybody asks for a key.
+
+    Raises:
+        RequestValidationError: a field is missing, or is not what it may be.
+    """
+    form = request.form(max_files=1, max_fields=MOST_FIELDS, max_part_size=LARGEST_FIELD)
+    async with form as fields:
+        # Browsers send a field that nobody has filled in as an empty one.
+        given = {name: value for name, value in fields.items() if value != ""}
+        try:
+            read = kind.model_validate(given)
+        except ValidationError as error:
+            raise RequestValidationError(error.errors(include_input=False)) from error
+        yield read
+
+
+def described(kind: type[PictureForm]) -> dict[str, Any]:
+    """A form as OpenAPI describes the body of a request."""
+    content = {MULTIPART: {"schema": kind.model_json_schema()}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def answer_format(form: SegmentForm, request: Request) -> AnswerFormat:

@@ -40,7 +40,10 @@ def page_router(*, indexer: str | None, folder: Path = FOLDER) -> APIRouter:
 
 
 def policy(indexer: str | None) -> str:
-    """Nothing from elsewhere; pictures that the page itself holds; words with the indexer."""
+    """Nothing from elsewhere, in no other page; its own pictures; words with the indexer."""
     parts = urlsplit(indexer or "")
     elsewhere = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return f"default-src 'self'; img-src 'self' data: blob:; connect-src 'self'{elsewhere}"
+    return (
+        f"default-src 'self'; img-src 'self' data: blob:; connect-src 'self'{elsewhere}; "
+        "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+    )

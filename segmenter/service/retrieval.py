@@ -102,12 +102,12 @@ def _near_regions(retriever: Retriever, vector: Vector, wanted: Wanted) -> list[
     found = retriever.nearest_regions(
         vector, limit=wanted.limit, noun=wanted.noun, source=wanted.source, tag=wanted.tag
     )
-    owners = {region.image_id for region in found}
-    pictures = {owner: retriever.vocabulary.picture(owner) for owner in owners}
+    owners = sorted({region.image_id for region in found})
+    pictures = {one.id: one for one in retriever.vocabulary.pictures_named(owners)}
     return [
         _region_json(region, picture)
         for region in found
-        if (picture := pictures[region.image_id]) is not None  # None: removed meanwhile
+        if (picture := pictures.get(region.image_id)) is not None  # None: removed meanwhile
     ]
 
 

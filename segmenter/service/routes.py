@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -26,6 +26,8 @@ from segmenter.service.asking import (
     RetrieveForm,
     SegmentForm,
     answer_format,
+    described,
+    form_of,
     multipart,
     read_class_list,
 )
@@ -39,6 +41,12 @@ from serving.problems import Problem
 
 TRY_AGAIN = 3.0
 """Seconds until what could not be opened is tried again."""
+
+COUNT_EVERY = 1.0
+"""Seconds between two counts for the figures, at least; unless there is news, they cost nothing."""
+
+READS, WAITING_READS = 4, 60
+"""Requests that look into the dictionary at a time, and that may wait for it."""
 
 NOTHING = VocabularyStats(
     images=0, regions=0, tagged=0, nouns=0, prototypes=0, revision=0, fingerprint=""
@@ -92,6 +100,7 @@ class SegmenterService:
         self._limits = limits
         self._metrics = metrics
         self._gate = gate
+        self._reads = Gate(working=READS, waiting=WAITING_READS)
         self._version = version
         self._indexer = indexer
         self._answering = Answering(limits, metrics)
@@ -111,24 +120,35 @@ class SegmenterService:
     async def running(self) -> AsyncIterator[None]:
         """Open the segmenter beside the requests; at the end, finish what is at work."""
         trying = asyncio.create_task(asyncio.to_thread(self._opening.keep_trying))
+        counting = asyncio.create_task(self._keep_counting())
         try:
             yield
         finally:
+            counting.cancel()
             self._opening.stop()
             await trying
             await asyncio.to_thread(self._gate.close)
+            await asyncio.to_thread(self._reads.close)
 
     def _routes(self) -> APIRouter:
         router = APIRouter(tags=["segmenter"])
         reading = [Depends(self._keys.reading)]
         form = [*reading, Depends(multipart)]
-        router.post("/v1/segment", response_model=None, responses=SEGMENTED, dependencies=form)(
-            self.segment
-        )
         found: dict[int | str, dict[str, Any]] = {200: {"model": RetrievalBody}}
-        router.post("/v1/retrieve", response_model=None, responses=found, dependencies=form)(
-            self.retrieve
-        )
+        router.post(
+            "/v1/segment",
+            response_model=None,
+            responses=SEGMENTED,
+            dependencies=form,
+            openapi_extra=described(SegmentForm),
+        )(self.segment)
+        router.post(
+            "/v1/retrieve",
+            response_model=None,
+            responses=found,
+            dependencies=form,
+            openapi_extra=described(RetrieveForm),
+        )(self.retrieve)
         router.get("/v1/vocabulary", dependencies=reading)(self.vocabulary)
         detail: dict[int | str, dict[str, Any]] = {200: {"model": NounDetailBody}}
         router.get(
@@ -142,31 +162,41 @@ class SegmenterService:
         router.include_router(page_router(indexer=self._indexer))
         return router
 
-    async def segment(self, request: Request, form: Annotated[SegmentForm, Depends()]) -> Response:
+    async def segment(self, request: Request) -> Response:
         """Label every pixel of a picture with class names."""
-        answer = answer_format(form, request)
-        classes = read_class_list(form.classes, most=self._limits.classes)
-        return await self._in_line(
-            lambda live: self._answering.segment(live, form, classes, answer)
-        )
+        with self._in_line() as live:
+            async with form_of(request, SegmentForm) as form:
+                answer = answer_format(form, request)
+                classes = read_class_list(form.classes, most=self._limits.classes)
+                return await self._at_work(
+                    lambda: self._answering.segment(live, form, classes, answer)
+                )
 
-    async def retrieve(self, form: Annotated[RetrieveForm, Depends()]) -> Response:
+    async def retrieve(self, request: Request) -> Response:
         """Find what the dictionary has that looks like a picture, or like a box of it."""
-        return await self._in_line(lambda live: self._answering.retrieve(live, form))
+        with self._in_line() as live:
+            async with form_of(request, RetrieveForm) as form:
+                return await self._at_work(lambda: self._answering.retrieve(live, form))
 
-    async def _in_line(self, work: Callable[[Live], Response]) -> Response:
-        """Have work done when it is its turn."""
+    @contextmanager
+    def _in_line(self) -> Iterator[Live]:
+        """Have a place in line, before the body is read: what finds none is not read at all."""
         with told_as_busy():
             live = self._opening.live
+        with self._gate.place():
+            yield live
+
+    async def _at_work(self, work: Callable[[], Response]) -> Response:
+        """Have work done when it is its turn."""
         start = time.perf_counter()
 
-        def at_work() -> Response:
+        def timed() -> Response:
             self._metrics.took("wait", time.perf_counter() - start)
-            return work(live)
+            return work()
 
-        return await self._gate.run(at_work)
+        return await self._gate.work(timed)
 
-    def vocabulary(
+    async def vocabulary(
         self,
         q: Annotated[
             str, Query(max_length=LONGEST_LABEL, description="A part of the nouns wanted.")
@@ -178,25 +208,32 @@ class SegmenterService:
 
         `total` counts all nouns that `q` is part of.
         """
-        with told_as_busy():
-            live = self._caught_up()
-            revision, found = live.vocabulary.revision, live.listing.find(q)
-        nouns = [noun_body(entry) for entry in found[offset : offset + limit]]
-        return VocabularyBody(nouns=nouns, total=len(found), revision=revision)
 
-    def noun(self, noun: str) -> Response:
+        def read() -> VocabularyBody:
+            with told_as_busy():
+                revision, found = self._caught_up().listing.find(q)
+            nouns = [noun_body(entry) for entry in found[offset : offset + limit]]
+            return VocabularyBody(nouns=nouns, total=len(found), revision=revision)
+
+        return await self._reads.run(read)
+
+    async def noun(self, noun: str) -> Response:
         """A noun with its prototypes, and the captioned regions behind them."""
-        with told_as_busy():
-            live = self._caught_up()
-            entry = live.listing.entry(noun)
-            if entry is None:
-                raise Problem(
-                    HTTPStatus.NOT_FOUND,
-                    f"the dictionary has no noun {noun[:80]!r}; /v1/vocabulary lists those it has",
-                )
-            return JSONResponse(live.listing.detail(entry))
 
-    def about(self, key: Given = None) -> AboutBody:
+        def read() -> Response:
+            with told_as_busy():
+                live = self._caught_up()
+                entry = live.listing.entry(noun)
+                if entry is not None:
+                    return JSONResponse(live.listing.detail(entry))
+            raise Problem(
+                HTTPStatus.NOT_FOUND,
+                f"the dictionary has no noun {noun[:80]!r}; /v1/vocabulary lists those it has",
+            )
+
+        return await self._reads.run(read)
+
+    async def about(self, key: Given = None) -> AboutBody:
         """What the page needs to know, without a key: whether one is needed, and where to index.
 
         How much the dictionary holds is for those who may read: where keys are set and none is
@@ -204,9 +241,9 @@ class SegmenterService:
         """
         stats = NOTHING
         if key is not None or not self._keys.any:
-            self._keys.reading(key)
+            await self._keys.reading(key)
             with suppress(CaptionaryError):
-                stats = self._caught_up().listing.stats()
+                stats = await self._reads.run(self._count)
         return AboutBody(
             version=self._version,
             indexer=self._indexer,
@@ -224,10 +261,20 @@ class SegmenterService:
         live.catch_up()
         return live
 
+    def _count(self) -> VocabularyStats:
+        return self._caught_up().listing.stats()
+
+    async def _keep_counting(self) -> None:
+        """Count what the figures tell: whoever asks for them is not kept waiting by the store."""
+        while True:
+            with suppress(CaptionaryError, Problem):
+                await self._reads.run(self._count)
+            await asyncio.sleep(COUNT_EVERY)
+
     def _size(self, kind: str) -> float:
-        """A count of the dictionary as it was last seen; figures are not worth a look."""
+        """A figure of the dictionary, as it was last counted."""
         with suppress(CaptionaryError):
-            return float(getattr(self._opening.live.listing.stats(), kind))
+            return float(getattr(self._opening.live.listing.counted or NOTHING, kind))
         return 0.0
 
     def _show_figures(self) -> None:

@@ -118,7 +118,7 @@ def test_bad_pictures_are_told_and_the_good_ones_done(
         (("--evidence", "-1"), "Invalid value for '--evidence'"),
         (("--clases", "road"), "No such option: --clases"),
         (("--store", "nowhere"), "there is no dictionary at nowhere; make one with"),
-        (("--store", "http://localhost:6333"), "is a server, which this release cannot use"),
+        (("--store", "ftp://localhost/x"), "the store ftp://... is of no known kind"),
         (("--proposer", "whole"), "but this process runs 'whole+crop-"),
         (("--proposer", "masks:nowhere"), "the folder of masks nowhere does not exist"),
         (("--encoder", "local-dir:nowhere"), "the encoder folder nowhere does not exist"),

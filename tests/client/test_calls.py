@@ -248,7 +248,8 @@ def test_both_faces_have_every_call() -> None:
 
 def test_defaults_are_those_of_the_service() -> None:
     document = json.loads((ROOT / "docs/openapi/segmenter.json").read_text(encoding="utf-8"))
-    fields = document["components"]["schemas"]["Body_segment_v1_segment_post"]["properties"]
+    body = document["paths"]["/v1/segment"]["post"]["requestBody"]["content"]
+    fields = body["multipart/form-data"]["schema"]["properties"]
     words = inspect.signature(Calls.segment).parameters
 
     for name in ("fusion", "background", "threshold", "refine", "evidence"):

@@ -55,6 +55,19 @@ def test_a_picture_is_segmented_and_each_region_tells_why(page: Page, picture: P
     assert explained >= 1
 
 
+def test_classes_that_only_text_can_judge_are_named(page: Page, picture: Path) -> None:
+    choose(page, picture)
+    told = page.locator("#by-text")
+    answer = segment(page, f"{CLASSES}, accordion, tractor, snowman, kettle")
+    nulls = [one["class"] for one in answer["regions"] if one["prototype"] is None]
+    assert nulls
+    names = ", ".join(dict.fromkeys(nulls))
+    expect(told).to_have_text(f"No prototype in the dictionary, judged by text: {names}")
+    page.get_by_label("Decide by").select_option("text")
+    segment(page, CLASSES)
+    expect(told).to_be_empty()
+
+
 def test_the_overlay_has_the_colours_of_the_classes_and_one_can_be_alone(
     page: Page, picture: Path
 ) -> None:
@@ -186,7 +199,7 @@ def test_a_file_that_is_no_picture_is_refused_and_the_old_one_stays(
     choose(page, tmp_path / "notes.txt")
     told = page.locator("#picture-problem")
     expect(told).to_have_text(
-        "notes.txt is not a picture that can be shown; give a JPEG, PNG or WebP file"
+        "not a picture that can be shown: notes.txt; give a JPEG, PNG or WebP file"
     )
     expect(told).to_have_role("alert")
     segment(page, CLASSES)
@@ -253,7 +266,9 @@ def test_a_service_that_is_not_ready_is_asked_again_once_and_then_told(
 ) -> None:
     with tab(browser, without) as found:
         page = found.page
-        expect(page.locator("#empty-dictionary")).to_be_visible()
+        expect(page.locator("#not-ready")).to_contain_text("there is no dictionary")
+        expect(page.locator("#empty-dictionary")).to_be_hidden()
+        expect(page.locator("#counts")).to_be_empty()
         expect(page.get_by_role("link", name="Teach")).to_be_hidden()
         choose(page, picture)
         page.locator("#classes").fill("dog")
@@ -261,6 +276,5 @@ def test_a_service_that_is_not_ready_is_asked_again_once_and_then_told(
         expect(page.locator("#ask-countdown")).to_contain_text("busy; again in")
         expect(page.locator("#ask-problem")).to_contain_text("there is no dictionary")
         expect(page.get_by_role("button", name="Segment")).to_be_enabled()
-        # Once for the completion of what was filled in, then twice for the picture.
         assert set(found.refused) == {503}
-        assert 2 <= len(found.refused) <= 4
+        assert found.paths.count("/v1/segment") == 2

@@ -42,8 +42,9 @@ def test_it_fits_a_phone_and_is_touched(
         page = found.page
         choose(page, picture)
         answer = segment(page, CLASSES)
+        expect(page.locator("#stage")).to_be_in_viewport(ratio=0.9)
+        expect(page.locator("#legend button").first).to_be_in_viewport(ratio=1)
         target = next(targets(answer))
-        page.locator("#stage").scroll_into_view_if_needed()
         page.touchscreen.tap(*place_of(page, target, answer))
         expect(page.locator("#pointed .class")).to_have_text(target.region["class"])
         for view in VIEWS:
@@ -57,6 +58,10 @@ def test_it_fits_a_phone_and_is_touched(
                     .map(([html]) => html)"""
             )
             assert small == []
+        page.get_by_role("button", name="Use the current picture").click()
+        expect(page.locator("#teach .frame")).to_be_visible()
+        page.evaluate("scrollTo(0, 0)")
+        expect(page.get_by_role("button", name="Teach")).to_be_in_viewport(ratio=1)
         show(page, VIEWS[0])
         page.get_by_role("button", name="Why?").click()
         expect(details(page)).to_be_in_viewport()
@@ -111,6 +116,22 @@ def test_every_control_has_a_name(page: Page, picture: Path) -> None:
         for control in page.locator("button:visible, input:visible, select:visible").all():
             expect(control).to_have_accessible_name(re.compile(r"\w"))
     assert page.locator("main, header, footer, nav").count() == 4
+
+
+def test_a_lone_exemplar_has_its_words_beside_it(page: Page) -> None:
+    picture, words = page.evaluate(
+        """async () => {
+            const { gallery } = await import("./page/elements.js");
+            const one = { caption: "a dog", similarity: 1, source: "", thumbnail: "" };
+            const list = gallery([one]);
+            document.querySelector("main").append(list);
+            return [...list.querySelectorAll("img, figcaption")].map(
+                (part) => part.getBoundingClientRect().toJSON());
+        }"""
+    )
+    assert words["left"] > picture["right"]
+    assert words["top"] == picture["top"]
+    assert words["width"] > picture["width"]
 
 
 # What the page computes by itself

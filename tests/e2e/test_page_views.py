@@ -29,6 +29,7 @@ def test_the_dictionary_is_browsed_and_a_noun_becomes_a_class(page: Page) -> Non
     assert page.title() == "apple · Captionary"
     look = page.locator(".look").first
     expect(look.locator("h3")).to_contain_text("spread 0.")
+    expect(look.get_by_title("How far its regions are from their mean")).to_be_visible()
     expect(look.locator("figcaption").first).to_contain_text("alike")
     shown = look.locator("img").first
     assert shown.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
@@ -66,9 +67,14 @@ def test_a_captioned_picture_teaches_a_noun_that_is_then_found(page: Page, tmp_p
         expect(page.locator(".lesson")).to_have_count(number + 1)
         expect(taught.locator(".chips a").first).to_contain_text(NEW)
         expect(taught.locator(".caption")).to_have_text(caption)
-    page.get_by_role("link", name="Segment", exact=True).click()
+    page.get_by_role("button", name="Segment this picture").last.click()
+    expect(page.locator("#ask-status")).to_contain_text("revision")
+    expect(page.locator("#segment .name")).to_contain_text("00000.png")
+    expect(page.locator("#classes")).to_have_value(NEW)
+    expect(page.locator("#legend .class")).to_have_text(NEW)
     choose(page, lessons / "images" / "00003.png")
     field = page.locator("#classes")
+    field.fill("")
     field.press_sequentially("dog, koa")
     expect(page.locator("#completions li").first).to_contain_text(NEW)
     field.press("Tab")
@@ -109,7 +115,7 @@ def test_a_key_is_asked_for_where_one_is_needed(browser: Browser, locked: str) -
         page.get_by_role("button", name="Use it").click()
         expect(dialog).to_be_hidden()
         expect(page.locator("#counts")).to_have_text("0\N{NO-BREAK SPACE}nouns from 0 pictures")
-        expect(page.locator("#empty-dictionary")).to_contain_text("teach it a picture")
+        expect(page.locator("#empty-dictionary")).to_contain_text("Teach it a picture here")
         assert set(found.refused) == {403}
         page.reload()
         expect(page.locator("#counts")).to_contain_text("0")
@@ -122,6 +128,8 @@ def test_without_a_key_the_page_says_so(browser: Browser, locked: str, picture: 
     with tab(browser, locked) as found:
         page = found.page
         page.get_by_role("button", name="Not now").click()
+        expect(page.locator("#counts")).to_have_text("Needs an API key")
+        expect(page.locator("#empty-dictionary")).to_be_hidden()
         choose(page, picture)
         page.locator("#classes").fill("dog")
         page.locator("#classes").press("Enter")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -66,12 +67,14 @@ class Watched:
     """A browser's tab, and what it complains of or asks for elsewhere.
 
     refused: answers that were no success; Chromium puts each on its console.
+    paths:   of all requests.
     """
 
     page: Page
     errors: list[str] = field(default_factory=list)
     refused: list[int] = field(default_factory=list)
     asked: set[str] = field(default_factory=set)
+    paths: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.page.set_default_timeout(1000 * SECONDS)
@@ -79,12 +82,16 @@ class Watched:
         self.page.on("filechooser", lambda _: None)
         self.page.on("console", lambda message: self._note(message.type, message.text))
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.asked.add(request.url))
+        self.page.on("request", lambda request: self._asked(request.url))
         self.page.on("response", lambda response: self._answered(response.status))
 
     def _note(self, kind: str, text: str) -> None:
         if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
             self.errors.append(text)
+
+    def _asked(self, url: str) -> None:
+        self.asked.add(url)
+        self.paths.append(urlsplit(url).path)
 
     def _answered(self, status: int) -> None:
         if status >= 400:

@@ -9,9 +9,22 @@ from PIL import Image
 
 from indexer import pipeline
 from indexer.nouns import NounExtractor
+from indexer.pipeline import Indexer
+from indexer.refresh import Refresher
 from schemas.jobs import Job
 from schemas.pairs import ImageCaption, PairFailure
-from tests.indexer.planted import SCENES, Dump, dump, index, indexer, opened, pairs, stored
+from tests.indexer.planted import (
+    EXTRACTOR,
+    SCENES,
+    ColourText,
+    Dump,
+    dump,
+    index,
+    indexer,
+    opened,
+    pairs,
+    stored,
+)
 
 
 def sums_up(job: Job) -> bool:
@@ -55,6 +68,27 @@ def test_the_same_again_changes_nothing(
         assert vocabulary.revision == revision
     assert sums_up(job)
     assert (job.added, job.known, job.nouns) == (0, 12, 0)
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ({"max_pixels": 96 * 96 - 1}, "has 9,216 pixels, more than the limit of 9,215"),
+        ({"max_bytes": 1000}, "is larger than the limit of 1,000 bytes"),
+    ],
+)
+def test_pictures_are_held_to_limits(
+    limit: dict[str, int],
+    said: str,
+    tmp_path: Path,
+    world: list[ImageCaption],
+    nouns: NounExtractor,
+) -> None:
+    with opened(tmp_path / "store") as vocabulary:
+        refresher = Refresher(vocabulary, ColourText())
+        strict = Indexer(vocabulary, EXTRACTOR, nouns, refresher, workers=1, **limit)
+        (failure,) = strict.index(world[:1]).failures
+    assert said in failure.reason
 
 
 def test_the_order_of_pictures_leaves_no_trace(

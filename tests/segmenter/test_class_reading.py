@@ -1,6 +1,7 @@
 """Which nouns of a dictionary speak for a class, and with what weight."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from numpy.testing import assert_allclose
 
 from schemas.arrays import Vectors
 from schemas.classes import ClassName, parse_classes
-from schemas.dictionary import Prototype
+from schemas.dictionary import NounEntry, Prototype
 from segmenter.class_reading import (
     ClassReading,
     read_classes_by_dictionary,
@@ -191,3 +192,22 @@ def test_by_text_alone_there_is_nothing_but_prompts() -> None:
     assert reading.revision is None
     assert reading.prototypes == ()
     assert not reading.common.any()
+
+
+def test_nouns_are_counted_once_a_revision(retriever: Retriever) -> None:
+    class Counting(Vocabulary):
+        counts = 0
+
+        def entries(self) -> list[NounEntry]:
+            self.counts += 1
+            return super().entries()
+
+    known = retriever.vocabulary
+    counting = Counting(known.engine, fingerprint=FINGERPRINT, dim=DIM)
+    own = Retriever(counting)
+    assert read("puppy, cat", own).revision == read("poodle", own).revision
+    assert nouns_of(read("bicycle", own), 0) == nouns_of(read("bicycle", retriever), 0) == ["kite"]
+    assert counting.counts == 1
+    counting.replace_prototypes("kite", [replace(looks("kite", [3])[0], generation="g2")])
+    assert nouns_of(read("bicycle", own), 0) == ["kite"]
+    assert counting.counts == 2

@@ -1,5 +1,7 @@
 import io
 import json
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +109,22 @@ def test_json_tells_everything(segmentation: Segmentation) -> None:
     assert prototype["exemplars"][0]["caption"] == "a cat"
     assert prototype["exemplars"][0]["thumbnail"] == "anBlZw=="
     assert (second["prototype"], second["evidence"]) == (None, [])
+
+
+@pytest.mark.parametrize("data", [segmentation_json, lambda it: coco_json(it, "a.jpg")])
+def test_many_classes_take_no_more_room_than_few(data: Callable[[Segmentation], object]) -> None:
+    count = 60
+    class_map = np.repeat(np.arange(count, dtype=np.int32), 10)[:, None] + np.zeros(1000, np.int32)
+    scores, names = np.ones(count, np.float32), tuple(f"class {index}" for index in range(count))
+    many = Segmentation(class_map, scores, names, (), revision=None)
+    data(many)
+    tracemalloc.start()
+    try:
+        data(many)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * class_map.nbytes
 
 
 def test_coco_reads_the_annotations(

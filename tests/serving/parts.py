@@ -10,6 +10,7 @@ from schemas.errors import CaptionaryError
 from serving.app import build_app
 from serving.limits import Limits
 from serving.metrics import Metrics
+from serving.visitors import Guard
 
 BODY = 1000
 """Bytes that a request may have, in these tests."""
@@ -44,7 +45,10 @@ class Part:
 
 
 def app_of(
-    *parts: Part, metrics: Metrics | None = None, origins: Sequence[str] = (PAGE,)
+    *parts: Part,
+    metrics: Metrics | None = None,
+    origins: Sequence[str] = (PAGE,),
+    guard: Guard = "keys",  # clients in this process ask for a host that there is not
 ) -> FastAPI:
     return build_app(
         parts,
@@ -53,4 +57,5 @@ def app_of(
         limits=Limits(body=BODY),
         metrics=metrics or Metrics(),
         origins=origins,
+        guard=guard,
     )

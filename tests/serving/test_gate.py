@@ -101,6 +101,24 @@ def test_the_time_to_come_again_follows_the_time_of_the_work() -> None:
     gate.close()
 
 
+def test_a_place_is_held_from_before_the_work_to_its_end() -> None:
+    gate = Gate(working=1, waiting=0)
+
+    async def ask() -> None:
+        with gate.place():
+            assert gate.inside == 1
+            with pytest.raises(Problem, match="1 requests are under way"), gate.place():
+                pass
+            assert await gate.work(divmod, 7, 2) == (3, 1)
+            assert gate.inside == 1
+        with pytest.raises(LookupError), gate.place():
+            raise LookupError("no body")
+        assert gate.inside == 0
+
+    asyncio.run(ask())
+    gate.close()
+
+
 def test_what_a_call_raises_is_raised_and_its_place_is_free_again() -> None:
     gate = Gate(working=1, waiting=0)
 

@@ -1,3 +1,4 @@
+import errno
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -5,7 +6,7 @@ import pytest
 from fastapi import Body, HTTPException, Query
 from fastapi.testclient import TestClient
 
-from schemas.bodies import PairsBody, ProblemBody
+from schemas.bodies import PairBody, ProblemBody
 from schemas.errors import (
     CaptionaryError,
     FingerprintMismatch,
@@ -27,6 +28,8 @@ RAISED: dict[str, Exception] = {
     "busy": busy("too much\n  is  waiting", seconds=7),
     "problem": Problem(429, "too many", headers={"Retry-After": "9"}),
     "plain": HTTPException(418, "a teapot"),
+    "full": OSError(errno.ENOSPC, "a secret path"),
+    "elsewhere": FileNotFoundError(errno.ENOENT, "a secret path"),
 }
 
 
@@ -42,8 +45,8 @@ def client() -> TestClient:
         return value
 
     @part.router.post("/pairs")
-    def pairs(body: Annotated[PairsBody, Body()]) -> int:
-        return len(body.pairs)
+    def pairs(pairs: Annotated[list[PairBody], Body(embed=True, min_length=1)]) -> int:
+        return len(pairs)
 
     return TestClient(app_of(part))
 
@@ -110,7 +113,7 @@ def test_a_method_that_is_not_for_this() -> None:
         ("GET", "/number?value=x", {}, "query.value: "),
         ("GET", "/number?value=0", {}, "query.value: "),
         ("GET", "/number", {}, "query.value: Field required"),
-        ("POST", "/pairs", {}, "the body: "),
+        ("POST", "/pairs", {}, "pairs: Field required"),
         ("POST", "/pairs", {"content": b"{", "kind": "application/json"}, "1: JSON decode error"),
         ("POST", "/pairs", {"json": {"pairs": []}}, "pairs: "),
         ("POST", "/pairs", {"json": {"pairs": [{"captions": [7]}]}}, "pairs.0.captions.0: "),
@@ -135,3 +138,18 @@ def test_every_route_tells_of_problems_in_its_document() -> None:
     for route in routes:
         content = route["responses"]["default"]["content"]
         assert content["application/problem+json"]["schema"]["$ref"].endswith("/ProblemBody")
+
+
+def test_a_full_disk_is_told_as_such() -> None:
+    body, headers = problem("GET", "/raise/full")
+    assert body.status == 503
+    assert "no room on its disk" in body.detail
+    assert "secret" not in body.detail
+    assert headers["retry-after"] == "30"
+
+
+def test_another_fault_of_a_file_is_a_fault() -> None:
+    body, headers = problem("GET", "/raise/elsewhere")
+    assert body.status == 500
+    assert "secret" not in body.detail
+    assert "retry-after" not in headers

@@ -13,6 +13,8 @@ from PIL import Image
 
 from schemas.errors import UnreadablePicture
 from vision.pictures import (
+    BAND,
+    EXIF_ORIENTATION,
     LoadedPicture,
     crop_thumbnail,
     decode_picture,
@@ -33,6 +35,12 @@ def encoded(image: Image.Image, kind: str, **options: object) -> bytes:
 
 def decoded(image: Image.Image, kind: str = "PNG", **options: object) -> LoadedPicture:
     return decode_picture(encoded(image, kind, **options), name="it")
+
+
+def exif_of(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[EXIF_ORIENTATION] = orientation
+    return exif
 
 
 def png_of_size(width: int, height: int) -> bytes:
@@ -89,6 +97,30 @@ def test_sixteen_bits_are_scaled_to_eight() -> None:
 def test_floats_are_scaled_to_eight_bits() -> None:
     deep = np.array([[0.0, 0.5, 1.0, np.nan]], dtype=np.float32)
     assert decoded(Image.fromarray(deep), "TIFF").pixels[0, :, 0].tolist() == [0, 128, 255, 0]
+
+
+def test_a_large_picture_of_sixteen_bits_is_scaled_in_little_room() -> None:
+    deep = np.random.default_rng(0).integers(0, 1 << 16, (3 * BAND // 1000, 1000), np.uint16)
+    data = encoded(Image.fromarray(deep), "PNG", compress_level=1)
+    tracemalloc.start()
+    try:
+        pixels = decode_picture(data, name="it").pixels
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert np.array_equal(pixels[..., 1], np.rint(deep / 257).astype(np.uint8))
+    assert peak < 14 * deep.size
+
+
+def test_a_large_picture_lies_over_white_in_all_its_rows() -> None:
+    seen = np.random.default_rng(0).integers(0, 256, (2 * BAND // 1000, 1000, 4), np.uint8)
+    layers = Image.fromarray(seen)
+    white = Image.new("RGBA", layers.size, "white")
+    expected = np.asarray(Image.alpha_composite(white, layers).convert("RGB"))
+    upright = decoded(layers, compress_level=1).pixels
+    turned = decoded(layers, "TIFF", exif=exif_of(6)).pixels
+    assert np.array_equal(upright, expected)
+    assert np.array_equal(turned, np.rot90(expected, -1))
 
 
 def test_transparency_lies_over_white() -> None:

@@ -62,11 +62,31 @@ def test_a_reader_tells_a_dictionary_that_is_another(open_engine: Open) -> None:
     writer.engine.write_meta({**meta, "fingerprint": "other"})
     with pytest.raises(FingerprintMismatch, match="'other'"):
         reader.catch_up()
-    writer.engine.write_meta({**meta, "revision": 0})
-    with pytest.raises(CaptionaryError, match="was removed or made anew"):
-        reader.catch_up()
+    for other in ({"revision": 0}, {"made": "later"}):
+        writer.engine.write_meta({**meta, **other})
+        with pytest.raises(CaptionaryError, match="removed or made anew; start this again"):
+            reader.catch_up()
     writer.engine.write_meta(meta)
     assert not reader.catch_up()
+
+
+def test_stores_are_told_apart_and_those_of_old_still_open(open_engine: Open) -> None:
+    engine = open_engine()
+    writing(engine)
+    meta = engine.read_meta() or {}
+    assert meta["made"] != (_made_anew().read_meta() or {})["made"]
+    del meta["made"]
+    engine.write_meta(meta)
+    writer, reader = writing(open_engine()), reading(open_engine())
+    writer.replace_prototypes("dog", prototypes("dog", 2))
+    assert reader.catch_up()
+    assert reader.revision == 2
+
+
+def _made_anew() -> Engine:
+    engine = ExactEngine()
+    writing(engine)
+    return engine
 
 
 def left_in_a_change(engine: Engine) -> Payload:
@@ -144,6 +164,28 @@ def test_a_change_that_fails_uses_its_number_up() -> None:
     assert writer.revision == 1
     writer.replace_prototypes("dog", good)
     assert written == [0, 1, 3, 4]
+
+
+def test_an_end_of_a_change_that_was_not_written_is_written_later() -> None:
+    class Failing(ExactEngine):
+        def write_meta(self, meta: Payload) -> None:
+            if meta["revision"] == 2 and not failed:
+                failed.append(2)
+                raise CaptionaryError("no answer")
+            super().write_meta(meta)
+
+    failed: list[int] = []
+    engine = Failing()
+    writer, reader = writing(engine), reading(engine)
+    with pytest.raises(CaptionaryError, match="no answer"):
+        writer.replace_prototypes("dog", prototypes("dog", 2))
+    assert reader.catch_up()
+    writer.replace_prototypes("dog", prototypes("dog", 2))  # has nothing to change
+    writer.settle([])
+    assert reader.catch_up()
+    assert (writer.revision, reader.revision) == (2, 2)
+    writer.settle([])
+    assert not reader.catch_up()
 
 
 class Follower(Thread):

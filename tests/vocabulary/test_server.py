@@ -162,6 +162,22 @@ def test_trying_again_has_an_end(stand_in: StandIn, engine: ServerEngine) -> Non
         assert other.collection("regions").count() == 0
 
 
+def test_trying_again_ends_when_its_time_is_over() -> None:
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        time.sleep(0.1)
+        raise ResponseHandlingException(httpx.ReadTimeout("timed out"))
+
+    for timeout, expected in ((0.05, 1), (0.35, 2)):
+        tries.clear()
+        calls = ServerCalls("http://host", with_key=False, retries=9, timeout=timeout)
+        with pytest.raises(StoreUnreachable, match="timed out"):
+            calls(fail)
+        assert len(tries) == expected
+
+
 def test_a_fault_of_the_server_is_not_tried_again(stand_in: StandIn, pictures: Collection) -> None:
     before = len(stand_in.door.seen)
     stand_in.door.faults.append(500)
@@ -185,7 +201,6 @@ def test_a_creation_that_was_cut_short_is_made_again(stand_in: StandIn) -> None:
     address = f"{stand_in.url}/cut"
     with closing(ServerEngine(address, ServerSettings(KEY))) as cut:
         cut.create(dim=8)
-        cut.collection("pictures").upsert([Point(picture_point_id("old"), {"noun": []})])
     with Vocabulary(
         ServerEngine(address, ServerSettings(KEY)), fingerprint=FINGERPRINT, dim=DIM
     ) as whole:
@@ -203,6 +218,17 @@ def test_collections_of_something_else_are_left_alone(stand_in: StandIn) -> None
         ours.create(dim=DIM)
     assert "theirs.regions" in stand_in.shards
     assert "theirs.meta" not in stand_in.shards
+
+
+def test_a_dictionary_that_has_lost_its_meta_point_is_spared(stand_in: StandIn) -> None:
+    address = f"{stand_in.url}/halved"
+    with closing(ServerEngine(address, ServerSettings(KEY))) as halved:
+        halved.create(dim=DIM)
+        halved.collection("pictures").upsert([Point(picture_point_id("old"), {"noun": []})])
+        said = r"has 1 pictures but has lost its 'halved\.meta'; restore that"
+        with pytest.raises(WrongInput, match=said):
+            halved.create(dim=DIM)
+        assert halved.collection("pictures").count() == 1
 
 
 def test_two_dictionaries_on_a_server_do_not_see_each_other(
@@ -326,7 +352,7 @@ def test_a_certificate_that_is_not_trusted_is_told_at_once() -> None:
         raise ResponseHandlingException(httpx.ConnectError(reason))
 
     with pytest.raises(WrongInput, match=r"is not trusted .* in CAPTIONARY_QDRANT_CA"):
-        ServerCalls("https://host:6333", with_key=False, retries=3)(fail)
+        ServerCalls("https://host:6333", with_key=False, retries=3, timeout=9)(fail)
     assert len(tries) == 1
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from schemas.dictionary import NounEntry, TaggedRegion, VocabularyStats
-from schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
+from schemas.errors import CaptionaryError, FingerprintMismatch, MissingRegions, WrongInput
 from schemas.regions import RegionTable
 from tests.contract.engines import ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
@@ -115,8 +115,11 @@ def test_a_table_of_another_length_is_refused(vocabulary: Vocabulary) -> None:
 
 
 def test_missing_regions_are_an_error(vocabulary: Vocabulary) -> None:
-    with pytest.raises(CaptionaryError, match="5 regions of 'p0001'"):
-        vocabulary.region_tables([picture(1)])
+    vocabulary.add([pair(3)])
+    lacking = "regions of picture 'p0001' and 1 more pictures are not in the store"
+    with pytest.raises(MissingRegions, match=lacking) as caught:
+        vocabulary.region_tables([picture(1), picture(3), picture(2)])
+    assert caught.value.images == ("p0001", "p0002")
 
 
 def test_amending_makes_a_picture_pending_again(vocabulary: Vocabulary) -> None:
@@ -187,7 +190,7 @@ def test_the_order_of_tagging_leaves_no_trace(vocabulary: Vocabulary) -> None:
 
 def test_wrong_tags_are_refused(vocabulary: Vocabulary) -> None:
     vocabulary.add([pair(1)])
-    with pytest.raises(CaptionaryError, match="1 regions tagged 'dog' are not in the store"):
+    with pytest.raises(MissingRegions, match="regions of picture 'p0001' are not in the store"):
         vocabulary.tag("dog", [tag("dog", 1, 0), tag("dog", 1, 99)])
     with pytest.raises(CaptionaryError, match="tagged 'cat' was given for 'dog'"):
         vocabulary.tag("dog", [TaggedRegion("cat", "p0001", 0, 0.5)])

@@ -33,7 +33,7 @@ export class Api {
    * The JSON of an answer.
    *
    * base:   address of the service; "" for where the page is from.
-   * quiet:  do not ask for a key.
+   * quiet:  neither ask for a key nor wait for a busy service.
    * onWait: told the seconds left until a busy service is asked again; 0 at last.
    */
   async ask(path, { body, signal, base = "", quiet = false, onWait = () => {} } = {}) {
@@ -44,7 +44,7 @@ export class Api {
       if (answer.ok) return read(answer);
       const problem = await problemOf(answer);
       const seconds = Number(answer.headers.get("Retry-After") ?? NaN);
-      if ([429, 503].includes(answer.status) && seconds <= LONGEST_WAIT && !waited) {
+      if ([429, 503].includes(answer.status) && seconds <= LONGEST_WAIT && !waited && !quiet) {
         waited = true;
         await countDown(Math.max(1, Math.ceil(seconds)), onWait, signal);
       } else if ([401, 403].includes(answer.status) && !quiet) {

@@ -11,8 +11,11 @@ const COLOURS = (
 
 const GREY = "5c6068";
 
+/** Whether a class is the rest of a picture, where nothing else fits. */
+export const isRest = (name) => name.toLowerCase() === "background";
+
 /** The colour of a class by its place in the list, as [red, green, blue]. */
 export function colourOf(index, name) {
-  const hex = name.toLowerCase() === "background" ? GREY : COLOURS[index % COLOURS.length];
+  const hex = isRest(name) ? GREY : COLOURS[index % COLOURS.length];
   return [0, 2, 4].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
 }

@@ -1,7 +1,7 @@
 // The second view: the nouns of the dictionary, and what the pictures of each look like.
 
 import { isAbort, pause } from "./api.js";
-import { byId, count, gallery, make, placeOf } from "./elements.js";
+import { MEANING, byId, count, faint, gallery, make, placeOf } from "./elements.js";
 
 const PAGE = 60;
 const DELAY = 120;
@@ -156,11 +156,9 @@ function looks(prototypes) {
       make(
         "h3",
         {},
-        `Look ${number + 1} `,
-        make("span", {
-          className: "faint",
-          textContent: `${count(size, "region")} · spread ${spread.toFixed(2)}`,
-        }),
+        make("span", { textContent: `Look ${number + 1} `, title: MEANING.look }),
+        faint(`${count(size, "region")} · `),
+        faint(`spread ${spread.toFixed(2)}`, MEANING.spread),
       ),
       gallery(exemplars),
     ),

@@ -14,6 +14,15 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** What the words beside figures mean, for whoever points at them. */
+export const MEANING = {
+  sure: "Its probability among the classes that were asked for",
+  average: "The probability of the class, on average over its pixels",
+  alike: "Cosine of two regions' vectors: 1 is the same look, 0 is nothing in common",
+  spread: "How far its regions are from their mean: 0 is all the same, larger is more varied",
+  look: "Regions of a noun that look alike, as one prototype",
+};
+
 /** The small picture of an exemplar. */
 export function thumbnail(exemplar) {
   const image = make("img", { alt: "", decoding: "async" });
@@ -35,7 +44,7 @@ export function gallery(exemplars) {
           "figcaption",
           {},
           make("span", { className: "caption", textContent: exemplar.caption }),
-          faint(`${exemplar.similarity.toFixed(2)} alike`),
+          faint(`${exemplar.similarity.toFixed(2)} alike`, MEANING.alike),
           faint(exemplar.source),
         ),
       ),
@@ -44,7 +53,9 @@ export function gallery(exemplars) {
   return make("ul", { className: "gallery" }, ...figures);
 }
 
-const faint = (words) => make("span", { className: "faint", textContent: words });
+/** Words in the background; title: what they mean. */
+export const faint = (words, title = "") =>
+  make("span", { className: "faint", textContent: words, title });
 
 /** A share as in "12 %"; small ones as in "0.3 %" or "< 0.1 %". */
 export function percent(share) {

@@ -1,6 +1,6 @@
 // Why a region is what it is: its probabilities, and the prototypes and captions behind them.
 
-import { byId, gallery, make, percent, placeOf } from "./elements.js";
+import { MEANING, byId, faint, gallery, make, percent, placeOf } from "./elements.js";
 
 const SHOWN = 3;
 const INVITATION = "Point at the picture, or tap it, to see what a region is and why.";
@@ -31,7 +31,11 @@ export function showPointed(line, found, { colour, score }) {
   line.replaceChildren(
     swatch(colour),
     make("span", { className: "class", textContent: found.className }),
-    make("span", { className: "faint figure", textContent: `${percent(score)} sure` }),
+    make("span", {
+      className: "faint figure",
+      textContent: `${percent(score)} sure`,
+      title: MEANING.sure,
+    }),
     why,
   );
 }
@@ -62,7 +66,7 @@ function blended(mask) {
 }
 
 function scores(region) {
-  const bars = [bar("together", region.score), bar("text", region.text)];
+  const bars = [bar("together", region.score, MEANING.sure), bar("text", region.text)];
   if (region.prototype === null) {
     const words = "The dictionary has no prototype for it, so text decides.";
     return [list(bars), make("p", { className: "faint", textContent: words })];
@@ -72,12 +76,12 @@ function scores(region) {
 
 const list = (bars) => make("dl", { className: "bars" }, ...bars);
 
-function bar(name, share) {
+function bar(name, share, title = "") {
   const fill = make("span", { className: "fill" });
   fill.style.width = `${100 * share}%`;
   return make(
     "div",
-    {},
+    { title },
     make("dt", { textContent: name }),
     make(
       "dd",
@@ -99,10 +103,10 @@ function evidence(region, prototypes) {
         {},
         "Looks like ",
         make("a", { href: placeOf(noun), textContent: noun }),
-        make("span", {
-          className: "faint",
-          textContent: ` look ${number + 1} · ${similarity.toFixed(2)} alike`,
-        }),
+        " ",
+        faint(`look ${number + 1}`, MEANING.look),
+        faint(" · "),
+        faint(`${similarity.toFixed(2)} alike`, MEANING.alike),
       ),
       gallery(prototype?.exemplars.slice(0, SHOWN) ?? []),
     );

@@ -8,11 +8,13 @@ import { takeAnywhere } from "./picture.js";
 import { SegmentView } from "./segment.js";
 import { TeachView } from "./teach.js";
 
+const LOOK_AGAIN = 5000;
 const TITLES = { segment: "Segment", dictionary: "Dictionary", teach: "Teach" };
 
 const keys = new KeyDialog();
 const api = new Api((line) => keys.ask(line));
 let about = { indexer: null, keys: false, revision: 0 };
+let lookingAgain = 0;
 
 const segment = new SegmentView({
   api,
@@ -21,22 +23,53 @@ const segment = new SegmentView({
   },
 });
 const dictionary = new DictionaryView({ api, onUse: (noun) => segment.field.add(noun) });
-const teach = new TeachView({ api, current: () => segment.place.picture, counts: readAbout });
+const teach = new TeachView({
+  api,
+  current: () => segment.place.picture,
+  counts: readAbout,
+  onSegment: (file, nouns) => {
+    location.hash = "#/segment";
+    segment.segmentAs(file, nouns);
+  },
+});
 
 /** What the service is and has, shown on the page. */
 async function readAbout() {
+  const reason = await whyNotReady();
   about = await api.ask("/v1/about");
-  const { images, nouns } = about;
-  byId("counts").textContent = `${count(nouns, "noun")} from ${count(images, "picture")}`;
-  const empty = nouns === 0;
+  showSize(reason);
   const teaches = about.indexer !== null;
   byId("to-teach").hidden = !teaches;
   byId("hint-teach").hidden = !teaches;
-  byId("empty-dictionary").hidden = !empty;
   byId("change-key").hidden = !about.keys;
   byId("foot").textContent = `Captionary ${about.version}`;
   teach.indexer = (about.indexer ?? "").replace(/\/+$/, "");
   return about;
+}
+
+/** Why the service cannot work yet, in its own words; "" where it can. */
+async function whyNotReady() {
+  try {
+    await api.ask("/readyz", { quiet: true });
+  } catch (error) {
+    if (error.status === 503) return error.message;
+  }
+  return "";
+}
+
+/** Tell how large the dictionary is: a count of nothing means so only where it can be read. */
+function showSize(reason) {
+  const { images, nouns } = about;
+  const locked = about.keys && !api.hasKey;
+  const closed = !locked && nouns === 0 && reason !== "";
+  const known = !locked && !closed;
+  const size = known ? `${count(nouns, "noun")} from ${count(images, "picture")}` : "";
+  byId("counts").textContent = locked ? "Needs an API key" : size;
+  byId("not-ready").textContent = closed ? reason : "";
+  byId("not-ready").hidden = !closed;
+  byId("empty-dictionary").hidden = !known || nouns > 0;
+  clearTimeout(lookingAgain);
+  if (closed) lookingAgain = setTimeout(learnAbout, LOOK_AGAIN);
 }
 
 async function learnAbout() {

@@ -12,7 +12,7 @@ async function readPicture(file) {
   } catch {
     URL.revokeObjectURL(url);
     const name = file.name || "what was pasted";
-    throw new Problem(`${name} is not a picture that can be shown; give a JPEG, PNG or WebP file`);
+    throw new Problem(`not a picture that can be shown: ${name}; give a JPEG, PNG or WebP file`);
   }
   return { file, url, width: image.naturalWidth, height: image.naturalHeight };
 }

@@ -1,15 +1,16 @@
 // The first view: a picture and class names in, the overlay and its reasons out.
 
 import { pause } from "./api.js";
-import { colourOf } from "./colours.js";
+import { colourOf, isRest } from "./colours.js";
 import { ClassField } from "./completion.js";
-import { byId, make, percent } from "./elements.js";
+import { MEANING, byId, make, percent } from "./elements.js";
 import { showDetails, showPointed, swatch } from "./evidence.js";
 import { Overlay } from "./overlay.js";
 import { PicturePlace } from "./picture.js";
 import { Work } from "./work.js";
 
 const EVIDENCE = "2";
+const BY_PROTOTYPES = ["prototypes", "both"];
 
 export class SegmentView {
   constructor({ api, onRevision }) {
@@ -51,6 +52,14 @@ export class SegmentView {
     fade();
   }
 
+  /** Segment a picture into nouns, in place of what was there. */
+  async segmentAs(file, nouns) {
+    await this.place.take(file);
+    if (this.place.picture?.file !== file) return;
+    this.field.input.value = nouns.join(", ");
+    await this.segment();
+  }
+
   async suggest(typed, { limit, delay, signal }) {
     await pause(delay, signal);
     const query = new URLSearchParams({ q: typed, limit });
@@ -70,13 +79,16 @@ export class SegmentView {
       this.field.input.focus();
       return;
     }
-    const { picture } = this.place;
+    const form = this.form(this.place.picture.file);
     const started = performance.now();
     this.status.textContent = "Segmenting…";
     await this.work.run(
-      (options) => this.api.ask("/v1/segment", { ...options, body: this.form(picture.file) }),
+      (options) => this.api.ask("/v1/segment", { ...options, body: form }),
       {
-        onDone: (answer) => this.show(answer, (performance.now() - started) / 1000),
+        onDone: (answer) => {
+          this.show(answer, (performance.now() - started) / 1000);
+          this.showByText(BY_PROTOTYPES.includes(form.get("fusion")));
+        },
         onEnd: (words) => {
           this.status.textContent = words;
         },
@@ -108,6 +120,7 @@ export class SegmentView {
     this.showLegend();
     byId("intro").hidden = true;
     byId("result").hidden = false;
+    byId("stage").scrollIntoView({ block: "nearest" });
     this.explain(null);
     const { revision } = answer;
     const by = revision === null ? "by text alone" : `dictionary revision ${revision}`;
@@ -154,6 +167,14 @@ export class SegmentView {
     byId("unseen").textContent = unseen.length > 0 ? `Not seen: ${unseen.join(", ")}` : "";
   }
 
+  /** Name the classes that prototypes should have judged and could not, as far as regions tell. */
+  showByText(wanted) {
+    const without = this.answer.regions.filter((region) => region.prototype === null);
+    const names = new Set(without.map((region) => region.class).filter((name) => !isRest(name)));
+    const words = `No prototype in the dictionary, judged by text: ${[...names].join(", ")}`;
+    byId("by-text").textContent = wanted && names.size > 0 ? words : "";
+  }
+
   entry(mask, pixels) {
     const button = make(
       "button",
@@ -161,7 +182,11 @@ export class SegmentView {
       swatch(this.colourOf(mask.class)),
       make("span", { className: "class", textContent: mask.class }),
       make("span", { className: "figure", textContent: percent(mask.area / pixels) }),
-      make("span", { className: "figure faint", textContent: `${percent(mask.score)} sure` }),
+      make("span", {
+        className: "figure faint",
+        textContent: `on average ${percent(mask.score)} sure`,
+        title: MEANING.average,
+      }),
     );
     button.addEventListener("click", () => this.toggle(button, mask.class));
     return make("li", {}, button);

@@ -13,11 +13,12 @@ const MOST_WORDS = 24;
 
 export class TeachView {
   /**
-   * current: answers the picture of the first view, or null.
-   * counts:  answers what the dictionary has now, as /v1/about tells it.
+   * current:   answers the picture of the first view, or null.
+   * counts:    answers what the dictionary has now, as /v1/about tells it.
+   * onSegment: given a picture's file and nouns that it is to be segmented into.
    */
-  constructor({ api, current, counts }) {
-    Object.assign(this, { api, current, counts, indexer: "" });
+  constructor({ api, current, counts, onSegment }) {
+    Object.assign(this, { api, current, counts, onSegment, indexer: "" });
     this.captions = byId("captions");
     this.status = byId("teach-status");
     this.lessons = byId("lessons");
@@ -74,7 +75,9 @@ export class TeachView {
 
   /** It is safe with the indexer: watch the job, and make room for the next. */
   accepted(job, captions, before) {
-    const lesson = new Lesson(this.place.image, captions);
+    const { file } = this.place.picture;
+    const onSegment = (nouns) => this.onSegment(file, nouns);
+    const lesson = new Lesson({ image: this.place.image, captions, onSegment });
     this.lessons.prepend(lesson.element);
     this.watch(job, lesson, captions, before);
     this.status.textContent = "";
@@ -157,13 +160,14 @@ function words(after, before) {
 
 /** A line of what was taught, with how far it is. */
 class Lesson {
-  constructor(image, captions) {
+  constructor({ image, captions, onSegment }) {
+    this.onSegment = onSegment;
     this.state = make("p", { className: "state", textContent: "Waiting its turn…" });
     this.progress = make("progress", { "aria-label": "Being learned" });
     this.nouns = make("ul", { className: "chips", hidden: true });
     const text = make("p", { className: "caption", textContent: captions.join(" / ") });
-    const said = make("div", {}, text, this.state, this.progress, this.nouns);
-    this.element = make("li", { className: "lesson" }, small(image), said);
+    this.said = make("div", {}, text, this.state, this.progress, this.nouns);
+    this.element = make("li", { className: "lesson" }, small(image), this.said);
   }
 
   say(words) {
@@ -181,6 +185,14 @@ class Lesson {
     this.say(words);
     this.nouns.replaceChildren(...nouns.map(chip));
     this.nouns.hidden = nouns.length === 0;
+    if (nouns.length > 0) this.said.append(this.segmentButton(nouns.map(({ noun }) => noun)));
+  }
+
+  segmentButton(nouns) {
+    const words = "Segment this picture";
+    const button = make("button", { type: "button", className: "quiet", textContent: words });
+    button.addEventListener("click", () => this.onSegment(nouns));
+    return button;
   }
 }
 

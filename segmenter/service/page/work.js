@@ -56,7 +56,7 @@ export class Work {
     const hadFocus = document.activeElement === (busy ? this.go : this.cancel);
     this.go.disabled = busy;
     this.cancel.hidden = !busy;
-    if (hadFocus) (busy ? this.cancel : this.go).focus();
+    if (hadFocus) (busy ? this.cancel : this.go).focus({ preventScroll: true });
     this.onBusy(busy);
   }
 }

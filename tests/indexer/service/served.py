@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from indexer.nouns import NounExtractor
 from indexer.pipeline import Indexer
 from indexer.refresh import Refresher
-from indexer.service import IndexerService
+from indexer.service import IndexerService, JobQueue
 from schemas.bodies import JobBody, ProblemBody
 from serving.app import build_app
 from serving.keys import Keys
@@ -54,18 +54,27 @@ class Parts:
 
     def app(self, vocabulary: Vocabulary) -> FastAPI:
         refresher = Refresher(vocabulary, self.text)
+        indexer = Indexer(
+            vocabulary,
+            self.extractor,
+            self.nouns,
+            refresher,
+            workers=2,
+            max_pixels=self.limits.pixels,
+            max_bytes=self.limits.body,
+        )
+        queue = JobQueue(
+            self.folder / "jobs", most_pairs=self.most_pairs, most_bytes=self.most_bytes
+        )
         metrics = Metrics()
         service = IndexerService(
-            self.folder / "jobs",
-            indexer=Indexer(vocabulary, self.extractor, self.nouns, refresher, workers=2),
-            refresher=refresher,
+            queue,
+            indexer=indexer,
             vocabulary=vocabulary,
             keys=self.keys,
             limits=self.limits,
             metrics=metrics,
             allowed=self.allowed,
-            most_pairs=self.most_pairs,
-            most_bytes=self.most_bytes,
         )
         return build_app([service], title="Tests", version="1", limits=self.limits, metrics=metrics)
 
@@ -123,7 +132,10 @@ class Running:
 
 @contextmanager
 def running(parts: Parts) -> Iterator[Running]:
-    with parts.opened() as vocabulary, TestClient(parts.app(vocabulary)) as client:
+    with (
+        parts.opened() as vocabulary,
+        TestClient(parts.app(vocabulary), base_url="http://127.0.0.1") as client,
+    ):
         yield Running(client, vocabulary, parts)
 
 

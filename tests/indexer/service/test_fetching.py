@@ -121,6 +121,16 @@ def test_what_goes_wrong_is_told_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+def test_no_proxy_of_the_environment_is_asked(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    fetcher = Fetcher([f"{address}/a"], most=1_000_000)
+    fetcher.open()
+    assert b"".join(fetcher.fetch(f"{address}/a/good")) == PICTURE
+    fetcher.close()
+
+
 def test_nothing_is_unpacked(fetcher: Fetcher, address: str) -> None:
     """Not asked for, and not heeded: 100 MB would come of it."""
     assert sum(map(len, fetcher.fetch(f"{address}/a/packed"))) < 1_000_000
@@ -189,6 +199,11 @@ def test_prefixes_compare_what_counts(prefix: str, covered: list[str], other: li
         "http://a.example/a/%2e%2e/b",
         "http://a.example/a/..%2fb",
         "http://a.example/a/..%5Cb",
+        "http://a.example/a/..;/b",
+        "http://a.example/a/..%3bx/b",
+        "http://a.example/a/%252e%252e/b",
+        "http://a.example/a/..%00/b",
+        "http://a.example/a/..%7f/b",
         "http://me:secret@a.example/a/b",
         "http://a.example/a/\n",
         "http://a.example/a/x" + "y" * 70_000,

@@ -11,21 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.service import job_queue
-from indexer.service.job_queue import ALONE, MOST_ATTEMPTS, JobQueue
+from indexer.service.job_queue import ALONE, MOST_ATTEMPTS, JobQueue, claimed
 from indexer.service.jobs import Accepted, QueuedPair, Removal
 from schemas.errors import CaptionaryError, WrongInput
 from serving.problems import Problem
 
 
-def made(path: Path, *, most_pairs: int = 1000, most_bytes: int = 1000) -> JobQueue:
-    queue = JobQueue(path, most_pairs=most_pairs, most_bytes=most_bytes)
+def made(folder: Path, *, most_pairs: int = 1000, most_bytes: int = 1000) -> JobQueue:
+    queue = JobQueue(folder, most_pairs=most_pairs, most_bytes=most_bytes)
     queue.open()
     return queue
 
 
 @pytest.fixture
 def queue(tmp_path: Path) -> Iterator[JobQueue]:
-    queue = made(tmp_path / "queue.sqlite")
+    queue = made(tmp_path)
     yield queue
     queue.close()
 
@@ -63,7 +63,7 @@ def test_a_pair_comes_out_as_it_went_in(queue: JobQueue) -> None:
 @settings(max_examples=30, deadline=None)
 def test_small_jobs_are_not_held_up(sizes: list[int], limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        queue = made(Path(folder) / "queue.sqlite")
+        queue = made(Path(folder))
         for size in sizes:
             queue.add(pairs(size))
         order = []
@@ -96,7 +96,7 @@ def test_removals_are_barriers_and_nothing_is_lost_or_done_twice(
 ) -> None:
     """Whatever breaks off, and whenever the process ends, all is finished once and in order."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "queue.sqlite"
+        path = Path(folder)
         queue = made(path)
         names: list[str] = []
         sizes: list[int] = []
@@ -197,14 +197,13 @@ def test_attempts_that_were_not_the_pairs_fault_do_not_count(queue: JobQueue) ->
 
 
 def test_a_pair_that_ends_the_process_is_given_up(tmp_path: Path) -> None:
-    path = tmp_path / "queue.sqlite"
-    queue = made(path)
+    queue = made(tmp_path)
     name = queue.add(pairs(2))
     for attempt in range(MOST_ATTEMPTS):
         batch = taken(queue)
         assert len(batch) == (2 if attempt < ALONE else 1)
         queue.close()
-        queue = made(path)
+        queue = made(tmp_path)
     (other,) = taken(queue)
     assert other.number == 1
     queue.finish([other], {})
@@ -217,7 +216,7 @@ def test_a_pair_that_ends_the_process_is_given_up(tmp_path: Path) -> None:
 
 
 def test_what_waits_is_bounded(tmp_path: Path) -> None:
-    queue = made(tmp_path / "queue.sqlite", most_pairs=4, most_bytes=100)
+    queue = made(tmp_path, most_pairs=4, most_bytes=100)
     large = [Accepted("a", ("b",), upload="f", bytes=90)]
     queue.add(pairs(5))  # nothing waits, so even too much is let in
     for more in (pairs(1), large):
@@ -239,7 +238,7 @@ def test_what_waits_is_bounded(tmp_path: Path) -> None:
 
 
 def test_bytes_are_bounded_too(tmp_path: Path) -> None:
-    queue = made(tmp_path / "queue.sqlite", most_pairs=100, most_bytes=100)
+    queue = made(tmp_path, most_pairs=100, most_bytes=100)
     half = [Accepted("a", ("b",), upload="f", bytes=50)]
     queue.add(half)
     queue.add(half)
@@ -281,38 +280,53 @@ def test_uploads_are_needed_until_their_pairs_are_done(queue: JobQueue) -> None:
     assert queue.uploads() == {"f1"}
 
 
-def _take_over(path: Path) -> str:
+def _take_over(folder: Path) -> str:
     try:
-        made(path)
+        made(folder)
     except WrongInput as error:
         return str(error)
     return ""
 
 
 def test_one_process_at_a_time(tmp_path: Path, queue: JobQueue) -> None:
-    assert "is in use by another process" in _take_over(tmp_path / "queue.sqlite")
+    assert "is in use by another process" in _take_over(tmp_path)
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        said = pool.apply(_take_over, (tmp_path / "queue.sqlite",))
+        said = pool.apply(_take_over, (tmp_path,))
         assert "is in use by another process" in said
         queue.close()
-        assert pool.apply(_take_over, (tmp_path / "queue.sqlite",)) == ""
+        assert pool.apply(_take_over, (tmp_path,)) == ""
 
 
 def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     path = tmp_path / "queue.sqlite"
     path.write_bytes(b"this is no database, and long enough to be seen" * 30)
     with pytest.raises(CaptionaryError, match="file is not a database"):
-        made(path)
+        made(tmp_path)
     path.unlink()
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version=2")
     db.close()
     with pytest.raises(WrongInput, match="by a later release"):
-        made(path)
+        made(tmp_path)
+
+
+def test_a_queue_is_claimed_where_there_is_one(tmp_path: Path, queue: JobQueue) -> None:
+    with pytest.raises(WrongInput, match="is in use by another process"), claimed(tmp_path):
+        raise AssertionError("two have it")
+    name = queue.add(pairs(1))
+    queue.close()
+    with claimed(tmp_path) as ours:
+        with pytest.raises(WrongInput, match="is in use by another process"):
+            made(tmp_path)
+        ours.open()
+        assert ours.job(name, {}) is not None
+    with claimed(tmp_path / "new"):
+        assert not (tmp_path / "new").exists()
+    made(tmp_path).close()
 
 
 def test_a_closed_queue_says_so(tmp_path: Path) -> None:
-    queue = made(tmp_path / "queue.sqlite")
+    queue = made(tmp_path)
     queue.close()
     with pytest.raises(CaptionaryError, match="is closed"):
         queue.add(pairs(1))

@@ -72,6 +72,8 @@ def filled(value: Any, image: str) -> Any:
         ({"image": "aGVsbG8=", "captions": [SAID]}, "pair 1: pair 1 is not a picture (5 bytes)"),
         ({"image": GOOD, "captions": [SAID], "colour": 1}, "pair 1: colour: Extra inputs are not"),
         ({"image": GOOD, "captions": [SAID], "id": ""}, "pair 1: id: String should have at least"),
+        ({"image": GOOD, "captions": [SAID], "id": ".."}, "pair 1: id: Value error, an id has no"),
+        ({"image": GOOD, "captions": [SAID], "id": "a\u0085"}, "pair 1: id: Value error, an id"),
         ({"image": GOOD, "captions": [SAID], "id": 5}, "pair 1: id: Input should be a valid str"),
         ({"image": GOOD, "captions": [SAID], "tags": "x"}, "pair 1: tags: Input should be a valid"),
         (
@@ -268,7 +270,7 @@ async def post(app: FastAPI, pieces: Iterator[bytes]) -> tuple[int, int]:
         "path": "/v1/pairs",
         "raw_path": b"/v1/pairs",
         "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
+        "headers": [(b"host", b"127.0.0.1"), (b"content-type", b"application/json")],
     }
     await app(scope, receive, send)
     return answered, sent

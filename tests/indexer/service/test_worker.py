@@ -16,7 +16,7 @@ from indexer.service import worker
 from indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
 from indexer.service.jobs import Accepted
 from schemas.arrays import Vectors
-from schemas.errors import CaptionaryError
+from schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
 from schemas.regions import Region
 from tests.contract.exact_engine import ExactCollection, ExactEngine
 from tests.indexer.planted import SCENES, ColourRegions, dump, pairs
@@ -24,7 +24,7 @@ from tests.indexer.service.served import PATIENCE, Parts, base64_of, running
 from vision.extraction import RegionExtractor
 from vision.pictures import LoadedPicture
 from vision.proposers.superpixels import Superpixels
-from vocabulary.engine import VECTORLESS, CollectionName, Payload, Point
+from vocabulary.engine import VECTORLESS, CollectionName, Payload, Point, Where
 
 
 @dataclass(frozen=True)
@@ -84,34 +84,42 @@ def test_a_picture_that_cannot_be_embedded_fails_alone(
 
 @dataclass
 class LeavingEngine(ExactEngine):
-    """A store that goes away, and comes back."""
+    """A store that goes away, and comes back; meanwhile it fails in one way or another."""
 
     away: threading.Event = field(default_factory=threading.Event)
+    failure: CaptionaryError = field(default_factory=lambda: StoreUnreachable("memory", "away"))
 
     def create(self, *, dim: int) -> None:
         names: tuple[CollectionName, ...] = get_args(CollectionName)
         self.collections = {
-            name: LeavingCollection(name, 0 if name in VECTORLESS else dim, away=self.away)
+            name: LeavingCollection(
+                name, 0 if name in VECTORLESS else dim, away=self.away, failure=self.failure
+            )
             for name in names
         }
 
     def read_meta(self) -> Payload | None:
         if self.away.is_set():
-            raise CaptionaryError("the server does not answer")
+            raise self.failure
         return ExactEngine.read_meta(self)
 
 
 @dataclass
 class LeavingCollection(ExactCollection):
     away: threading.Event = field(default_factory=threading.Event)
+    failure: CaptionaryError = field(default_factory=lambda: StoreUnreachable("memory", "away"))
 
     def upsert(self, points: Sequence[Point]) -> None:
         if self.away.is_set():
-            raise CaptionaryError("the server does not take anything")
+            raise self.failure
         ExactCollection.upsert(self, points)
 
 
+@pytest.mark.parametrize(
+    "failure", [StoreUnreachable("memory", "away"), WrongInput("it refuses the API key")]
+)
 def test_a_store_that_is_away_is_waited_for(
+    failure: CaptionaryError,
     tmp_path: Path,
     nouns: NounExtractor,
     world: list[dict[str, Any]],
@@ -120,7 +128,7 @@ def test_a_store_that_is_away_is_waited_for(
 ) -> None:
     monkeypatch.setattr(worker, "FIRST_WAIT", 0.01)
     monkeypatch.setattr(worker, "LONGEST_WAIT", 0.02)
-    engine = LeavingEngine()
+    engine = LeavingEngine(failure=failure)
     with running(Parts(tmp_path, nouns, engine=engine)) as service:
         assert service.client.get("/readyz").status_code == 200
         engine.away.set()
@@ -132,16 +140,88 @@ def test_a_store_that_is_away_is_waited_for(
             time.sleep(0.01)
         answer = service.client.get("/readyz")
         assert answer.status_code == 503
-        assert "nothing is indexed at present: the server does not take" in answer.json()["detail"]
+        assert answer.json()["detail"] == f"nothing is indexed at present: {failure}"
         assert service.job(name).failures == []
         engine.away.clear()
         job = service.end(name)
         assert (job.state, job.done, job.failures) == ("done", 3, [])
         assert service.client.get("/readyz").status_code == 200
         engine.away.set()
-        assert "the server does not answer" in service.client.get("/readyz").json()["detail"]
+        assert str(failure) in service.client.get("/readyz").json()["detail"]
         engine.away.clear()
         assert service.is_clean()
+
+
+@dataclass
+class Faulty(ExactEngine):
+    """A store that does not take pictures of one name, for a reason of its own."""
+
+    def create(self, *, dim: int) -> None:
+        ExactEngine.create(self, dim=dim)
+        self.collections["pictures"] = FaultyCollection("pictures", 0)
+
+
+@dataclass
+class FaultyCollection(ExactCollection):
+    def upsert(self, points: Sequence[Point]) -> None:
+        if any(point.payload["image"] == "odd.png" for point in points):
+            raise CaptionaryError("the server memory failed: it is odd")
+        ExactCollection.upsert(self, points)
+
+
+def test_what_the_store_never_takes_is_given_up(
+    tmp_path: Path,
+    nouns: NounExtractor,
+    world: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(worker, "FIRST_WAIT", 0.01)
+    with running(Parts(tmp_path, nouns, engine=Faulty())) as service:
+        odd = {**world[1], "name": "odd.png"}
+        job = service.end(service.send(world[0], odd, world[2]))
+        (failure,) = job.failures
+        reason = "it cannot be indexed: the server memory failed: it is odd"
+        assert (failure.pair, failure.reason) == (1, reason)
+        assert len(list(service.vocabulary.pictures())) == 2
+        assert service.client.get("/readyz").status_code == 200
+    # Once with others, then alone; each time but the last is waited after.
+    assert caplog.text.count("a batch failed") == MOST_ATTEMPTS - 1
+    assert caplog.text.count("tried again") == MOST_ATTEMPTS - 2
+
+
+def test_lost_regions_hold_up_their_nouns_only_and_a_removal_mends_them(
+    tmp_path: Path,
+    nouns: NounExtractor,
+    world: list[dict[str, Any]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of apple+lake, banana+leaf and apple+banana, the last loses a region."""
+    engine = ExactEngine()
+    sent = [{**pair, "name": f"{number}.png"} for number, pair in enumerate(world[:5])]
+    with running(Parts(tmp_path, nouns, engine=engine)) as service:
+        service.end(service.send(sent[0], sent[1], {**sent[2], "id": "harmed"}))
+    regions = engine.collection("regions")
+    regions.delete([regions.first(_OF_HARMED, order_by="index", limit=1)[0].id])
+    with running(Parts(tmp_path, nouns, engine=engine)) as service:
+        before = service.vocabulary.generations()
+        for pair in (sent[4], sent[3]):  # apple+leaf, leaf+lake
+            assert service.end(service.send(pair)).failures == []
+        after = service.vocabulary.generations()
+        assert {noun for noun in after if after[noun] == before[noun]} == {"apple", "banana"}
+        (left,) = service.vocabulary.pending()
+        assert service.vocabulary.pending()[left] == {"apple", "leaf"}
+        assert "the noun 'apple' is not made anew: regions of picture 'harmed'" in caplog.text
+        assert "remove it with 'captionary vocabulary remove --image harmed'" in caplog.text
+        service.end(service.remove("images/harmed"))
+        assert service.vocabulary.pending() == {}
+        mended = dump(service.vocabulary)
+    with running(Parts(tmp_path / "never", nouns, engine=ExactEngine())) as service:
+        service.end(service.send(sent[0], sent[1], sent[4], sent[3]))
+        assert dump(service.vocabulary) == mended
+
+
+_OF_HARMED = Where(any_of={"image_id": ["harmed"]})
 
 
 def test_a_stop_in_the_middle_loses_nothing(
@@ -254,7 +334,7 @@ def test_what_a_kill_left_is_cleared_at_the_start(tmp_path: Path, nouns: NounExt
 def test_an_upload_that_is_gone_is_told_by_its_name(tmp_path: Path, nouns: NounExtractor) -> None:
     folder = tmp_path / "jobs"
     folder.mkdir()
-    queue = JobQueue(folder / "queue.sqlite", most_pairs=9, most_bytes=9)
+    queue = JobQueue(folder, most_pairs=9, most_bytes=9)
     queue.open()
     name = queue.add([Accepted("apple.png", ("an apple",), upload="gone", bytes=1)])
     queue.close()

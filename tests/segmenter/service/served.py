@@ -143,7 +143,7 @@ def started(
         every=0.05,
     )
     app = build_app([service], title="Tests", version="1", limits=limits, metrics=metrics)
-    with TestClient(app) as client:
+    with TestClient(app, base_url="http://127.0.0.1") as client:
         if ready:
             until(lambda: client.get("/readyz").is_success)
         yield client

@@ -11,7 +11,7 @@ from PIL import Image
 
 from schemas.bodies import AboutBody, NounDetailBody, RetrievalBody, VocabularyBody
 from serving.keys import Keys
-from tests.segmenter.service.served import PICTURES, Taught, ask, problem, started
+from tests.segmenter.service.served import PICTURES, Taught, ask, problem, started, until
 from vision.pictures import load_picture
 from vision.sphere import centred, common_part
 
@@ -226,6 +226,8 @@ def test_about_tells_no_counts_to_who_may_not_read(taught: Taught) -> None:
 def test_figures_tell_the_size_of_the_dictionary(client: TestClient, taught: Taught) -> None:
     ask(client, taught.picture(20), fusion="text")
     stats = taught.vocabulary.stats()
+    revision = f"captionary_revision {float(stats.revision)}\n"
+    until(lambda: revision in client.get("/metrics").text)  # counted beside the requests
 
     lines = client.get("/metrics").text.splitlines()
 
@@ -249,7 +251,8 @@ def test_the_document_of_the_routes_names_what_may_be_sent_and_answered(
         "image/png",
         "image/jpeg",
     }
-    form = document["components"]["schemas"]["Body_segment_v1_segment_post"]
+    form = segment["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert segment["requestBody"]["required"] is True
     assert form["required"] == ["image", "classes"]
     assert all("description" in field for field in form["properties"].values())
     assert "application/problem+json" in segment["responses"]["default"]["content"]

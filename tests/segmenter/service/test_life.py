@@ -123,6 +123,9 @@ def test_a_new_noun_is_used_without_a_restart(small: Taught) -> None:
         before = client.get("/v1/vocabulary?limit=1000").json()
         known = {line["noun"] for line in before["nouns"]}
         small.index(2, 6)
+        revision = small.vocabulary.revision
+        until(lambda: client.get("/v1/vocabulary").json()["revision"] == revision)
+        until(lambda: client.get("/v1/about").json()["revision"] == revision)
         after = client.get("/v1/vocabulary?limit=1000").json()
         new = [line["noun"] for line in after["nouns"] if line["noun"] not in known]
         asked = ask(
@@ -238,7 +241,14 @@ def test_the_page_may_talk_to_the_two_services_only(indexer: str | None, connect
 
     assert page.headers["content-type"].startswith("text/html")
     policy = page.headers["Content-Security-Policy"].split("; ")
-    assert policy == ["default-src 'self'", "img-src 'self' data: blob:", connects]
+    assert policy == [
+        "default-src 'self'",
+        "img-src 'self' data: blob:",
+        connects,
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+    ]
     assert {name: page.headers[name] for name in PAGE_HEADERS} == PAGE_HEADERS
     assert (head.status_code, head.content) == (200, b"")
 
