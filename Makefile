@@ -11,6 +11,8 @@ NEWEST := python3 python3.14 python3.13 python3.12 python3.11
 PYTHON3 ?= $(shell for p in $(NEWEST); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PYTEST_ARGS ?=
+# Processes that share the tests, a thread each.
+TEST_JOBS ?= 2
 
 DATA := ../shared/data
 ENCODER ?= local-dir:../shared/models/photo-mini
@@ -25,7 +27,7 @@ demo: $(READY)
 	$(VENV)/bin/captionary demo --out $(DEMO)
 
 test: $(READY)
-	$(PYTHON) -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n $(TEST_JOBS) --dist loadfile $(PYTEST_ARGS)
 
 # pytest ends with 5 when there is nothing to run.
 test-slow: $(READY)
@@ -46,6 +48,7 @@ bench: $(READY)
 	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 0 --count $(BENCH_PICTURES)
 	$(PYTHON) -m benchmarks.indexing $(CAPTIONS) --encoder $(ENCODER) --shares 100 --count 0
 	$(PYTHON) -m benchmarks.segmenting $(DATA)/msrc --encoder $(ENCODER) $(if $(STORE),--store $(STORE))
+	$(PYTHON) -m benchmarks.serving
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist ./*.egg-info
@@ -56,5 +59,6 @@ $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON3)" || { echo "captionary needs Python 3.11 or newer; install it, or name it: make PYTHON3=/path/to/python" >&2; exit 1; }
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON3) is older than the Python 3.11 that captionary needs; make PYTHON3=/path/to/python" >&2; exit 1; }
 	$(PYTHON3) -m venv $(VENV)
+	@echo "installing into $(VENV); this takes some minutes" >&2
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --progress-bar off -c constraints.txt -e '.[dev]'
 	touch $(READY)

@@ -166,6 +166,11 @@ def press(
     )
 
 
+def has_prototypes(client: httpx.Client, noun: str) -> bool:
+    answer = client.get(f"/v1/vocabulary/{noun}")
+    return answer.status_code == httpx.codes.OK and answer.json()["prototypes"] > 0
+
+
 def caption_to_use(client: httpx.Client, scenes: Path, nouns: Sequence[str]) -> None:
     """Teach new nouns one by one, a scene each."""
     lines = (scenes / "captions.jsonl").read_text(encoding="utf-8").splitlines()
@@ -177,7 +182,7 @@ def caption_to_use(client: httpx.Client, scenes: Path, nouns: Sequence[str]) -> 
         start = time.perf_counter()
         files = {"image": (scenes / row["image"]).read_bytes()}
         client.post("/v1/pairs", files=files, data={"caption": row["captions"]}).raise_for_status()
-        while client.get(f"/v1/vocabulary/{noun}").status_code != httpx.codes.OK:
+        while not has_prototypes(client, noun):
             assert time.perf_counter() - start < PATIENCE, f"{noun} was not learned"
             time.sleep(0.02)
         seconds.append(time.perf_counter() - start)
