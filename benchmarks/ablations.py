@@ -29,20 +29,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from captionary.build import Models, open_segmenter
 from captionary.build_tasks import METHODS
 from captionary.demo.scenes import Sizes, choose_cast
-from captionary.measuring import confusion
 from captionary.progress import bars
 from learning.checkpoints import LOG_FILE
 from pictograms.folder import write_world
 from pictograms.world import World
-from segmenter.datasets import DatasetFolder
-from segmenter.segmenter import Settings
 from vision.clip_files import CONFIG_FILE, find_clip
 from vision.models import BUNDLED
 
 CAST = Sizes(60, 24, 240, 100)
+OWN, CLUSTERS, SAID = "own-groups.json", "clusters.json", "said.txt"
 WITHOUT: Mapping[str, Sequence[tuple[str, ...]]] = {
     "pgseg": ((), ("image-prototypes",), ("text-prototypes",), METHODS["pgseg"].parts),
     "vilseg": ((), ("vision-contrast",), ("clusters",)),
@@ -67,24 +64,40 @@ class Run:
         """Where it stands below `out`."""
         return out / "-".join((self.method, *self.without, str(self.seed)))
 
-    def train(self, start: Path, options: argparse.Namespace) -> None:
-        """Train it on one core."""
+    def work(self, start: Path, data: Path, options: argparse.Namespace) -> None:
+        """Train it, and measure what it has learned."""
+        folder = self.folder(options.out)
         words = ["--batch", str(options.batch), "--steps", str(options.steps)]
         words += ["--seed", str(self.seed), "--warm-up", str(options.steps // 5)]
         for part in self.without:
             words += ["--without", part]
-        train(self.method, start, self.folder(options.out), words)
+        train(self.method, start, folder, words)
+        encoder = f"local-dir:{folder}"
+        if find_clip(encoder).groups is not None:
+            evaluate(data, encoder, folder / OWN)
+        evaluate(data, encoder, folder / CLUSTERS, "--proposer", "clusters")
+
+
+def captionary(*words: str, said: Path) -> None:
+    """Run the command line in a process of its own, on one core."""
+    with said.open("a") as file:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "captionary", *words]
+        subprocess.run(command, check=True, stdout=file, stderr=file, env=environment)
 
 
 def train(method: str, start: Path, folder: Path, words: Sequence[str]) -> None:
-    """Run `captionary train` in a process of its own, on one core."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "captionary", "train", method, "--world", "pictograms"]
-    command += ["--weights", f"local-dir:{start}", "--out", str(folder)]
-    command += ["--held-out", "100", "--workers", "0", "--device", "cpu", *words]
-    with (folder / "said.txt").open("a") as said:
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        subprocess.run(command, check=True, stdout=said, stderr=said, env=environment)
+    words = ["--weights", f"local-dir:{start}", "--out", str(folder), *words]
+    words += ["--held-out", "100", "--workers", "0", "--device", "cpu"]
+    captionary("train", method, "--world", "pictograms", *words, said=folder / SAID)
+
+
+def evaluate(data: Path, encoder: str, into: Path, *words: str) -> None:
+    """Measure a model on the scenes by text alone, unless that is done."""
+    if not into.exists():
+        words = ("--encoder", encoder, *words, "--fusion", "text", "--device", "cpu")
+        captionary("evaluate", str(data), *words, "--json", str(into), said=into.parent / SAID)
 
 
 def averaged(out: Path) -> Path:
@@ -105,24 +118,19 @@ def runs(options: argparse.Namespace) -> Iterator[Run]:
                 yield Run(method, without, seed)
 
 
-def scenes(out: Path) -> DatasetFolder:
+def scenes(out: Path) -> Path:
     """Held-out scenes of some of the nouns that were learned."""
     world = World(choose_cast(0, CAST).seen, seed=7, split="held-out", captions=3)
     for _ in write_world(world, out / "scenes", scenes=CAST.held_out, nouns="all"):
         pass
-    return DatasetFolder(out / "scenes")
+    return out / "scenes"
 
 
-def miou(data: DatasetFolder, encoder: str, proposer: str | None) -> float:
-    models = Models(encoder=encoder, proposer=proposer)
-    with open_segmenter(models, "", "text") as segmenter:
-        return confusion(segmenter, data, Settings("text"))[0].miou
-
-
-def own_groups(data: DatasetFolder, folder: Path) -> float | None:
-    """mIoU by the groups that a model has learned; None: it has learned none."""
-    encoder = f"local-dir:{folder}"
-    return None if find_clip(encoder).groups is None else miou(data, encoder, None)
+def miou(measured: Path) -> float | None:
+    """None: not measured."""
+    if not measured.exists():
+        return None
+    return float(json.loads(measured.read_text(encoding="utf-8"))["miou"])
 
 
 def last_losses(folder: Path) -> dict[str, float]:
@@ -152,23 +160,25 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(WITHOUT), choices=WITHOUT)
     options = parser.parse_args()
     wanted = list(runs(options))
-    start = averaged(options.out)
+    start, data = averaged(options.out), scenes(options.out)
     with bars(Console(stderr=True)) as lines, ThreadPoolExecutor(options.jobs) as pool:
         bar = lines.add("runs", len(wanted))
-        for done, _ in enumerate(pool.map(lambda run: run.train(start, options), wanted), start=1):
+        finished = pool.map(lambda run: run.work(start, data, options), wanted)
+        for done, _ in enumerate(finished, start=1):
             bar.show(done)
-    data = scenes(options.out)
+    evaluate(data, "mini", start / CLUSTERS, "--proposer", "clusters")
     table = Table("", "mIoU, own groups", "mIoU, clusters", "losses", box=None)
     for name in dict.fromkeys(run.name for run in wanted):
         folders = [run.folder(options.out) for run in wanted if run.name == name]
-        own = [own_groups(data, folder) for folder in folders]
-        clustered = [miou(data, f"local-dir:{folder}", "clusters") for folder in folders]
+        own, clustered = (
+            spread([miou(folder / kind) for folder in folders]) for kind in (OWN, CLUSTERS)
+        )
         losses = [last_losses(folder) for folder in folders]
         said = ", ".join(
             f"{part} {statistics.mean(each[part] for each in losses):.3f}" for part in losses[0]
         )
-        table.add_row(name, spread(own), spread(clustered), said)
-    table.add_row("mini, crops", "", f"{100 * miou(data, 'mini', 'clusters'):.1f}", "")
+        table.add_row(name, own, clustered, said)
+    table.add_row("mini, crops", "", spread([miou(start / CLUSTERS)]), "")
     Console(width=140).print(table)
 
 

@@ -1,4 +1,4 @@
-"""Services and a browser, each started once for all tests of the page."""
+"""Services, started once for all tests of the page, and a browser for each file of them."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -40,7 +40,8 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: while it is open an event loop runs in this thread, and no other may.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with ExitStack() as stack:
         driver = stack.enter_context(sync_playwright())
