@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.visiting import KEY, MARKS, choose, details, place_of, segment, tab, targets
 from tests.scenes import draw
@@ -85,6 +85,22 @@ def test_a_captioned_picture_teaches_a_noun_that_is_then_found(page: Page, tmp_p
     captions = details(page).locator(".caption").all_inner_texts()
     assert any(NEW in caption for caption in captions)
     expect(details(page).locator(".caption img")).to_have_count(0)
+
+
+def test_a_picture_may_be_chosen_before_the_service_is_known(
+    browser: Browser, address: str, picture: Path
+) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        held: list[Route] = []
+        page.route("**/v1/about", lambda route: held.append(route))
+        page.goto(f"{address}/#/teach")
+        choose(page, picture)
+        expect(page.locator("#counts")).to_be_empty()
+        for route in held:
+            route.continue_()
+        expect(page.locator("#counts")).to_contain_text("nouns")
+        expect(page.locator("#teach .frame")).to_be_visible()
 
 
 def test_what_the_indexer_refuses_is_told_and_nothing_is_lost(

@@ -13,7 +13,8 @@ const TITLES = { segment: "Segment", dictionary: "Dictionary", teach: "Teach" };
 
 const keys = new KeyDialog();
 const api = new Api((line) => keys.ask(line));
-let about = { indexer: null, keys: false, revision: 0 };
+// Nobody knows yet whether there is an indexer: until it is told, its view is there.
+let about = { indexer: undefined, keys: false, revision: 0 };
 let lookingAgain = 0;
 
 const segment = new SegmentView({
@@ -98,6 +99,13 @@ function decoded(text) {
 
 function showView() {
   if (location.hash && !location.hash.startsWith("#/")) return;
+  const { view, noun } = uncover();
+  if (view === "dictionary") dictionary.enter(noun);
+  if (view === "teach") teach.enter();
+}
+
+/** Have only that view on the screen which the address names; the address. */
+function uncover() {
   const { view, noun } = address();
   for (const name of Object.keys(TITLES)) byId(name).hidden = name !== view;
   for (const link of document.querySelectorAll("nav a")) {
@@ -105,8 +113,7 @@ function showView() {
     else link.removeAttribute("aria-current");
   }
   document.title = `${noun || TITLES[view]} · Captionary`;
-  if (view === "dictionary") dictionary.enter(noun);
-  if (view === "teach") teach.enter();
+  return { view, noun };
 }
 
 /** Where a picture goes that is dropped or pasted now. */
@@ -117,6 +124,7 @@ function placeNow() {
 }
 
 async function start() {
+  uncover();
   takeAnywhere(placeNow);
   addEventListener("hashchange", showView);
   byId("change-key").addEventListener("click", async () => {
