@@ -1,6 +1,6 @@
 """What one noun takes: a region of each of its pictures, and the prototypes made of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -145,9 +145,14 @@ def make_prototypes(
     pictures: Sequence[Picture],
     own: Candidates,
     *,
+    thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
     generation: str,
 ) -> list[Prototype]:
-    """Cluster the regions that a noun chose; each cluster becomes a prototype with exemplars."""
+    """Cluster the regions that a noun chose; each cluster becomes a prototype with exemplars.
+
+    Args:
+        thumbnails: answers the thumbnails of pictures, by id.
+    """
     if not choices:
         return []
     vectors = own.vectors[[item.row for item in choices]]
@@ -157,7 +162,9 @@ def make_prototypes(
         members = np.flatnonzero(clusters.member == number)
         similarity = _cosines(vectors[members], centre)
         nearest = members[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]
-        exemplars = [_exemplar(choices[m], pictures, own, centre) for m in nearest]
+        shown = [choices[m] for m in nearest]
+        small = thumbnails([pictures[item.picture].id for item in shown])
+        exemplars = [_exemplar(item, pictures, own, centre, small) for item in shown]
         prototypes.append(
             Prototype(
                 noun=noun,
@@ -173,7 +180,11 @@ def make_prototypes(
 
 
 def _exemplar(
-    choice: Choice, pictures: Sequence[Picture], own: Candidates, centre: Vector
+    choice: Choice,
+    pictures: Sequence[Picture],
+    own: Candidates,
+    centre: Vector,
+    thumbnails: Mapping[str, bytes],
 ) -> Exemplar:
     picture = pictures[choice.picture]
     left, top, right, bottom = (int(edge) for edge in own.boxes_xyxy[choice.row])
@@ -185,7 +196,7 @@ def _exemplar(
         caption=choice.caption,
         source=picture.source,
         similarity=float(_cosines(own.vectors[choice.row], centre)),
-        thumbnail=crop_thumbnail(picture.thumbnail, box_xyxy=box, size_hw=picture.size_hw),
+        thumbnail=crop_thumbnail(thumbnails[picture.id], box_xyxy=box, size_hw=picture.size_hw),
     )
 
 

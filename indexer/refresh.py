@@ -102,10 +102,19 @@ class Refresher:
             )
             choices = choose_regions(noun, pictures, own, words=words, reader=reader)
             tagged = tag_regions(noun, choices, pictures, own)
-            prototypes = make_prototypes(noun, choices, pictures, own, generation=generation)
+            prototypes = make_prototypes(
+                *(noun, choices, pictures, own),
+                thumbnails=self._thumbnails,
+                generation=generation,
+            )
         self._vocabulary.tag(noun, tagged)
         self._vocabulary.replace_prototypes(noun, prototypes)
         return True
+
+    def _thumbnails(self, image_ids: Sequence[str]) -> dict[str, bytes]:
+        """Thumbnails by id: read for the few that are shown, for they are most of a record."""
+        found = self._vocabulary.pictures_named(image_ids)
+        return {picture.id: picture.thumbnail for picture in found}
 
 
 def _content(picture: Picture) -> str:

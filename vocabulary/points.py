@@ -27,6 +27,13 @@ VISIBLE = Where(none_of={"state": ["gone"]})
 PENDING = Where(any_of={"state": ["new", "gone"]})
 
 
+WITHOUT_THUMBNAIL = (
+    *("image_id", "image", "sha256", "size_hw", "captions", "caption_nouns", "regions"),
+    *("source", "tags"),
+)
+"""What `picture_from` needs of a record: all but the thumbnail, which is most of its bytes."""
+
+
 def picture_point(picture: Picture, *, state: State) -> Point:
     """The record of a picture."""
     payload: Payload = {
@@ -48,7 +55,7 @@ def picture_point(picture: Picture, *, state: State) -> Point:
 
 
 def picture_from(payload: Payload) -> Picture:
-    """The picture of a record."""
+    """The picture of a record; its thumbnail is empty where it was not read."""
     height, width = payload["size_hw"]
     return Picture(
         id=payload["image_id"],
@@ -60,7 +67,7 @@ def picture_from(payload: Payload) -> Picture:
         regions=payload["regions"],
         source=payload["source"],
         tags=tuple(payload["tags"]),
-        thumbnail=b64decode(payload["thumbnail"]),
+        thumbnail=b64decode(payload.get("thumbnail", "")),
     )
 
 

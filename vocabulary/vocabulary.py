@@ -25,6 +25,7 @@ from vocabulary.meta import Meta
 from vocabulary.points import (
     PENDING,
     VISIBLE,
+    WITHOUT_THUMBNAIL,
     picture_from,
     picture_point,
     prototype_point,
@@ -129,9 +130,12 @@ class Vocabulary:
         return self._pictures.count(where) > 0
 
     def first_pictures(self, noun: str, *, limit: int) -> list[Picture]:
-        """Of the pictures whose captions have a noun, those first in the order of samples."""
+        """Of the pictures whose captions have a noun, those first in the order of samples.
+
+        They come without their thumbnails, which `pictures_named` reads of the few to be shown.
+        """
         where = Where(any_of={"noun": [noun]}, none_of=VISIBLE.none_of)
-        found = self._pictures.first(where, order_by="rank", limit=limit)
+        found = self._pictures.first(where, order_by="rank", limit=limit, fields=WITHOUT_THUMBNAIL)
         return [picture_from(point.payload) for point in found]
 
     def pending(self) -> dict[str, frozenset[str]]:

@@ -121,7 +121,14 @@ def test_where_regions_are_few_they_are_shared(vocabulary: Vocabulary) -> None:
 def test_prototypes_tell_what_they_are_made_of(vocabulary: Vocabulary) -> None:
     pictures, choices = chosen(vocabulary, "cat")
     own = CandidateReader(vocabulary, []).read(pictures)
-    (prototype,) = make_prototypes("cat", choices, pictures, own, generation="g")
+    (prototype,) = make_prototypes(
+        "cat",
+        choices,
+        pictures,
+        own,
+        thumbnails=lambda names: {p.id: p.thumbnail for p in pictures if p.id in names},
+        generation="g",
+    )
     members = own.vectors[[choice.row for choice in choices]]
     assert np.allclose(prototype.vector, unit(members.mean(axis=0)), atol=1e-6)
     assert (prototype.noun, prototype.number, prototype.size) == ("cat", 0, 3)
@@ -140,5 +147,5 @@ def test_prototypes_tell_what_they_are_made_of(vocabulary: Vocabulary) -> None:
 
 def test_no_choices_make_no_prototypes(vocabulary: Vocabulary) -> None:
     own = CandidateReader(vocabulary, []).read([])
-    assert make_prototypes("cat", [], [], own, generation="g") == []
+    assert make_prototypes("cat", [], [], own, thumbnails=lambda _: {}, generation="g") == []
     assert tag_regions("cat", [], [], own) == []

@@ -135,7 +135,9 @@ def test_amending_makes_a_picture_pending_again(vocabulary: Vocabulary) -> None:
     vocabulary.amend([more])
     assert vocabulary.pending() == {more.id: more.all_nouns}
     assert list(vocabulary.pictures(noun="zebra")) == [more]
-    assert vocabulary.first_pictures("zebra", limit=1) == [more]
+    small = replace(more, thumbnail=b"")
+    assert more.thumbnail
+    assert vocabulary.first_pictures("zebra", limit=1) == [small]
     assert vocabulary.engine.collection("regions").facet("source") == {"late": 5, "": 5}
     for wrong in (picture(7), replace(more, regions=3)):
         with pytest.raises(CaptionaryError, match="cannot be amended"):
