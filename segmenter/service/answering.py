@@ -22,6 +22,9 @@ from serving.limits import Limits
 from serving.metrics import Metrics
 from vision.pictures import LoadedPicture
 
+LONGEST_HEADER = 2000
+"""Characters: proxies refuse an answer whose headers outgrow 4 KiB, the least that is usual."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answering:
@@ -86,7 +89,8 @@ def encoded(segmentation: Segmentation, picture: LoadedPicture, answer: AnswerFo
         content = class_map_png(segmentation.class_map, segmentation.classes)
     else:
         content = overlay_jpeg(segmentation, picture.pixels)
-    headers = {"X-Classes": json.dumps(segmentation.classes)}
+    names = json.dumps(segmentation.classes)
+    headers = {"X-Classes": names} if len(names) <= LONGEST_HEADER else {}
     if segmentation.revision is not None:
         headers["X-Revision"] = str(segmentation.revision)
     return Response(content, headers=headers, media_type=MEDIA_TYPES[answer])

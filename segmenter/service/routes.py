@@ -62,7 +62,8 @@ SEGMENTED: dict[int | str, dict[str, Any]] = {
         "content": {"image/png": IMAGE, "image/jpeg": IMAGE},
         "headers": {
             "X-Classes": {
-                "description": "With a picture: the class names, as JSON in ASCII.",
+                "description": "With a picture: the class names, as JSON in ASCII; "
+                "left out where they are longer than 2,000 characters.",
                 "schema": {"type": "string"},
             },
             "X-Revision": {

@@ -85,6 +85,17 @@ def test_class_names_of_other_scripts_fit_into_a_header(client: TestClient, taug
     assert "X-Revision" not in answer.headers
 
 
+def test_names_too_long_for_a_header_are_left_to_who_asked(
+    client: TestClient, taught: Taught
+) -> None:
+    classes = ", ".join(f"a rather long name of class number {n}" for n in range(60))
+
+    answer = ask(client, taught.picture(UNSEEN), classes=classes, fusion="text", format="png")
+
+    assert answer.status_code == 200
+    assert "X-Classes" not in answer.headers
+
+
 @pytest.mark.parametrize(
     ("accept", "media"),
     [
