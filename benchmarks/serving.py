@@ -34,7 +34,7 @@ import torch
 
 from captionary.build import Models, open_segmenter
 from pictograms.folder import write_world
-from pictograms.nouns import choose_nouns
+from pictograms.nouns import Noun, choose_nouns
 from pictograms.world import World
 from schemas.classes import parse_classes
 from segmenter.outputs import segmentation_json
@@ -58,14 +58,8 @@ class Load:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def drawn(folder: Path, nouns: slice, kind: str, scenes: int, seed: int) -> Path:
-    world = World(
-        choose_nouns("novel" if kind == "novel" else "seen")[nouns],
-        size=SIDE,
-        seed=seed,
-        split="train",
-        captions=2,
-    )
+def drawn(folder: Path, nouns: Sequence[Noun], scenes: int, seed: int) -> Path:
+    world = World(tuple(nouns), size=SIDE, seed=seed, split="train", captions=2)
     for _ in write_world(world, folder, scenes=scenes, nouns="all"):
         pass
     return folder
@@ -171,16 +165,16 @@ def has_prototypes(client: httpx.Client, noun: str) -> bool:
     return answer.status_code == httpx.codes.OK and answer.json()["prototypes"] > 0
 
 
-def caption_to_use(client: httpx.Client, scenes: Path, nouns: Sequence[str]) -> None:
-    """Teach new nouns one by one, a scene each."""
-    lines = (scenes / "captions.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
+def caption_to_use(client: httpx.Client, folder: Path, nouns: Sequence[Noun]) -> None:
+    """Teach new nouns one by one, a scene each that shows nothing else."""
     seconds = []
-    for noun in nouns:
-        row = next(row for row in rows if any(noun in caption for caption in row["captions"]))
-        rows.remove(row)
+    for drawing in nouns:
+        noun = drawing.name
+        scene = drawn(folder / noun, [drawing], 1, seed=3)
+        row = json.loads((scene / "captions.jsonl").read_text(encoding="utf-8"))
+        assert not has_prototypes(client, noun)
+        files = {"image": (scene / row["image"]).read_bytes()}
         start = time.perf_counter()
-        files = {"image": (scenes / row["image"]).read_bytes()}
         client.post("/v1/pairs", files=files, data={"caption": row["captions"]}).raise_for_status()
         while not (known := has_prototypes(client, noun)):
             if time.perf_counter() - start > LEARNED_BY:  # a noun that the tagger does not find
@@ -203,13 +197,13 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        captioned = drawn(folder / "captioned", slice(KNOWN), "seen", CAPTIONED, seed=1)
-        asked = drawn(folder / "asked", slice(KNOWN), "seen", ASKED, seed=2)
-        new = drawn(folder / "new", slice(NEW), "novel", 20 * NEW, seed=3)
+        known, new = choose_nouns("seen")[:KNOWN], choose_nouns("novel")[:NEW]
+        captioned = drawn(folder / "captioned", known, CAPTIONED, seed=1)
+        asked = drawn(folder / "asked", known, ASKED, seed=2)
         store, copy = folder / "store", folder / "copy"
         run("index", captioned / "captions.jsonl", "--store", store, "--encoder", options.encoder)
         shutil.copytree(store, copy)
-        classes = ", ".join(noun.name for noun in choose_nouns("seen")[:KNOWN])
+        classes = ", ".join(noun.name for noun in known)
         pictures = [path.read_bytes() for path in sorted((asked / "images").iterdir())]
         with (
             served(store, folder / "state", folder / "log") as (address, pid),
@@ -219,7 +213,7 @@ def main() -> None:
             for callers in options.concurrency:
                 press(address, pid, pictures, classes, callers, options.seconds)
                 time.sleep(SETTLED)
-            caption_to_use(client, new, [noun.name for noun in choose_nouns("novel")[:NEW]])
+            caption_to_use(client, folder / "new", new)
 
 
 if __name__ == "__main__":
