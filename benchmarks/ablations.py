@@ -42,7 +42,7 @@ CAST = Sizes(60, 24, 240, 100)
 OWN, CLUSTERS, SAID = "own-groups.json", "clusters.json", "said.txt"
 WITHOUT: Mapping[str, Sequence[tuple[str, ...]]] = {
     "pgseg": ((), ("image-prototypes",), ("text-prototypes",), METHODS["pgseg"].parts),
-    "vilseg": ((), ("vision-contrast",), ("clusters",)),
+    "vilseg": ((), ("vision-contrast",), ("nouns",), ("clusters",)),
 }
 
 

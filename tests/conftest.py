@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.scenes import draw
+
+# On a slow machine a first call may take longer than hypothesis gives an example.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -99,16 +99,19 @@ def stand_in(folder: Path, log: Path, *, port: int = 0) -> Served:
 def ready(address: str, *, seconds: float = PATIENCE) -> None:
     """Wait until a service is ready to work."""
     end = time.monotonic() + seconds
-    while httpx.get(f"{address}/readyz").status_code != httpx.codes.OK:
-        assert time.monotonic() < end, httpx.get(f"{address}/readyz").text
+    while not (said := httpx.get(f"{address}/readyz", timeout=PATIENCE)).is_success:
+        assert time.monotonic() < end, said.text
         time.sleep(0.1)
 
 
-def finished(address: str, job: str, *, seconds: float = PATIENCE) -> dict[str, object]:
+def finished(
+    address: str, job: str, *, key: str = "", seconds: float = PATIENCE
+) -> dict[str, object]:
     """Wait for a job of the indexer's to end; answers it."""
-    end = time.monotonic() + seconds
+    end, headers = time.monotonic() + seconds, {"X-API-Key": key} if key else {}
     while True:
-        state: dict[str, object] = httpx.get(f"{address}/v1/jobs/{job}").raise_for_status().json()
+        answer = httpx.get(f"{address}/v1/jobs/{job}", headers=headers, timeout=PATIENCE)
+        state: dict[str, object] = answer.raise_for_status().json()
         if state["state"] in ("done", "failed"):
             return state
         assert time.monotonic() < end, state

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.captionary.running import World, captionary
-from tests.served import service
+from tests.served import PATIENCE, ready, service
 
 KEY = "a-key-of-the-tests-0123456789"
 SECRET = "zz9"
@@ -84,13 +84,14 @@ def test_both_are_served_with_keys_and_end_when_told(world: World, tmp_path: Pat
         CAPTIONARY_WRITE_KEYS=f"{KEY}-to-write, another-key-of-the-tests",
     )
     with keyed as both:
-        nouns = f"{both.address}/v1/vocabulary"
-        assert httpx.get(nouns).status_code == httpx.codes.UNAUTHORIZED
-        assert httpx.get(nouns, headers={"X-API-Key": KEY}).is_success
-        removal = f"{both.address}/v1/images/nothing"
-        asked = httpx.delete(removal, headers={"X-API-Key": KEY})
-        assert asked.status_code == httpx.codes.FORBIDDEN
-        asked = httpx.delete(removal, headers={"X-API-Key": f"{KEY}-to-write"})
-        assert asked.status_code == httpx.codes.NOT_FOUND
+        ready(both.address)
+        nouns, removal = "/v1/vocabulary", "/v1/images/nothing"
+        with httpx.Client(base_url=both.address, timeout=PATIENCE) as client:
+            assert client.get(nouns).status_code == httpx.codes.UNAUTHORIZED
+            assert client.get(nouns, headers={"X-API-Key": KEY}).is_success
+            asked = client.delete(removal, headers={"X-API-Key": KEY})
+            assert asked.status_code == httpx.codes.FORBIDDEN
+            asked = client.delete(removal, headers={"X-API-Key": f"{KEY}-to-write"})
+            assert asked.status_code == httpx.codes.NOT_FOUND
         assert both.stop() == 0
     assert KEY not in (tmp_path / "log").read_text()

@@ -157,11 +157,14 @@ def test_a_killed_run_ends_in_the_same_weights(
     out = tmp_path / "cut"
     own = command(method, source, models, out)
 
-    code, said = cut_short(out, own, signal.SIGKILL)
+    for _ in range(5):  # until the signal came before the last step
+        code, said = cut_short(out, own, signal.SIGKILL)
+        step = torch.load(out / "checkpoint.pt", weights_only=True)["state"]["step"]
+        if step < 12:
+            break
 
     assert code == -signal.SIGKILL, said
-    saved = torch.load(out / "checkpoint.pt", weights_only=True)["state"]
-    assert 0 < saved["step"] < 12
+    assert 0 < step < 12
     done(captionary(*own))
     assert files(out) == files(trained[method])
     assert [row["loss"] for row in log(out)] == [row["loss"] for row in log(trained[method])]

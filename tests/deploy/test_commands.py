@@ -17,7 +17,7 @@ from tests.deploy.dockerfile import Stage
 from tests.deploy.test_monitoring import alerts, names_of, questions
 from tests.deploy.tools import DEPLOY
 from tests.scenes import draw
-from tests.served import Served, ready, stand_in
+from tests.served import PATIENCE, Served, finished, ready, stand_in
 
 READ, WRITE = "read-of-tests-0123456789", "write-of-tests-0123456789"
 KEYS = {"CAPTIONARY_READ_KEYS": READ, "CAPTIONARY_WRITE_KEYS": WRITE}
@@ -74,24 +74,15 @@ def running(
                 files={"image": picture},
                 data={"caption": row["captions"]},
                 headers={"X-API-Key": WRITE},
+                timeout=PATIENCE,
             )
-            job = done(indexer.address, accepted.raise_for_status().json()["job"])
+            job = finished(indexer.address, accepted.raise_for_status().json()["job"], key=READ)
             ready(segmenter.address)
             yield Running(indexer, segmenter, picture, job)
     for served in (indexer, segmenter, qdrant):
         assert served.process is not None
         assert served.process.stdout is not None
         served.process.stdout.close()
-
-
-def done(address: str, job: str) -> dict[str, object]:
-    with httpx.Client(headers={"X-API-Key": READ}) as client:
-        for _ in range(600):
-            state: dict[str, object] = client.get(f"{address}/v1/jobs/{job}").json()
-            if state["state"] in ("done", "failed"):
-                return state
-            client.get(f"{address}/healthz")
-    pytest.fail(f"the job is not done: {state}")
 
 
 @pytest.mark.parametrize("target", ["indexer", "segmenter"])

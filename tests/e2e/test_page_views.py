@@ -94,7 +94,8 @@ def test_a_picture_may_be_chosen_before_the_service_is_known(
         page = context.new_page()
         held: list[Route] = []
         page.route("**/v1/about", lambda route: held.append(route))
-        page.goto(f"{address}/#/teach")
+        with page.expect_request("**/v1/about"):
+            page.goto(f"{address}/#/teach")
         choose(page, picture)
         expect(page.locator("#counts")).to_be_empty()
         for route in held:

@@ -66,7 +66,10 @@ def test_captions_in_by_one_masks_out_by_the_other(
     captioned = pairs(scenes)
     with reading as segmenter:
         end = time.monotonic() + PATIENCE
-        while "there is no dictionary" not in httpx.get(f"{segmenter.address}/readyz").text:
+        while (
+            "there is no dictionary"
+            not in httpx.get(f"{segmenter.address}/readyz", timeout=PATIENCE).text
+        ):
             assert time.monotonic() < end, "it does not say what it waits for"
             time.sleep(0.1)
         refused = segment(segmenter.address, captioned[0][0])
@@ -80,13 +83,13 @@ def test_captions_in_by_one_masks_out_by_the_other(
             answer = segment(segmenter.address, captioned[0][0]).raise_for_status().json()
             assert {mask["class"] for mask in answer["masks"]} <= set(CLASSES.split(", "))
             assert answer["prototypes"][0]["exemplars"][0]["image_id"].startswith("s")
-            known = httpx.get(f"{segmenter.address}/v1/vocabulary").json()
+            known = httpx.get(f"{segmenter.address}/v1/vocabulary", timeout=PATIENCE).json()
             assert {"dog", "apple"} <= {entry["noun"] for entry in known["nouns"]}
 
-            removal = httpx.delete(f"{indexer.address}/v1/sources/drawn").json()
+            removal = httpx.delete(f"{indexer.address}/v1/sources/drawn", timeout=PATIENCE).json()
             assert finished(indexer.address, removal["job"])["state"] == "done"
             end = time.monotonic() + PATIENCE
-            while httpx.get(f"{segmenter.address}/v1/vocabulary").json()["total"]:
+            while httpx.get(f"{segmenter.address}/v1/vocabulary", timeout=PATIENCE).json()["total"]:
                 assert time.monotonic() < end, "the segmenter did not follow"
                 time.sleep(0.1)
             later = segment(segmenter.address, captioned[0][0]).raise_for_status().json()

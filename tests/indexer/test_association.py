@@ -58,7 +58,7 @@ def slow_consistency(
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.integers(2, 9), st.integers(0, 20), st.integers(1, 120), st.integers(1, 9))
 def test_consistency_is_its_definition(
     seed: int, pictures: int, more: int, lacking: int, compared: int
@@ -123,7 +123,7 @@ def test_consistency_is_nothing_where_there_is_nothing_to_compare_with() -> None
         assert found.tolist() == [0, 0, 0, 0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(-5, 5), min_size=1, max_size=30),
     st.lists(st.integers(-5, 5), min_size=1, max_size=30),
@@ -186,7 +186,7 @@ def test_standardised_scores_are_in_deviations_of_the_background() -> None:
     assert np.isfinite(standardised(background, *mean_and_spread(background * 0))).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.integers(1, 12), st.integers(-1, 15))
 def test_mean_of_largest_is_the_mean_of_the_sorted_end(seed: int, width: int, count: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(3, width)).astype(np.float32)
@@ -203,7 +203,7 @@ def test_blended_weighs_text_as_it_is_and_consistency_by_its_spread() -> None:
     assert nothing.tolist() == [0.5, 1.0]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SEEDS, st.integers(1, 5), st.integers(1, 5))
 def test_one_to_one_is_the_best_of_all_ways(seed: int, nouns: int, regions: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(nouns, regions)).astype(np.float32)

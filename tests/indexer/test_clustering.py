@@ -85,7 +85,7 @@ def test_vectors_that_cancel_out_still_give_a_unit_prototype() -> None:
     assert np.allclose(cluster(vectors).centres, vectors[:1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(1, 12), min_size=1, max_size=6),
     st.sampled_from([0.0, 0.05, 0.5, 3.0]),

@@ -44,9 +44,7 @@ files = st.fixed_dictionaries(
 )
 
 
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.lists(files, max_size=6))
 def test_what_is_drawn_is_what_is_read(
     tmp_path_factory: pytest.TempPathFactory, found: list[dict[str, bytes]]

@@ -176,13 +176,13 @@ WORDS = st.sampled_from(
 CAPTIONS = st.one_of(ANYTHING, st.lists(WORDS, max_size=12).map(" ".join))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(CAPTIONS)
 def test_any_text_gives_lower_case_nouns_none_twice(caption: str) -> None:
     check(nouns(caption))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(CAPTIONS, max_size=12))
 def test_a_caption_has_the_same_nouns_in_any_company(captions: list[str]) -> None:
     assert list(EXTRACTOR.nouns(captions)) == [nouns(caption) for caption in captions]

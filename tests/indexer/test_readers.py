@@ -122,9 +122,7 @@ names = st.from_regex(r"[a-z]{1,8}\.(jpg|png)", fullmatch=True)
 
 
 @pytest.mark.parametrize("write", WRITERS)
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.dictionaries(names, st.lists(captions, min_size=1, max_size=3), min_size=1))
 def test_any_caption_survives_any_format(
     tmp_path_factory: pytest.TempPathFactory, write: Writer, found: dict[str, list[str]]
@@ -136,7 +134,7 @@ def test_any_caption_survives_any_format(
     assert nowhere(read(write(folder, pairs))) == expected(folder, pairs)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_captions_may_hold_quotes_and_line_ends_in_csv(
     tmp_path_factory: pytest.TempPathFactory, text: str

@@ -136,9 +136,7 @@ captions = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, m
 
 
 @pytest.mark.parametrize("layout", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(found=st.dictionaries(stems, st.tuples(contents, captions), min_size=1, max_size=8))
 def test_any_shard_gives_back_its_pairs(
     tmp_path_factory: pytest.TempPathFactory, layout: int, found: dict[str, tuple[bytes, str]]

@@ -46,9 +46,7 @@ def listed(path: Path) -> list[Member]:
 
 
 @pytest.mark.parametrize("layout", FORMATS)
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @example(found=[("a" * 99 + "/b.jpg", tarfile.AREGTYPE, 0, {}, b"")], shared={})
 @given(found=entries, shared=st.sampled_from([{}, {}, {"path": "all"}, {"comment": "x"}]))
 def test_any_tar_file_is_listed_as_by_tarfile(
@@ -83,7 +81,7 @@ def test_files_with_holes_are_passed_over(tmp_path: Path) -> None:
     assert [member.name for member in listed(tmp_path / "a.tar")] == ["a", "c"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(at=st.integers(0, 3 * 512 - 1), byte=st.integers(0, 255), layout=st.sampled_from(FORMATS))
 def test_a_changed_byte_makes_no_other_list_than_tarfile_does(
     tmp_path_factory: pytest.TempPathFactory, at: int, byte: int, layout: int

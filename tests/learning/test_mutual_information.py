@@ -19,7 +19,7 @@ def shares(count: int, clusters: int, seed: int) -> torch.Tensor:
     return (3 * torch.randn(count, clusters, generator=random)).double().softmax(dim=1)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(count=st.integers(1, 12), clusters=st.integers(1, 6), seed=SEEDS)
 def test_joint_probabilities_equal_plain_loops(count: int, clusters: int, seed: int) -> None:
     first, second = shares(count, clusters, seed), shares(count, clusters, seed + 1)
@@ -34,7 +34,7 @@ def test_joint_probabilities_equal_plain_loops(count: int, clusters: int, seed: 
     torch.testing.assert_close(joint, joint_probabilities(second, first))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(clusters=st.integers(1, 6), seed=SEEDS)
 def test_the_loss_equals_its_formula(clusters: int, seed: int) -> None:
     joint = joint_probabilities(shares(9, clusters, seed), shares(9, clusters, seed + 1))
@@ -51,7 +51,7 @@ def test_the_loss_equals_its_formula(clusters: int, seed: int) -> None:
     assert -math.log(clusters) - 1e-6 <= float(loss) <= 1e-6
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(order=st.integers(1, 9).flatmap(lambda count: st.permutations(range(count))))
 def test_the_loss_is_least_where_each_cluster_is_one_of_the_others(order: list[int]) -> None:
     count = len(order)
@@ -61,7 +61,7 @@ def test_the_loss_is_least_where_each_cluster_is_one_of_the_others(order: list[i
     assert float(information_loss(joint)) == pytest.approx(-math.log(count), abs=1e-4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(clusters=st.integers(1, 6), seed=SEEDS)
 def test_independent_views_say_nothing_of_one_another(clusters: int, seed: int) -> None:
     (often,) = shares(1, clusters, seed)
@@ -108,7 +108,7 @@ def places(box: Box, *, flip: bool) -> torch.Tensor:
     return features
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=SEEDS, flips=st.lists(st.booleans(), min_size=4, max_size=4))
 def test_corresponding_rows_show_the_same_place(seed: int, flips: list[bool]) -> None:
     random = np.random.default_rng(seed)

@@ -51,7 +51,7 @@ def loss_by_loops(
     return float(sum(losses) / max(1, len(losses) // 2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     segments=st.integers(2, 4),
     fewer=st.integers(0, 1),
@@ -97,7 +97,7 @@ def test_segments_that_are_not_there_are_not_taken() -> None:
     assert gradient[1, 1].any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(said=st.lists(st.booleans(), min_size=6, max_size=6), segments=st.integers(1, 4), seed=SEEDS)
 def test_gradients_are_numbers_whatever_is_said(said: list[bool], segments: int, seed: int) -> None:
     own = drawn(2, 4, 8, seed=seed).requires_grad_()

@@ -29,7 +29,7 @@ def all_choices(groups: int, prototypes: int) -> list[tuple[int, ...]]:
     return [*permutations(range(groups), prototypes)]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(count=st.integers(1, 4), groups=GROUPS, fewer=st.integers(0, 2), seed=SEEDS)
 def test_matches_are_the_best_of_all_choices(
     count: int, groups: int, fewer: int, seed: int
@@ -57,7 +57,7 @@ def test_many_groups_are_matched_as_scipy_does() -> None:
         assert [chosen[column] for column in own] == groups.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     groups=st.integers(2, 5),
     counts=st.lists(st.booleans(), min_size=1, max_size=5),
@@ -77,7 +77,7 @@ def test_what_does_not_count_takes_no_group_that_another_needs(
         assert chosen[there].tolist() == alone.tolist()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(groups=GROUPS, fewer=st.integers(0, 2), least=st.sampled_from([0.0, 0.1, 0.9]), seed=SEEDS)
 def test_what_is_kept_equals_a_plain_loop_over_the_matches(
     groups: int, fewer: int, least: float, seed: int
@@ -126,7 +126,7 @@ def loss_by_loops(groups: np.ndarray, prototypes: np.ndarray, scale: float) -> f
     return float(sum(losses) / max(1, len(losses)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count=st.integers(1, 3),
     groups=GROUPS,
@@ -143,7 +143,7 @@ def test_the_loss_equals_plain_loops(count: int, groups: int, scale: float, seed
     assert float(loss) == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(groups=st.integers(2, 6), seed=SEEDS)
 def test_groups_that_stand_where_prototypes_do_have_no_loss(groups: int, seed: int) -> None:
     prototypes = normalize(drawn(2, groups, 16, seed=seed), dim=2)

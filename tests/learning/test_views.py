@@ -30,7 +30,7 @@ SEEDS = st.integers(0, 9999)
 TOKENIZER = tiny_inputs().tokenizer
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     height=st.integers(1, 120),
     width=st.integers(1, 120),
@@ -55,7 +55,7 @@ def test_boxes_lie_inside_and_are_of_the_asked_area_and_aspect(
         assert (wide + 0.5) / width >= ASPECT[0] * (high - 0.5) / height
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(height=st.integers(8, 60), width=st.integers(60, 900), seed=SEEDS)
 def test_large_views_of_long_pictures_overlap(height: int, width: int, seed: int) -> None:
     random = np.random.default_rng(seed)
@@ -81,7 +81,7 @@ def test_boxes_are_of_all_areas_and_aspects_and_lie_everywhere() -> None:
         assert low.mean() == pytest.approx(high.mean(), rel=0.05)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=SEEDS, small=st.booleans())
 def test_overlaps_equal_those_of_painted_boxes(seed: int, small: bool) -> None:
     random = np.random.default_rng(seed)
@@ -129,7 +129,7 @@ def test_a_plain_view_is_a_part_of_the_picture(flip: bool) -> None:
     assert torch.equal(seen, expected.flip(2) if flip else expected)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=SEEDS)
 def test_a_flipped_view_is_the_mirror_image(seed: int) -> None:
     picture = picture_of(20, 30, seed)
@@ -181,7 +181,7 @@ def test_towers_that_read_padding_are_given_all_of_it() -> None:
     assert tokens.shape == (1, 12)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=SEEDS)
 def test_equal_draws_are_equal(seed: int) -> None:
     example = Flags(side=40)[3]
@@ -193,7 +193,7 @@ def test_equal_draws_are_equal(seed: int) -> None:
     assert not torch.equal(one[0], other[0])
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS)
 def test_the_two_large_views_show_the_same_where_they_overlap(seed: int) -> None:
     """Of a picture whose colours say where one is, uncoloured: patches are pixels here."""

@@ -1,5 +1,5 @@
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.nouns import NounExtractor
@@ -26,7 +26,6 @@ def poses_of(layout: Layout, mention: Mention) -> list[Pose]:
     return [pose for pose in layout.poses if pose.noun == noun_of(mention)]
 
 
-@settings(deadline=None)
 @given(ANY_SEED)
 def test_captions_name_what_is_there_each_once(seed: int) -> None:
     layout, captions = told(seed)
@@ -39,7 +38,6 @@ def test_captions_name_what_is_there_each_once(seed: int) -> None:
         assert len(left_out) <= 1
 
 
-@settings(deadline=None)
 @given(ANY_SEED)
 def test_what_is_passed_over_is_the_least(seed: int) -> None:
     layout, captions = told(seed)
@@ -52,7 +50,6 @@ def test_what_is_passed_over_is_the_least(seed: int) -> None:
             assert areas[noun] == min(areas.values())
 
 
-@settings(deadline=None)
 @given(ANY_SEED)
 def test_numbers_and_plurals_are_true(seed: int) -> None:
     layout, captions = told(seed)
@@ -86,7 +83,6 @@ def test_there_is_one_and_there_are_several() -> None:
     assert openings == {"is", "are"}
 
 
-@settings(deadline=None)
 @given(ANY_SEED)
 def test_relations_are_true_of_the_first_of_each(seed: int) -> None:
     layout, captions = told(seed, captions=8)
@@ -102,7 +98,6 @@ def test_relations_are_true_of_the_first_of_each(seed: int) -> None:
         }.get(reading.relation, True)
 
 
-@settings(deadline=None)
 @given(ANY_SEED)
 def test_the_ground_is_the_right_one(seed: int) -> None:
     layout, captions = told(seed)

@@ -32,7 +32,7 @@ def reach(layout: Layout, number: int, *, margin: float = 2.0) -> Mask:
     return np.asarray(distance <= pose.side * SIZE / np.sqrt(2) + margin)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(ANY_SEED)
 def test_each_pixel_belongs_to_an_object_near_it_or_to_the_ground(seed: int) -> None:
     layout = layout_of(seed)
@@ -47,7 +47,7 @@ def test_each_pixel_belongs_to_an_object_near_it_or_to_the_ground(seed: int) -> 
     assert (owner == len(layout.poses) - 1).any()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(ANY_SEED)
 def test_an_object_covers_what_it_covers_alone_less_what_stands_before_it(seed: int) -> None:
     layout = layout_of(seed)
@@ -59,7 +59,7 @@ def test_an_object_covers_what_it_covers_alone_less_what_stands_before_it(seed: 
     np.testing.assert_array_equal(owner, expected)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(ANY_SEED)
 def test_beside_the_objects_and_their_shadows_there_is_only_the_ground(seed: int) -> None:
     layout = layout_of(seed)
@@ -72,7 +72,7 @@ def test_beside_the_objects_and_their_shadows_there_is_only_the_ground(seed: int
     np.testing.assert_array_equal(picture[beside], ground[beside])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(ANY_SEED)
 def test_an_object_is_as_large_as_its_sprite_says(seed: int) -> None:
     (pose,) = (layout := layout_of(seed, objects=1)).poses
@@ -83,7 +83,7 @@ def test_an_object_is_as_large_as_its_sprite_says(seed: int) -> None:
     assert (owner == 0).mean() == pytest.approx(solid * 0.7**2, rel=0.15, abs=0.004)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(ANY_SEED)
 def test_a_scene_has_the_same_shares_at_all_sizes(seed: int) -> None:
     layout = layout_of(seed)

@@ -4,7 +4,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pictograms.grounds import GROUNDS, TILES
@@ -16,7 +16,6 @@ def layout_of(seed: int, *, objects: int | None = None) -> Layout:
     return draw_layout(np.random.default_rng(seed), read_nouns(), objects=objects)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_objects_stand_in_the_scene_and_apart(seed: int) -> None:
     layout = layout_of(seed)
@@ -32,20 +31,17 @@ def test_objects_stand_in_the_scene_and_apart(seed: int) -> None:
         assert distance >= NEAREST * (one.side + other.side)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_nearest_is_drawn_last(seed: int) -> None:
     feet = [pose.y + pose.side / 2 for pose in layout_of(seed).poses]
     assert all(upper <= lower for upper, lower in pairwise(feet))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 6))
 def test_as_many_objects_as_asked_for_or_fewer(seed: int, objects: int) -> None:
     assert 1 <= len(layout_of(seed, objects=objects).poses) <= objects
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32))
 def test_only_the_given_nouns_stand_there(seed: int) -> None:
     nouns = choose_nouns("novel")[:3]

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.classes import ClassName, parse_classes, read_classes
@@ -13,7 +13,6 @@ GROUPS = st.lists(WORD, min_size=1, max_size=9, unique_by=str.casefold).map(
 )
 
 
-@settings(deadline=None)
 @given(GROUPS)
 def test_text_and_file_say_the_same(
     tmp_path_factory: pytest.TempPathFactory, groups: list[list[str]]

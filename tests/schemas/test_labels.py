@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.errors import WrongInput
 from schemas.labels import IGNORE, MOST_LABELS, pack_labels, unpack_labels
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 255, 256, 361, MOST_LABELS]))
 def test_labels_come_back(seed: int, count: int) -> None:
     labels = np.random.default_rng(seed).integers(IGNORE, count, (4, 5)).astype(np.int32)

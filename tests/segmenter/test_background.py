@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.classes import parse_classes
@@ -55,7 +55,6 @@ def test_a_list_that_takes_all_surroundings_leaves_the_word_itself() -> None:
     assert classes[index].prompts == ("background",)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.floats(0, 1, width=32))
 def test_background_wins_below_the_threshold_alone(seed: int, threshold: float) -> None:
     rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, jaccard_score
 
@@ -13,7 +13,6 @@ from segmenter.evaluation import ConfusionMatrix, evaluation_json
 NAMES = ("cat", "dog", "sky", "tree")
 
 
-@settings(deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 4), st.integers(1, 4))
 def test_equals_scikit_learn(seed: int, pictures: int, used: int) -> None:
     rng = np.random.default_rng(seed)

@@ -14,7 +14,7 @@ CLASSES = (
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**32))
 def test_any_small_picture_can_be_drawn(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

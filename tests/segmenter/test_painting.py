@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -39,7 +39,6 @@ def painted(draw: st.DrawFn) -> tuple[list[Region], Scores, NDArray[np.float32]]
     return regions, rng.random((count, classes)).astype(np.float32), weights
 
 
-@settings(deadline=None)
 @given(painted())
 def test_equals_the_plain_formula(
     case: tuple[list[Region], Scores, NDArray[np.float32]],
@@ -62,7 +61,6 @@ def test_equals_the_plain_formula(
         assert confidence[row, column] in confidence[tuple(nearest.T)]
 
 
-@settings(deadline=None)
 @given(painted(), st.integers(1, 3))
 def test_cells_scored_in_parts_give_the_same(
     case: tuple[list[Region], Scores, NDArray[np.float32]], at_once: int

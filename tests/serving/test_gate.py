@@ -167,7 +167,7 @@ def test_closing_waits_for_what_is_at_work_and_drops_what_is_in_line() -> None:
         asked = [asyncio.create_task(gate.run(work)) for _ in range(2)]
         await until(lambda: work.now == 1 and gate.inside == 2)
         closing = asyncio.create_task(asyncio.to_thread(gate.close))
-        await asyncio.sleep(0.05)
+        await until(asked[1].done)
         assert not closing.done()
         work.let_go()
         await closing

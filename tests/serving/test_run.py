@@ -16,6 +16,8 @@ from serving.run import address_of, listen
 from tests.serving.parts import BODY
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120
+"""Seconds for a process to come as far as wanted."""
 
 
 @contextmanager
@@ -44,13 +46,13 @@ def test_a_signal_ends_it_after_the_requests_under_way(ending: signal.Signals) -
     with process() as served:
         address = line_of(served)
         asking = threading.Thread(
-            target=lambda: answers.append(httpx.get(f"{address}/slow", timeout=20))
+            target=lambda: answers.append(httpx.get(f"{address}/slow", timeout=PATIENCE))
         )
         asking.start()
         assert line_of(served) == "asked"
         served.send_signal(ending)
-        out, err = served.communicate(timeout=20)
-        asking.join(20)
+        out, err = served.communicate(timeout=PATIENCE)
+        asking.join(PATIENCE)
     assert answers[0].json() == "done"
     # It returned rather than died: what is around the app was closed.
     assert out.strip() == "part starts, part ends, and all is closed"
@@ -62,23 +64,23 @@ def test_a_signal_ends_it_after_the_requests_under_way(ending: signal.Signals) -
 def test_what_is_too_large_ends_its_connection_and_others_go_on() -> None:
     with process() as served:
         address = line_of(served)
-        with httpx.Client() as client:
+        with httpx.Client(timeout=PATIENCE) as client:
             refused = client.post(f"{address}/slow", content=b"x" * 2 * BODY)
             assert refused.status_code == 405
             assert client.get(f"{address}/healthz").status_code == 200
         served.send_signal(signal.SIGTERM)
-        served.communicate(timeout=20)
+        served.communicate(timeout=PATIENCE)
     assert served.returncode == 0
 
 
 def test_whoever_goes_away_is_no_fault() -> None:
     with process() as served:
         host, port = line_of(served).removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as half:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as half:
             half.sendall(b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\nhalf")
             assert line_of(served) == "counting"
         served.send_signal(signal.SIGTERM)
-        _, err = served.communicate(timeout=20)
+        _, err = served.communicate(timeout=PATIENCE)
     # 499: counted and logged, but nobody was there to be told.
     [logged] = [json.loads(line) for line in err.splitlines()]
     assert (logged["event"], logged["status"]) == ("request", 499)
@@ -89,7 +91,7 @@ def test_a_port_in_use_is_one_line() -> None:
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with process(port) as served:
-            out, err = served.communicate(timeout=20)
+            out, err = served.communicate(timeout=PATIENCE)
     assert served.returncode == 1
     assert out == ""
     assert err.strip() == (

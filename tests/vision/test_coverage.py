@@ -9,7 +9,7 @@ from vision.coverage import coverage, overlaps
 sides = st.integers(1, 12)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(rows=sides, columns=sides, height=sides, width=sides, seed=st.integers(0, 99))
 def test_equals_counting_on_a_finer_grid(
     rows: int, columns: int, height: int, width: int, seed: int

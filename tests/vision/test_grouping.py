@@ -39,7 +39,7 @@ def by_hand(
     return prototypes, shares
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     count=st.integers(1, 20),
     groups=st.integers(1, 6),
@@ -57,7 +57,7 @@ def test_em_equals_plain_loops(
     np.testing.assert_allclose(shares, expected[1], atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(count=st.integers(2, 8), seed=st.integers(0, 99))
 def test_centred_tokens_equal_plain_loops(count: int, seed: int) -> None:
     tokens = sphere(count, 4, seed) * torch.arange(1, count + 1)[:, None]
@@ -100,7 +100,7 @@ def test_finds_planted_groups() -> None:
     assert (prototypes @ centres.T).max(dim=0).values.min() > 0.99
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(count=st.integers(3, 30), wanted=st.integers(1, 12), seed=st.integers(0, 99))
 def test_farthest_points_equal_a_plain_search(count: int, wanted: int, seed: int) -> None:
     vectors = sphere(count, 3, seed)

@@ -16,7 +16,7 @@ def logits_of(count: int, groups: int, tokens: int, seed: int = 0) -> torch.Tens
     return 2 * torch.randn(count, groups, tokens, generator=torch.Generator().manual_seed(seed))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(groups=st.integers(1, 6), tokens=st.integers(1, 9), seed=st.integers(0, 999))
 def test_in_training_tokens_are_given_away_by_chance_and_gradients_go_through(
     groups: int, tokens: int, seed: int

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -28,7 +28,6 @@ def overlapping(draw: st.DrawFn) -> NDArray[np.bool_]:
     return masks
 
 
-@settings(deadline=None)
 @given(overlapping())
 def test_layers_hold_every_mask_and_never_overlap(masks: NDArray[np.bool_]) -> None:
     size = masks.shape[1], masks.shape[2]
@@ -45,7 +44,6 @@ def test_layers_hold_every_mask_and_never_overlap(masks: NDArray[np.bool_]) -> N
         assert layer.sum(axis=0).max() == 1
 
 
-@settings(deadline=None)
 @given(overlapping())
 def test_a_mask_is_in_the_first_layer_that_has_room(masks: NDArray[np.bool_]) -> None:
     _, *regions = layered(list(masks), (masks.shape[1], masks.shape[2]))
@@ -55,7 +53,6 @@ def test_a_mask_is_in_the_first_layer_that_has_room(masks: NDArray[np.bool_]) ->
             assert any((other.mask & region.mask).any() for other in larger)
 
 
-@settings(deadline=None)
 @given(overlapping(), st.sampled_from([0.0, 0.4, 0.7, 1.0]), st.integers(0, 9))
 def test_distinct_equals_a_plain_loop(masks: NDArray[np.bool_], same_iou: float, seed: int) -> None:
     scores = np.random.default_rng(seed).integers(0, 4, len(masks)).astype(np.float32)

@@ -85,7 +85,7 @@ def tower(request: pytest.FixtureRequest) -> PgsegTower:
     return random_tower(replace(GROUPING, prototypes=request.param))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.integers(1, 6), columns=st.integers(1, 6), seed=st.integers(0, 99))
 def test_pictures_of_any_size_are_grouped(
     tower: PgsegTower, rows: int, columns: int, seed: int

@@ -232,7 +232,7 @@ def test_the_limit_itself_is_allowed() -> None:
         decode_picture(data, name="a", max_pixels=48 * 64 - 1)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     kind=st.sampled_from(["JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF"]),
     changes=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
@@ -252,7 +252,7 @@ def test_damage_gives_a_picture_or_the_one_error(
         assert picture.pixels.dtype == np.uint8
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=400))
 def test_random_bytes_are_never_another_error(data: bytes) -> None:
     with pytest.raises(UnreadablePicture):

@@ -26,7 +26,7 @@ def picture_of(pixels: np.ndarray, name: str = "it") -> LoadedPicture:
     return LoadedPicture(pixels.astype(np.uint8), name, "0" * 64)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 5))
 def test_every_layer_is_a_partition(
     make_picture: MakePicture, height: int, width: int, seed: int
@@ -41,7 +41,7 @@ def test_every_layer_is_a_partition(
         assert (covered == 1).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 5))
 def test_superpixels_are_distinct_and_the_same_each_time(
     make_picture: MakePicture, height: int, width: int, seed: int

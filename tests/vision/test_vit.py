@@ -83,7 +83,7 @@ def test_a_region_sees_nothing_of_the_rest() -> None:
     assert (region_tokens(vit, one, 1 - upper) - region_tokens(vit, other, 1 - upper)).norm() > 0.01
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 99), first_block=st.integers(0, 3))
 def test_region_tokens_equal_a_masked_pass(seed: int, first_block: int) -> None:
     """The same from open_clip's own blocks, with a mask over the tokens of picture and regions."""

@@ -229,7 +229,6 @@ def _count(generation: str) -> int:
     return 1 + int(generation[1:]) % 5
 
 
-@pytest.mark.timeout(120)
 def test_readers_never_find_a_noun_empty_and_see_the_last_state(tmp_path: Path) -> None:
     with running(tmp_path / "server") as stand_in:
         writer, done = writing(ServerEngine(stand_in.url)), Event()

@@ -40,8 +40,8 @@ while True:
 """
 
 
-def killed(store: Path, *, start: int, after: float) -> list[list[str]]:
-    """What a writer acknowledged before it was killed."""
+def killed(store: Path, *, start: int, lines: int, after: float) -> list[list[str]]:
+    """What a writer acknowledged before it was killed, so many seconds after so many lines."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER, str(store), str(start)],
         cwd=ROOT,
@@ -49,11 +49,11 @@ def killed(store: Path, *, start: int, after: float) -> list[list[str]]:
         text=True,
     )
     assert process.stdout is not None
-    first = process.stdout.readline()
+    first = [process.stdout.readline() for _ in range(lines)]
     time.sleep(after)
     os.kill(process.pid, signal.SIGKILL)
     rest, _ = process.communicate()
-    return [line.split() for line in [first, *rest.splitlines()] if line.strip()]
+    return [line.split() for line in [*first, *rest.splitlines()] if line.strip()]
 
 
 def last(said: list[list[str]], verb: str) -> int:
@@ -86,8 +86,9 @@ def check(vocabulary: Vocabulary, said: list[list[str]]) -> int:
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     chance, start = random.Random(7), 0
-    for _ in range(KILLS):
-        said = killed(tmp_path / "store", start=start, after=chance.uniform(0.0, 0.8))
+    for lines in range(1, KILLS + 1):
+        after = chance.uniform(0.0, 0.2)
+        said = killed(tmp_path / "store", start=start, lines=lines, after=after)
         with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint=FINGERPRINT, dim=DIM) as store:
             start = max(check(store, said) - 1, 0)
     assert start > 0

@@ -61,7 +61,7 @@ PROTOTYPES = st.builds(
     generation=WORDS,
     exemplars=st.lists(EXEMPLARS, max_size=3).map(tuple),
 )
-THROUGH_THE_ENGINE = settings(max_examples=40, deadline=None)
+THROUGH_THE_ENGINE = settings(max_examples=40)
 
 
 @THROUGH_THE_ENGINE

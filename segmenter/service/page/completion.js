@@ -58,6 +58,7 @@ export class ClassField {
   /** Look for nouns; with nothing typed only where that is asked for. */
   async look({ evenEmpty = false } = {}) {
     this.newest?.abort();
+    this.activate(-1);
     const { typed } = this;
     if (!typed && !evenEmpty) return this.close();
     const newest = (this.newest = new AbortController());
@@ -74,7 +75,9 @@ export class ClassField {
     }
   }
 
+  /** Show what was found; what is chosen stays so where it is still there. */
   show(found) {
+    const chosen = this.nouns[this.active]?.noun;
     const { start, end } = nameAt(this.input.value, this.input.selectionStart);
     const others = namesIn(`${this.input.value.slice(0, start)},${this.input.value.slice(end)}`);
     this.nouns = found.filter(({ noun }) => !others.includes(noun.toLowerCase())).slice(0, MOST);
@@ -83,7 +86,7 @@ export class ClassField {
     this.list.replaceChildren(...this.nouns.map(option));
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
-    this.activate(-1);
+    this.activate(this.nouns.findIndex(({ noun }) => noun === chosen));
     this.heard.textContent = count(this.nouns.length, "completion");
   }
 

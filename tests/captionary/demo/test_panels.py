@@ -40,7 +40,7 @@ def test_few_scenes_are_all_shown() -> None:
     assert choose_shown([scene(0), scene(1, SEEN, NOVEL)], [NOVEL]) == [1, 0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.text("abcdefghij", min_size=1, max_size=30), max_size=20),
     st.integers(10, 300),

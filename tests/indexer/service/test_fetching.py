@@ -114,7 +114,8 @@ def test_a_picture_is_fetched(fetcher: Fetcher, address: str) -> None:
 def test_what_goes_wrong_is_told_in_a_line(
     fetcher: Fetcher, address: str, path: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "PATIENCE", 0.3)
+    if path == "/a/slow":
+        monkeypatch.setattr(fetching, "PATIENCE", 0.3)
     with pytest.raises(UnreadablePicture) as caught:
         list(fetcher.fetch(address + path))
     assert said in str(caught.value)

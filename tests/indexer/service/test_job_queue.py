@@ -60,7 +60,7 @@ def test_a_pair_comes_out_as_it_went_in(queue: JobQueue) -> None:
 
 
 @given(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=5), limit=st.integers(1, 8))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_small_jobs_are_not_held_up(sizes: list[int], limit: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         queue = made(Path(folder))
@@ -90,7 +90,7 @@ def lost(queue: JobQueue, names: list[str]) -> set[tuple[int, int]]:
 
 
 @given(steps=st.lists(STEPS, min_size=3, max_size=25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_removals_are_barriers_and_nothing_is_lost_or_done_twice(
     steps: list[tuple[str, int]],
 ) -> None:

@@ -33,6 +33,7 @@ class Moody(ColourRegions):
 
     fingerprint: str = "moody-64"
     seen: list[str] = field(default_factory=list)
+    slow: float = 0.05
 
     def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
         self.seen.append(picture.name)
@@ -40,12 +41,12 @@ class Moody(ColourRegions):
             raise RuntimeError("the cause\nin two lines")
         vectors = ColourRegions.embed(self, picture, regions)
         if picture.name == "slow":
-            time.sleep(0.05)
+            time.sleep(self.slow)
         return vectors * np.float32(np.nan) if picture.name == "endless" else vectors
 
 
-def with_moods(folder: Path, nouns: NounExtractor) -> tuple[Parts, Moody]:
-    moody = Moody()
+def with_moods(folder: Path, nouns: NounExtractor, *, slow: float = 0.05) -> tuple[Parts, Moody]:
+    moody = Moody(slow=slow)
     extractor = RegionExtractor(Superpixels(working_side=96), moody)
     return Parts(folder, nouns, extractor=extractor), moody
 
@@ -227,7 +228,7 @@ _OF_HARMED = Where(any_of={"image_id": ["harmed"]})
 def test_a_stop_in_the_middle_loses_nothing(
     tmp_path: Path, nouns: NounExtractor, world: list[dict[str, Any]]
 ) -> None:
-    parts, moody = with_moods(tmp_path / "stopped", nouns)
+    parts, moody = with_moods(tmp_path / "stopped", nouns, slow=0.5)
     named = [{**pair, "name": "slow"} for pair in world]
     with running(parts) as service:
         name = service.send(*named)
@@ -237,6 +238,7 @@ def test_a_stop_in_the_middle_loses_nothing(
             time.sleep(0.005)
     assert len(moody.seen) < len(world)
     assert len(parts.uploads) == len(world)
+    parts, _ = with_moods(tmp_path / "stopped", nouns)
     with running(parts) as service:
         job = service.end(name)
         assert (job.state, job.pairs, job.done, job.failures) == ("done", 12, 12, [])

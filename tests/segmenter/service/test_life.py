@@ -46,7 +46,7 @@ def test_it_serves_before_it_has_opened_and_tries_again(taught: Taught) -> None:
         return taught.segmenter
 
     with started(opened, ready=False) as client:
-        until(lambda: len(tries) >= 3)
+        until(lambda: len(tries) >= 4)
         reason = problem(client.get("/readyz"), 503)
         refused = ask(client, png(), fusion="text")
         alive, page = client.get("/healthz"), client.get("/")
