@@ -136,11 +136,12 @@ def miou(measured: Path) -> float | None:
 def last_losses(folder: Path) -> dict[str, float]:
     with (folder / LOG_FILE).open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
-    return {
+    parts = {
         name.removeprefix("loss_"): float(value)
         for name, value in last.items()
         if name.startswith("loss_")
     }
+    return parts or {"contrast": float(last["loss"])}  # all that is left is not told apart
 
 
 def spread(values: Sequence[float | None]) -> str:
