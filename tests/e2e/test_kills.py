@@ -128,6 +128,7 @@ def check_kills(command: Command, folder: Path, moments: list[Callable[[Path], b
     assert contents(folder / "killed") == contents(folder / "clean")
 
 
+@pytest.mark.slow
 def test_a_run_killed_twice_ends_as_one_clean_run(tmp_path: Path, scenes: Path, mini: str) -> None:
     """Once between pictures, once between nouns; one region a picture, to be quick."""
     command = Command(in_halves(scenes, tmp_path), mini, "whole")

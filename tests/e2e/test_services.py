@@ -53,6 +53,7 @@ def segment(segmenter: str, picture: bytes) -> httpx.Response:
     )
 
 
+@pytest.mark.slow
 def test_captions_in_by_one_masks_out_by_the_other(
     qdrant: Served, scenes: Path, tmp_path: Path
 ) -> None:

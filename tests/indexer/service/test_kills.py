@@ -144,6 +144,7 @@ def check_kills(folder: Path, moments: list[int]) -> None:
     check(folder, len(jobs))
 
 
+@pytest.mark.slow
 def test_what_was_accepted_before_a_kill_is_finished_after_it(tmp_path: Path) -> None:
     check_kills(tmp_path, [1])
 
@@ -155,6 +156,7 @@ def test_kills_at_random_leave_nothing_undone_or_done_twice(tmp_path: Path) -> N
     check_kills(tmp_path, [chance.randint(0, 5) for _ in range(8)])
 
 
+@pytest.mark.slow
 def test_a_service_that_is_told_to_end_finishes_later(tmp_path: Path) -> None:
     (sent,) = jobs_of(tmp_path / "pictures", 1)
     with serving(tmp_path) as served:
