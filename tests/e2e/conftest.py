@@ -40,7 +40,7 @@ def without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield found
 
 
-# Not for the whole session: while it is open an event loop runs in this thread, and no other may.
+# For a file and not for all: while it is open an event loop runs in this thread, and no other may.
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with ExitStack() as stack:
