@@ -6,11 +6,12 @@
 First `mini` learns, in a short run of `captionary train clip`, to say of a picture what the mean of
 its patches says: both methods start from that. Then each run is `captionary train METHOD --world
 pictograms --weights ... [--without PART]` in a folder of its own below OUT; killed, the same
-command goes on with what is missing. Measured by text alone on held-out scenes of 60 nouns and the
-grounds: mIoU by the groups that the model has learned, and by clusters of its features instead
-(soft spherical k-means: what an untrained grouping makes of them); without its clustering head
-ViL-Seg has no groups of its own. Printed are means over the seeds with their standard deviations,
-and the losses at the end. For comparison: `clusters` of `mini`, cropped regions.
+command goes on with what is missing (other options need another OUT). Measured by text alone on
+held-out scenes of 60 nouns and the grounds: mIoU by the groups that the model has learned, and by
+clusters of its features instead (soft spherical k-means: what an untrained grouping makes of them);
+without its clustering head ViL-Seg has no groups of its own. Printed are means over the seeds with
+their standard deviations, and the losses at the end. For comparison: `clusters` of
+`mini`, cropped regions.
 """
 
 import argparse

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from segmenter.palette import class_colours
 from tests.e2e.visiting import (
@@ -147,6 +147,24 @@ def test_the_list_is_completed_name_by_name(page: Page) -> None:
     field.press("ArrowDown")
     expect(options.first).to_contain_text("apple")
     assert "dog" not in options.locator("span:first-child").all_inner_texts()
+
+
+def test_what_is_chosen_stays_so_when_a_later_answer_comes(page: Page) -> None:
+    field, options = page.locator("#classes"), page.locator("#completions li")
+    field.press_sequentially("ap")
+    expect(options.first).to_contain_text("apple")
+    held: list[Route] = []
+    page.route("**/v1/vocabulary?*", lambda route: held.append(route))
+    with page.expect_request("**/v1/vocabulary?*"):
+        field.press_sequentially("p")
+    field.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    with page.expect_response("**/v1/vocabulary?*"):
+        held.pop().continue_()
+    page.wait_for_timeout(200)
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    field.press("Enter")
+    expect(field).to_have_value("apple, ")
 
 
 def test_everything_can_be_done_by_keyboard(page: Page, picture: Path) -> None:
