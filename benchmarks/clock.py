@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import CollectionName, Engine
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.engine import CollectionName, Engine
 
 T = TypeVar("T")
 

@@ -23,16 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 from captionary.build import Models, open_both
-from captionary.progress import bars
-from indexer.readers import read_pairs
-from schemas.labels import IGNORE
-from segmenter.datasets import DatasetFolder, read_mask
-from segmenter.evaluation import ConfusionMatrix
-from segmenter.segmenter import Fusion, Segmenter, Settings
-from vision.extraction import RegionExtractor
-from vision.pictures import load_picture
-from vision.proposers.given import LabelMaps
-from vision.resizing import enlarged
+from captionary.cli.progress import bars
+from captionary.indexer.readers import read_pairs
+from captionary.schemas.labels import IGNORE
+from captionary.segmenter.confusion import ConfusionMatrix
+from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.vision.extraction import RegionExtractor
+from captionary.vision.pictures.loading import load_picture
+from captionary.vision.pictures.resizing import enlarged
+from captionary.vision.proposers.label_maps import LabelMaps
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 SMALLEST = 0.005

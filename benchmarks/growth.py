@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from captionary.build import Models, open_both
+from captionary.cli.progress import bars
 from captionary.demo.scenes import (
     Cast,
     Sizes,
@@ -33,12 +34,11 @@ from captionary.demo.scenes import (
     write_dataset,
 )
 from captionary.demo.story import Look
-from captionary.progress import bars
-from indexer.readers import read_pairs
-from schemas.classes import ClassName
-from segmenter.evaluation import ConfusionMatrix
-from segmenter.segmenter import Fusion, Segmenter, Settings
-from vision.pictures import load_picture
+from captionary.indexer.readers import read_pairs
+from captionary.schemas.classes import ClassName
+from captionary.segmenter.confusion import ConfusionMatrix
+from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.vision.pictures.loading import load_picture
 
 STEPS = (0, 1, 4, 16, 64)
 FUSIONS: tuple[Fusion, ...] = ("text", "prototypes", "both")

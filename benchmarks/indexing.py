@@ -22,14 +22,14 @@ from PIL import Image
 from benchmarks.clock import Clock, print_shares
 from benchmarks.watched import watched
 from captionary.build import Models, open_indexer, open_vocabulary
-from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer, Named, Read
-from indexer.readers import read_pairs
-from indexer.refresh import Refresher
-from schemas.jobs import Job
-from schemas.pairs import ImageCaption, PairFailure
-from vocabulary.edge import EdgeEngine
-from vocabulary.vocabulary import Vocabulary
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.pipeline import Indexer, Named, Read
+from captionary.indexer.readers import read_pairs
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.jobs import Job
+from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.stored_dictionary import Vocabulary
 
 MARKS = (100, 300, 1000, 3000, 10_000)
 """Numbers of pictures after which memory is told."""

@@ -30,7 +30,7 @@ def main() -> None:
     captions = read_captions(options.captions, limit=options.limit)
 
     start = time.perf_counter()
-    from indexer.nouns import NounExtractor
+    from captionary.indexer.nouns import NounExtractor
 
     extractor = NounExtractor(options.pipeline)
     loaded = time.perf_counter()

@@ -30,10 +30,10 @@ from rich.table import Table
 from safetensors.torch import save_file
 from scipy.spatial import cKDTree
 
-from schemas.regions import Region
-from vision.embedding import choose_embedding
-from vision.encoder import ClipEncoder
-from vision.pictures import LoadedPicture
+from captionary.schemas.regions import Region
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.pictures.loading import LoadedPicture
 
 SIZE_HW = (480, 640)
 RANDOM = "ViT-B-16"

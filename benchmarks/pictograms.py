@@ -24,17 +24,17 @@ from rich.console import Console
 from rich.table import Table
 
 from captionary.build import Models, open_both
+from captionary.cli.progress import bars
 from captionary.demo.figures import mean_iou
 from captionary.demo.scenes import Cast, Sizes, choose_cast
-from captionary.progress import bars
-from indexer.readers import read_pairs
-from pictograms.folder import write_world
-from pictograms.grounds import GROUNDS
-from pictograms.world import Split, World
-from segmenter.datasets import DatasetFolder, read_mask
-from segmenter.evaluation import ConfusionMatrix
-from segmenter.segmenter import Fusion, Settings
-from vision.pictures import load_picture
+from captionary.indexer.readers import read_pairs
+from captionary.pictograms.folder import write_world
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.world import Split, World
+from captionary.segmenter.confusion import ConfusionMatrix
+from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.segmenter.segmenter import Fusion, Settings
+from captionary.vision.pictures.loading import load_picture
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 

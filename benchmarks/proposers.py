@@ -22,15 +22,15 @@ from rich.console import Console
 from rich.table import Table
 from scipy import ndimage
 
-from schemas.arrays import LabelMap, Mask
-from schemas.labels import IGNORE
-from segmenter.datasets import DatasetFolder, read_mask
-from vision.embedding import choose_embedding, usual_embedding
-from vision.encoder import ClipEncoder
-from vision.extraction import LONGEST
-from vision.pictures import load_picture
-from vision.proposers import choose_proposer
-from vision.resizing import enlarged, resized_shape
+from captionary.schemas.arrays import LabelMap, Mask
+from captionary.schemas.labels import IGNORE
+from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.views import choose_embedding, usual_embedding
+from captionary.vision.extraction import LONGEST
+from captionary.vision.pictures.loading import load_picture
+from captionary.vision.pictures.resizing import enlarged, resized_shape
+from captionary.vision.proposers.choice import choose_proposer
 
 SMALLEST = 0.01
 COMPARED_SIDE = 256

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from schemas.arrays import Vectors
-from schemas.dictionary import Picture, Prototype, TaggedRegion
-from schemas.regions import RegionTable
-from vocabulary.edge import EdgeEngine
-from vocabulary.retrieval import Retriever
-from vocabulary.vocabulary import Vocabulary
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.dictionary import Picture, Prototype, TaggedRegion
+from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ import multiprocessing
 import time
 from multiprocessing.synchronize import Barrier
 
-from pictograms.nouns import choose_nouns
-from pictograms.world import World
+from captionary.pictograms.nouns import choose_nouns
+from captionary.pictograms.world import World
 
 
 def draw(world: World, numbers: range, ready: Barrier) -> None:

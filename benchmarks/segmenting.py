@@ -16,12 +16,12 @@ from statistics import median
 from benchmarks.clock import Clock, print_shares
 from benchmarks.watched import watched
 from captionary.build import Models
-from segmenter.datasets import DatasetFolder
-from segmenter.segmenter import Fusion, Segmenter, Settings
-from vision.pictures import load_picture
-from vocabulary.edge import EdgeEngine
-from vocabulary.retrieval import Retriever
-from vocabulary.vocabulary import Vocabulary
+from captionary.segmenter.datasets import DatasetFolder
+from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.vision.pictures.loading import load_picture
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 
 
 def measure(

@@ -33,13 +33,13 @@ import numpy as np
 import torch
 
 from captionary.build import Models, open_segmenter
-from pictograms.folder import write_world
-from pictograms.nouns import Noun, choose_nouns
-from pictograms.world import World
-from schemas.classes import parse_classes
-from segmenter.outputs import segmentation_json
-from segmenter.segmenter import Settings
-from vision.pictures import decode_picture
+from captionary.pictograms.folder import write_world
+from captionary.pictograms.nouns import Noun, choose_nouns
+from captionary.pictograms.world import World
+from captionary.schemas.classes import parse_classes
+from captionary.segmenter.outputs import segmentation_json
+from captionary.segmenter.segmenter import Settings
+from captionary.vision.pictures.loading import decode_picture
 
 KNOWN, CAPTIONED, ASKED, NEW = 20, 120, 20, 10
 """Nouns of the dictionary, scenes that make it, scenes to segment, nouns to teach."""

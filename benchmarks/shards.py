@@ -22,12 +22,12 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from captionary.shard_pairs import pairs_in
-from indexer.readers import local_shards, read_pairs
-from indexer.readers.tars import files_in
-from learning.examples import by_picture
-from learning.processes import Processes
-from schemas.pairs import ImageCaption
+from captionary.indexer.readers import local_shards, read_pairs
+from captionary.indexer.readers.tar_headers import files_in
+from captionary.learning.data.examples import by_picture
+from captionary.learning.data.shard_pairs import pairs_in
+from captionary.learning.processes import Processes
+from captionary.schemas.pairs import ImageCaption
 
 T = TypeVar("T")
 

@@ -14,15 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from captionary.build import Models, open_segmenter
-from schemas.arrays import LabelMap
-from schemas.regions import CutPicture
-from segmenter.class_reading import ClassReading, read_classes_by_dictionary, read_classes_by_text
-from segmenter.datasets import DatasetFolder, read_mask
-from segmenter.evaluation import ConfusionMatrix
-from segmenter.painting import paint
-from segmenter.segmenter import Settings, score_regions
-from vision.pictures import load_picture
-from vision.resizing import enlarged
+from captionary.schemas.arrays import LabelMap
+from captionary.schemas.regions import CutPicture
+from captionary.segmenter.class_vectors import (
+    ClassReading,
+    read_classes_by_dictionary,
+    read_classes_by_text,
+)
+from captionary.segmenter.confusion import ConfusionMatrix
+from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.segmenter.painting import paint
+from captionary.segmenter.segmenter import Settings, score_regions
+from captionary.vision.pictures.loading import load_picture
+from captionary.vision.pictures.resizing import enlarged
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from benchmarks.clock import Clock
 from captionary.build import Models
-from vision.embedding import choose_embedding
-from vision.encoder import ClipEncoder
-from vision.extraction import RegionExtractor
-from vision.proposers import choose_proposer
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.extraction import RegionExtractor
+from captionary.vision.proposers.choice import choose_proposer
 
 
 def watched(models: Models, clock: Clock) -> tuple[ClipEncoder, RegionExtractor]:

@@ -1,6 +1,6 @@
 """`captionary`, and `python -m captionary`."""
 
-from captionary.commands import main
+from captionary.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.errors import FingerprintMismatch, WrongInput
+from captionary.schemas.errors import FingerprintMismatch, WrongInput
 
 if TYPE_CHECKING:
-    from indexer.pipeline import Indexer
-    from indexer.refresh import Refresher
-    from segmenter.segmenter import Segmenter
-    from serving.limits import Limits
-    from vision.encoder import ClipEncoder
-    from vision.extraction import RegionExtractor
-    from vocabulary.engine import Engine
-    from vocabulary.vocabulary import Vocabulary
+    from captionary.indexer.pipeline import Indexer
+    from captionary.indexer.refresh import Refresher
+    from captionary.segmenter.segmenter import Segmenter
+    from captionary.serving.limits import Limits
+    from captionary.vision.clip.encoder import ClipEncoder
+    from captionary.vision.extraction import RegionExtractor
+    from captionary.vocabulary.engines.engine import Engine
+    from captionary.vocabulary.stored_dictionary import Vocabulary
 
 
 DEFAULT_ENCODER = "ViT-B-16/openai"
@@ -52,8 +52,8 @@ class Models:
 
     def names(self, encoder: "ClipEncoder") -> dict[str, str]:
         """What a store is to remember; a folder by its full path."""
-        from vision.embedding import usual_embedding
-        from vision.proposers import apart, usual_proposer
+        from captionary.vision.embedding.views import usual_embedding
+        from captionary.vision.proposers.choice import apart, usual_proposer
 
         proposer = usual_proposer(encoder) if self.proposer is None else self.proposer
         return {
@@ -65,9 +65,9 @@ class Models:
 
     def load(self) -> "tuple[ClipEncoder, RegionExtractor]":
         """Load the encoder, and build the extractor on it."""
-        from vision.embedding import choose_embedding
-        from vision.extraction import RegionExtractor
-        from vision.proposers import choose_proposer
+        from captionary.vision.embedding.views import choose_embedding
+        from captionary.vision.extraction import RegionExtractor
+        from captionary.vision.proposers.choice import choose_proposer
 
         # What is named wrongly is told before anything is loaded.
         if self.embed is not None:
@@ -83,7 +83,7 @@ class Models:
 
     def load_encoder(self) -> "ClipEncoder":
         """Load the encoder alone."""
-        from vision.encoder import ClipEncoder
+        from captionary.vision.clip.encoder import ClipEncoder
 
         name = self.encoder or DEFAULT_ENCODER
         return ClipEncoder(name, device=self.device, precision=self.precision or "auto")
@@ -104,7 +104,7 @@ def open_engine(store: str) -> "Engine":
         StoreUnreachable: the server does not answer.
     """
     if "://" not in store:
-        from vocabulary.edge import EdgeEngine
+        from captionary.vocabulary.engines.edge import EdgeEngine
 
         return EdgeEngine(store)
     if not store.startswith(("http://", "https://")):
@@ -112,8 +112,8 @@ def open_engine(store: str) -> "Engine":
             f"the store {store.partition('://')[0]}://... is of no known kind; "
             "give a folder, or http://HOST[:PORT][/NAME] of a Qdrant server"
         )
-    from captionary.store_settings import read_store_settings
-    from vocabulary.server import ServerEngine
+    from captionary.vocabulary.engines.server import ServerEngine
+    from captionary.vocabulary.engines.server_settings import read_store_settings
 
     return ServerEngine(store, read_store_settings())
 
@@ -125,7 +125,7 @@ def open_vocabulary(store: str) -> "Vocabulary":
         WrongInput: as `open_engine`, or there is no dictionary.
         StoreInUse, StoreUnreachable: as `open_engine`.
     """
-    from vocabulary.vocabulary import Vocabulary
+    from captionary.vocabulary.stored_dictionary import Vocabulary
 
     return Vocabulary(open_engine(store), fingerprint=None, dim=None)
 
@@ -159,13 +159,13 @@ def open_both(
     """
     import torch
 
-    from indexer.nouns import NounExtractor
-    from indexer.pipeline import Indexer
-    from indexer.refresh import Refresher
-    from segmenter.segmenter import Segmenter
-    from vision.pictures import MAX_BYTES, MAX_PIXELS
-    from vocabulary.retrieval import Retriever
-    from vocabulary.vocabulary import Vocabulary
+    from captionary.indexer.nouns import NounExtractor
+    from captionary.indexer.pipeline import Indexer
+    from captionary.indexer.refresh import Refresher
+    from captionary.segmenter.segmenter import Segmenter
+    from captionary.vision.pictures.loading import MAX_BYTES, MAX_PIXELS
+    from captionary.vocabulary.retrieval import Retriever
+    from captionary.vocabulary.stored_dictionary import Vocabulary
 
     # Each worker has a core to itself; threads within a pass would only get in their way.
     torch.set_num_threads(1)
@@ -197,7 +197,7 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
     Raises:
         FingerprintMismatch: the dictionary was built with another encoder.
     """
-    from indexer.refresh import Refresher
+    from captionary.indexer.refresh import Refresher
 
     encoder = models.completed(vocabulary.models).load_encoder()
     if encoder.fingerprint not in vocabulary.fingerprint:
@@ -213,7 +213,7 @@ def open_segmenter(models: Models, store: str, fusion: str = "both") -> "Iterato
         WrongInput, StoreInUse, StoreUnreachable: as `open_vocabulary`, or the dictionary is empty.
         FingerprintMismatch: the dictionary was built with other models.
     """
-    from segmenter.segmenter import Segmenter
+    from captionary.segmenter.segmenter import Segmenter
 
     if fusion == "text":
         encoder, extractor = models.completed({}).load()
@@ -233,8 +233,8 @@ def open_reader(models: Models, store: str) -> "Iterator[Segmenter]":
         WrongInput, StoreInUse, StoreUnreachable: as `open_vocabulary`.
         FingerprintMismatch: the dictionary was built with other models.
     """
-    from segmenter.segmenter import Segmenter
-    from vocabulary.retrieval import Retriever
+    from captionary.segmenter.segmenter import Segmenter
+    from captionary.vocabulary.retrieval import Retriever
 
     with open_vocabulary(store) as vocabulary:
         encoder, extractor = models.completed(vocabulary.models).load()

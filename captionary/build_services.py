@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from captionary.build import Models, open_both, open_reader
-from captionary.serve_settings import ServeSettings
-from indexer.service import IndexerService, JobQueue, claimed
-from segmenter.segmenter import Segmenter
-from segmenter.service import SegmenterService
-from serving.app import Service, build_app
-from serving.limits import Gate
-from serving.metrics import Metrics
-from serving.visitors import guard_for
+from captionary.indexer.service import IndexerService, JobQueue, claimed
+from captionary.segmenter.segmenter import Segmenter
+from captionary.segmenter.service import SegmenterService
+from captionary.serving.app import Service, build_app
+from captionary.serving.cross_origin import guard_for
+from captionary.serving.limits import Gate
+from captionary.serving.metrics import Metrics
+from captionary.serving.settings import ServeSettings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from indexer.pipeline import Indexer
+    from captionary.indexer.pipeline import Indexer
 
 Role: TypeAlias = Literal["indexer", "segmenter", "both"]
 

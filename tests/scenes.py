@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pictograms.folder import write_world
-from pictograms.nouns import read_nouns
-from pictograms.world import Split, World
+from captionary.pictograms.folder import write_world
+from captionary.pictograms.nouns import read_nouns
+from captionary.pictograms.world import Split, World
 
 SIDE = 96
 """Width and height of a scene."""

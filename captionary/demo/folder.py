@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput
 
 ABOUT = "ABOUT.txt"
 MADE = (

@@ -7,9 +7,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from captionary.cli.evaluate import percent
 from captionary.demo.panels import SIDE, Gallery, Row
-from captionary.evaluate_command import percent
-from pictograms.folder import SPRITES
+from captionary.pictograms.folder import SPRITES
 
 TEMPLATE = Path(__file__).with_name("page.html")
 PAGE, PICTURES = "index.html", "pictures"

@@ -12,14 +12,14 @@ import numpy as np
 from PIL import Image
 
 from captionary.demo.story import Asked, Told
-from pictograms.grounds import GROUNDS
-from pictograms.world import Scene
-from schemas.arrays import LabelMap, Rgb
-from schemas.dictionary import Exemplar
-from schemas.regions import Region
-from segmenter.overlay import draw_classes
-from segmenter.palette import GREY, class_colours
-from segmenter.segmenter import Fusion
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.world import Scene
+from captionary.schemas.arrays import LabelMap, Rgb
+from captionary.schemas.dictionary import Exemplar
+from captionary.schemas.regions import Region
+from captionary.segmenter.drawing.overlay import draw_classes
+from captionary.segmenter.drawing.palette import GREY, class_colours
+from captionary.segmenter.segmenter import Fusion
 
 SIDE = 384
 """Pixels of a panel's side."""

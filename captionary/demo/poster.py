@@ -6,7 +6,7 @@ from dataclasses import replace
 from PIL import Image, ImageDraw
 
 from captionary.demo.panels import Gallery, Panel
-from segmenter.legend import FAINT, INK, PAPER, Font, fit, text_font
+from captionary.segmenter.drawing.legend import FAINT, INK, PAPER, Font, fit, text_font
 
 WIDTH = 1200
 EDGE, GAP = 32, 16

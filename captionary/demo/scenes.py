@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pictograms.grounds import GROUNDS
-from pictograms.nouns import Noun, choose_nouns
-from pictograms.world import Scene, Split, World
-from schemas.classes import ClassName
-from schemas.labels import pack_labels
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.nouns import Noun, choose_nouns
+from captionary.pictograms.world import Scene, Split, World
+from captionary.schemas.classes import ClassName
+from captionary.schemas.labels import pack_labels
 
 SIDE = 160
 """Pixels of a scene's side."""

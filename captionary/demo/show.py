@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from captionary.build import Models
+from captionary.cli.progress import Bars
 from captionary.demo.figures import figures
 from captionary.demo.folder import claim_folder
 from captionary.demo.page import write_page
@@ -12,8 +13,7 @@ from captionary.demo.panels import hang
 from captionary.demo.poster import draw_poster
 from captionary.demo.scenes import Sizes
 from captionary.demo.story import tell
-from captionary.progress import Bars
-from schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput
 
 
 def show(folder: Path, encoder: str, *, seed: int, sizes: Sizes, lines: Bars) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import get_args
 
 from captionary.build import Models, open_both
+from captionary.cli.progress import Bars
 from captionary.demo.scenes import (
     Cast,
     Sizes,
@@ -19,15 +20,14 @@ from captionary.demo.scenes import (
     write_captioned,
     write_dataset,
 )
-from captionary.progress import Bars
-from indexer.pipeline import Indexer
-from indexer.readers import read_pairs
-from pictograms.world import Scene
-from schemas.classes import ClassName
-from schemas.regions import CutPicture, Region
-from schemas.segmentation import Segmentation
-from segmenter.segmenter import Fusion, Segmenter, Settings
-from vision.pictures import load_picture
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.readers import read_pairs
+from captionary.pictograms.world import Scene
+from captionary.schemas.classes import ClassName
+from captionary.schemas.regions import CutPicture, Region
+from captionary.schemas.segmentation import Segmentation
+from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.vision.pictures.loading import load_picture
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 

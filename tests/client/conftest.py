@@ -7,7 +7,7 @@ from typing import Any, Protocol, cast
 
 import pytest
 
-from client import AsyncCaptionary, Captionary
+from captionary.client import AsyncCaptionary, Captionary
 
 
 class Connect(Protocol):

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from serving.run import address_of, listen
+from captionary.serving.server import address_of, listen
 
 PATIENCE = 20
 """Seconds for a server to start, and to end."""

@@ -8,7 +8,7 @@ import torch
 
 from captionary.build import Models
 from captionary.build_services import open_app
-from captionary.serve_settings import ServeSettings
+from captionary.serving.settings import ServeSettings
 from tests.client.scripted import served
 
 

@@ -13,11 +13,11 @@ from uuid import uuid4
 import pytest
 from qdrant_client import QdrantClient
 
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.engine import NAMES, Engine
+from captionary.vocabulary.engines.server import ServerEngine, ServerSettings
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import NAMES, Engine
-from vocabulary.server import ServerEngine, ServerSettings
 
 Open: TypeAlias = Callable[[], Engine]
 

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import numpy as np
 
-from schemas.arrays import Vectors
-from schemas.errors import CaptionaryError
-from vocabulary.engine import (
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.errors import CaptionaryError
+from captionary.vocabulary.engines.engine import (
     EVERYTHING,
     KEYWORDS,
     VECTORLESS,

@@ -8,10 +8,10 @@ from uuid import UUID, uuid5
 import numpy as np
 import pytest
 
-from schemas.arrays import Vectors
-from schemas.errors import CaptionaryError
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.errors import CaptionaryError
+from captionary.vocabulary.engines.engine import Collection, Engine, Payload, Point, Where
 from tests.contract.engines import ENGINES, opener
-from vocabulary.engine import Collection, Engine, Payload, Point, Where
 
 DIM = 16
 SPACE = UUID("00000000-0000-5000-8000-000000000000")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from serving.run import PATIENCE
+from captionary.serving.server import PATIENCE
 from tests.deploy.dockerfile import Stage
 from tests.deploy.tools import DEPLOY, SECRETS, run
 

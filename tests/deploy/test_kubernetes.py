@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from serving.run import PATIENCE
+from captionary.serving.server import PATIENCE
 from tests.deploy.dockerfile import Stage
 from tests.deploy.tools import DEPLOY, SECRETS, Document, documents, run
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from captionary.serve_settings import PREFIX, ServeSettings
-from captionary.store_settings import PREFIX as STORE_PREFIX
-from captionary.store_settings import StoreSettings
+from captionary.serving.settings import PREFIX, ServeSettings
+from captionary.vocabulary.engines.server_settings import PREFIX as STORE_PREFIX
+from captionary.vocabulary.engines.server_settings import StoreSettings
 from tests.deploy.tools import ROOT, run, texts
 
 OPERATING = ROOT / "docs/operating.md"

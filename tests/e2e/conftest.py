@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from captionary.build import Models, open_indexer
-from indexer.readers import read_pairs
+from captionary.indexer.readers import read_pairs
 from tests.e2e.visiting import ARGUMENTS, CHROMIUM, KEY, SECONDS, Watched, services, tab
 
 PICTURES = 10

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.nouns import NounExtractor
-from schemas.classes import parse_classes
-from schemas.segmentation import Segmentation
-from segmenter.segmenter import Segmenter, Settings
+from captionary.indexer.nouns import NounExtractor
+from captionary.schemas.classes import parse_classes
+from captionary.schemas.segmentation import Segmentation
+from captionary.segmenter.segmenter import Segmenter, Settings
+from captionary.vision.pictures.loading import load_picture
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.indexer.planted import (
     COLOURS,
     EXTRACTOR,
@@ -22,9 +25,6 @@ from tests.indexer.planted import (
     opened,
     pairs,
 )
-from vision.pictures import load_picture
-from vocabulary.retrieval import Retriever
-from vocabulary.vocabulary import Vocabulary
 
 NEW = "kite"
 CLASSES = parse_classes("apple, banana, leaf, lake, kite")

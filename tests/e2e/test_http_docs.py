@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from client import Captionary
+from captionary.client import Captionary
 from tests.served import ROOT, Served, ready, service
 
 PAGE = ROOT / "docs" / "http.md"

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.indexer.planted import Dump, dump
 from tests.scenes import draw
-from vocabulary.edge import EdgeEngine
-from vocabulary.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120

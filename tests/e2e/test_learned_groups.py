@@ -7,9 +7,9 @@ from statistics import fmean
 import pytest
 import torch
 
-from tests.captionary.running import captionary
+from captionary.vision.clip.catalogue import LEARNED
+from tests.cli.running import captionary
 from tests.scenes import draw
-from vision.models import LEARNED
 
 SEEN = ("dog", "banana", "umbrella", "car", "book", "key", "bus", "house")
 NOVEL = ("penguin", "watermelon", "robot")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from captionary.openapi import ROLES, documents
+from tools.openapi import ROLES, documents
 
 FOLDER = Path(__file__).parents[2] / "docs" / "openapi"
 
@@ -23,7 +23,7 @@ def test_every_document_is_of_a_service(made: dict[str, str]) -> None:
 @pytest.mark.parametrize("role", ROLES)
 def test_documents_are_up_to_date(made: dict[str, str], role: str) -> None:
     committed = (FOLDER / f"{role}.json").read_text(encoding="utf-8")
-    assert committed == made[f"{role}.json"], "renew: python -m captionary.openapi docs/openapi"
+    assert committed == made[f"{role}.json"], "renew: python -m tools.openapi docs/openapi"
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from segmenter.palette import class_colours
+from captionary.segmenter.drawing.palette import class_colours
 from tests.e2e.visiting import (
     CLASSES,
     MARKS,

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from schemas.arrays import Mask
-from segmenter.outputs import decode_mask, encode_mask
-from segmenter.palette import class_colours
+from captionary.schemas.arrays import Mask
+from captionary.segmenter.drawing.palette import class_colours
+from captionary.segmenter.outputs import decode_mask, encode_mask
 from tests.e2e.visiting import (
     CLASSES,
     MARKS,

@@ -9,7 +9,7 @@ from statistics import fmean
 import pytest
 import torch
 
-from tests.captionary.running import Answer, captionary
+from tests.cli.running import Answer, captionary
 from tests.scenes import draw
 
 SEEN = (

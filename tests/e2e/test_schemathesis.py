@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from client import Captionary
+from captionary.client import Captionary
 from tests.client.services import both_services
 
 Case: TypeAlias = schemathesis.Case[Any]

@@ -17,9 +17,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from captionary.build import Models
 from captionary.build_services import Role, open_app
-from captionary.serve_settings import ServeSettings
-from segmenter.outputs import decode_mask
-from serving.run import address_of, listen
+from captionary.segmenter.outputs import decode_mask
+from captionary.serving.server import address_of, listen
+from captionary.serving.settings import ServeSettings
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from indexer.nouns import NounExtractor
+from captionary.indexer.nouns import NounExtractor
 
 
 @pytest.fixture(scope="session")

@@ -13,20 +13,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer
-from indexer.refresh import Refresher
-from schemas.arrays import Rgb, Vectors
-from schemas.jobs import Job
-from schemas.pairs import ImageCaption, PairFailure
-from schemas.regions import Region
-from vision.extraction import RegionExtractor
-from vision.pictures import LoadedPicture
-from vision.proposers.superpixels import Superpixels
-from vision.sphere import unit
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import NAMES
-from vocabulary.vocabulary import Vocabulary
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.arrays import Rgb, Vectors
+from captionary.schemas.jobs import Job
+from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.regions import Region
+from captionary.vision.extraction import RegionExtractor
+from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.proposers.superpixels import Superpixels
+from captionary.vision.sphere import unit
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.engine import NAMES
+from captionary.vocabulary.stored_dictionary import Vocabulary
 
 BINS = 4
 DIM = BINS**3

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from indexer import association
-from indexer.association import (
+from captionary.indexer import association
+from captionary.indexer.association import (
     KNOWN_PRIOR,
     NEIGHBOURS,
     Floats,
@@ -22,8 +22,8 @@ from indexer.association import (
     standardised,
     text_trust,
 )
-from schemas.arrays import Vectors
-from vision.sphere import unit
+from captionary.schemas.arrays import Vectors
+from captionary.vision.sphere import unit
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -4,9 +4,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from indexer.clustering import MOST, cluster
-from schemas.arrays import Vectors
-from vision.sphere import unit
+from captionary.indexer.clustering import MOST, cluster
+from captionary.schemas.arrays import Vectors
+from captionary.vision.sphere import unit
 
 DIM = 16
 

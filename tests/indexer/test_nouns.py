@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from spacy.lookups import Lookups
 from spacy.tokens import Doc
 
-from indexer.nouns import LONGEST_CAPTION, LONGEST_NOUN, NounExtractor, not_visible
-from indexer.plurals import lemma_tables
-from indexer.train_tagger import measure
-from indexer.treebank import read_treebank
-from indexer.variations import caption_like, lower_case, material
-from schemas.errors import WrongInput
+from captionary.indexer.nouns import LONGEST_CAPTION, LONGEST_NOUN, NounExtractor, not_visible
+from captionary.indexer.plurals import lemma_tables
+from captionary.schemas.errors import WrongInput
+from tools.tagger.train import measure
+from tools.tagger.treebank import read_treebank
+from tools.tagger.variations import caption_like, lower_case, material
 
 EXTRACTOR = NounExtractor()
 
@@ -237,7 +237,7 @@ def test_another_pipeline_can_be_used(tmp_path: Path) -> None:
 def test_the_carried_tagger_on_the_test_split(shared: Path) -> None:
     path = shared / "data" / "ud_ewt" / "en_ewt-ud-test.conllu.gz"
     sentences = list(read_treebank(path))[:600]
-    nlp = spacy.load(Path(__file__).parents[2] / "indexer" / "tagger")
+    nlp = spacy.load(Path(__file__).parents[2] / "captionary" / "indexer" / "tagger")
     figures = measure(nlp, sentences)
     assert figures.accuracy > 0.92
     assert figures.any_noun_f1 > 0.93
@@ -246,7 +246,7 @@ def test_the_carried_tagger_on_the_test_split(shared: Path) -> None:
 
 
 def test_the_carried_tagger_is_small() -> None:
-    folder = Path(__file__).parents[2] / "indexer" / "tagger"
+    folder = Path(__file__).parents[2] / "captionary" / "indexer" / "tagger"
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 8e6
 
 

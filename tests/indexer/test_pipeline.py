@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from indexer import pipeline
-from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer
-from indexer.refresh import Refresher
-from schemas.jobs import Job
-from schemas.pairs import ImageCaption, PairFailure
+from captionary.indexer import pipeline
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.jobs import Job
+from captionary.schemas.pairs import ImageCaption, PairFailure
 from tests.indexer.planted import (
     EXTRACTOR,
     SCENES,

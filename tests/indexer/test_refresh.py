@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.candidates import CandidateReader
-from indexer.refresh import Refresher
-from schemas.arrays import Vectors
-from schemas.dictionary import Picture
-from schemas.regions import RegionTable
+from captionary.indexer.candidate_regions import CandidateReader
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.dictionary import Picture
+from captionary.schemas.regions import RegionTable
+from captionary.vision.sphere import centred, common_part, unit
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.indexer.planted import dump
-from vision.sphere import centred, common_part, unit
-from vocabulary.edge import EdgeEngine
-from vocabulary.vocabulary import Vocabulary
 
 DIM = 48
 REGIONS = 10

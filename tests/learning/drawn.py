@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from learning.architectures import Architecture, with_vocabulary
-from learning.batches import Batch, Batches
-from learning.clip import ClipInputs, Contrast
-from learning.examples import Example
-from learning.models import build_clip, build_tokenizer, write_clip
-from learning.processes import Processes
-from learning.recognition import Recognition
-from learning.settings import Settings
-from learning.tasks import CaptionTask, Measure
-from learning.trainer import Trainer
+from captionary.learning.data.batches import Batch, Batches
+from captionary.learning.data.examples import Example
+from captionary.learning.methods.clip import ClipInputs, Contrast
+from captionary.learning.models.architectures import Architecture, with_vocabulary
+from captionary.learning.models.clip_models import build_clip, build_tokenizer, write_clip
+from captionary.learning.processes import Processes
+from captionary.learning.recognition import Recognition
+from captionary.learning.settings import Settings
+from captionary.learning.task import CaptionTask, Measure
+from captionary.learning.trainer import Trainer
 
 COLOURS = {
     "red": (220, 30, 30),

@@ -7,20 +7,20 @@ from typing import Any
 
 import torch
 
-from learning.architectures import Architecture
-from learning.models import build_clip, write_clip
-from learning.nouns import NounTokens
-from learning.pgseg import PgsegInputs, PgsegLosses
-from learning.processes import Processes
-from learning.recognition import Recognition
-from learning.tasks import CaptionTask
-from learning.views import ViewInputs
-from learning.vilseg import VilsegLosses
+from captionary.learning.methods.noun_loss import NounTokens
+from captionary.learning.methods.pgseg import PgsegInputs, PgsegLosses
+from captionary.learning.methods.views import ViewInputs
+from captionary.learning.methods.vilseg import VilsegLosses
+from captionary.learning.models.architectures import Architecture
+from captionary.learning.models.clip_models import build_clip, write_clip
+from captionary.learning.processes import Processes
+from captionary.learning.recognition import Recognition
+from captionary.learning.task import CaptionTask
+from captionary.vision.grouping.config import HEAD_FILE, Learned
+from captionary.vision.grouping.pgseg import PgsegTower
+from captionary.vision.grouping.stage import Grouping
+from captionary.vision.grouping.vilseg import ClusterHead, Clustering
 from tests.learning.drawn import COLOURS, CPU, SIDE, TINY, tiny_architecture, tiny_inputs
-from vision.grouping_stage import Grouping
-from vision.learned import HEAD_FILE, Learned
-from vision.pgseg import PgsegTower
-from vision.vilseg import ClusterHead, Clustering
 
 PLAIN: Mapping[str, Any] = {
     **TINY,

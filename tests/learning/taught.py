@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from learning.processes import Processes
+from captionary.learning.processes import Processes
 from tests.learning.drawn import CPU, tiny_inputs
 
 

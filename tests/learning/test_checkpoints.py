@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from learning.checkpoints import Checkpoints, Log, make_run_folder
-from schemas.errors import WrongInput
+from captionary.learning.checkpoints import Checkpoints, Log, make_run_folder
+from captionary.schemas.errors import WrongInput
 
 CPU = torch.device("cpu")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.curves import MOST_POINTS, draw_curves, thinned
-from learning.progress import Progress, log_columns
+from captionary.learning.curves import MOST_POINTS, draw_curves, thinned
+from captionary.learning.progress import Progress, log_columns
 
 
 def write_log(path: Path, *, parts: tuple[str, ...], measures: tuple[str, ...]) -> Path:
@@ -92,6 +92,6 @@ def test_a_long_line_is_thinned_to_means(count: int) -> None:
 
 
 def test_who_does_not_draw_imports_nothing_for_it() -> None:
-    program = "import sys, learning.trainer; sys.exit('matplotlib' in sys.modules)"
+    program = "import sys, captionary.learning.trainer; sys.exit('matplotlib' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from learning.batches import Batch, Inputs, Prepared
-from learning.processes import Processes, joined
-from learning.settings import Settings
+from captionary.learning.data.batches import Batch, Inputs, Prepared
+from captionary.learning.processes import Processes, joined
+from captionary.learning.settings import Settings
 from tests.learning.drawn import Flags, tiny_task, tiny_trainer
 from tests.learning.groupers import (
     GROUPING,

@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from learning.recognition import LabelledPictures, Recognition
-from learning.settings import Settings
+from captionary.learning.recognition import LabelledPictures, Recognition
+from captionary.learning.settings import Settings
+from captionary.vision.clip.encoder import ClipEncoder
 from tests.learning.drawn import COLOURS, SIDE, Flags, tiny_inputs, tiny_task, tiny_trainer
-from vision.encoder import ClipEncoder
 
 
 def labelled(count: int) -> LabelledPictures:

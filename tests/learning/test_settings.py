@@ -3,8 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.models import build_clip
-from learning.settings import Settings, decayed, learning_rate
+from captionary.learning.models.clip_models import build_clip
+from captionary.learning.settings import Settings, decayed, learning_rate
 from tests.learning.drawn import tiny_architecture
 
 

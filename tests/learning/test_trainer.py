@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from learning.processes import Processes
-from learning.progress import Progress
-from learning.settings import Settings
-from learning.stopping import stop_requests
-from learning.trainer import mixed_precision
-from schemas.errors import CaptionaryError, WrongInput
+from captionary.learning.processes import Processes
+from captionary.learning.progress import Progress
+from captionary.learning.settings import Settings
+from captionary.learning.stop_signals import stop_requests
+from captionary.learning.trainer import mixed_precision
+from captionary.schemas.errors import CaptionaryError, WrongInput
+from captionary.vision.hardware import has_bfloat16
 from tests.learning.drawn import Flags, tiny_batches, tiny_inputs, tiny_task, tiny_trainer
 from tests.learning.groupers import grouping_task, pgseg_losses, vilseg_losses
 from tests.learning.taught import Taught, TaughtTask
-from vision.hardware import has_bfloat16
 
 SETTINGS = Settings(
     steps=30,

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pictograms.grounds import GROUNDS
-from pictograms.nouns import Word, read_nouns
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.nouns import Word, read_nouns
 
 NUMBERS = {"a pair of": 2, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6}
 VAGUE = ("some", "several", "the", "a", "an")

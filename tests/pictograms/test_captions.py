@@ -2,10 +2,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.nouns import NounExtractor
-from pictograms.captions import draw_captions
-from pictograms.layouts import Layout, Pose, draw_layout
-from pictograms.nouns import Noun, read_nouns
+from captionary.indexer.nouns import NounExtractor
+from captionary.pictograms.captions import draw_captions
+from captionary.pictograms.layouts import Layout, Pose, draw_layout
+from captionary.pictograms.nouns import Noun, read_nouns
 from tests.pictograms.reading import NUMBERS, Mention, read_caption, words_of
 
 ANY_SEED = st.integers(0, 2**32)

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pictograms.drawing import draw_scene
-from pictograms.grounds import draw_tiles
-from pictograms.layouts import Layout, draw_layout
-from pictograms.nouns import read_nouns
-from pictograms.sprites import read_sprites
-from schemas.arrays import LabelMap, Mask, Rgb
+from captionary.pictograms.drawing import draw_scene
+from captionary.pictograms.grounds import draw_tiles
+from captionary.pictograms.layouts import Layout, draw_layout
+from captionary.pictograms.nouns import read_nouns
+from captionary.pictograms.sprites import read_sprites
+from captionary.schemas.arrays import LabelMap, Mask, Rgb
 
 SIZE = 64
 ANY_SEED = st.integers(0, 2**32)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from indexer.readers import read_pairs
-from pictograms.folder import write_world
-from pictograms.nouns import Kind, choose_nouns
-from pictograms.world import World
-from schemas.errors import WrongInput
-from schemas.pairs import ImageCaption
-from segmenter.datasets import DatasetFolder, read_mask
+from captionary.indexer.readers import read_pairs
+from captionary.pictograms.folder import write_world
+from captionary.pictograms.nouns import Kind, choose_nouns
+from captionary.pictograms.world import World
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.pairs import ImageCaption
+from captionary.segmenter.datasets import DatasetFolder, read_mask
 
 SIZE, SCENES = 32, 6
 

@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from pictograms.grounds import GROUNDS, TILE_SIDES, TILES, draw_tiles, noise, shaded
+from captionary.pictograms.grounds import GROUNDS, TILE_SIDES, TILES, draw_tiles, noise, shaded
 
 
 @pytest.mark.parametrize("size", [16, 64])

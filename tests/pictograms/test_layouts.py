@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pictograms.grounds import GROUNDS, TILES
-from pictograms.layouts import COUNT_SHARES, NEAREST, Layout, draw_layout
-from pictograms.nouns import choose_nouns, read_nouns
+from captionary.pictograms.grounds import GROUNDS, TILES
+from captionary.pictograms.layouts import COUNT_SHARES, NEAREST, Layout, draw_layout
+from captionary.pictograms.nouns import choose_nouns, read_nouns
 
 
 def layout_of(seed: int, *, objects: int | None = None) -> Layout:

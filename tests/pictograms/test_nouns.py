@@ -1,9 +1,9 @@
 import pytest
 
-from pictograms.grounds import GROUNDS
-from pictograms.nouns import Kind, Noun, choose_nouns, read_nouns
-from pictograms.sprites import read_sprites
-from schemas.errors import WrongInput
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.nouns import Kind, Noun, choose_nouns, read_nouns
+from captionary.pictograms.sprites import read_sprites
+from captionary.schemas.errors import WrongInput
 
 WORDS = [
     *(word for ground in GROUNDS for word in ground.words),

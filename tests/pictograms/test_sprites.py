@@ -1,6 +1,6 @@
 import numpy as np
 
-from pictograms.sprites import SIDE, read_sprites
+from captionary.pictograms.sprites import SIDE, read_sprites
 
 
 def test_sprites_are_cut_to_what_is_drawn() -> None:

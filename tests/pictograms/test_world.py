@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pictograms.grounds import GROUNDS
-from pictograms.nouns import Kind, choose_nouns
-from pictograms.world import Scene, World
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.nouns import Kind, choose_nouns
+from captionary.pictograms.world import Scene, World
 from tests.pictograms.reading import words_of
 
 ROOT = Path(__file__).parents[2]
 DIGEST = """
 import sys
-from pictograms.nouns import choose_nouns
-from pictograms.world import World
+from captionary.pictograms.nouns import choose_nouns
+from captionary.pictograms.world import World
 from tests.pictograms.test_world import digest
 world = World(choose_nouns("all"), size=48, seed=3, captions=2)
 print(" ".join(digest(world.scene(int(number))) for number in sys.argv[1:]))

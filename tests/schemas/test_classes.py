@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.classes import ClassName, parse_classes, read_classes
-from schemas.errors import WrongInput
+from captionary.schemas.classes import ClassName, parse_classes, read_classes
+from captionary.schemas.errors import WrongInput
 
 WORD = st.text("abcdeÄß", min_size=1, max_size=6)
 GROUPS = st.lists(WORD, min_size=1, max_size=9, unique_by=str.casefold).map(

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.errors import WrongInput
-from schemas.labels import IGNORE, MOST_LABELS, pack_labels, unpack_labels
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.labels import IGNORE, MOST_LABELS, pack_labels, unpack_labels
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 255, 256, 361, MOST_LABELS]))

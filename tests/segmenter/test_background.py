@@ -3,15 +3,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.classes import parse_classes
-from schemas.regions import Region
-from segmenter.background import (
+from captionary.schemas.classes import parse_classes
+from captionary.schemas.regions import Region
+from captionary.segmenter.background import (
     SURROUNDINGS,
     BackgroundMode,
     add_background,
     apply_threshold,
 )
-from segmenter.painting import paint
+from captionary.segmenter.painting import paint
 
 
 def test_none_leaves_the_list_alone() -> None:

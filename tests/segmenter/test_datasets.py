@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.errors import WrongInput
-from schemas.labels import IGNORE
-from segmenter.datasets import DatasetFolder, read_mask
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.labels import IGNORE
+from captionary.segmenter.datasets import DatasetFolder, read_mask
 
 
 @pytest.fixture

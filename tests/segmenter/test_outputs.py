@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image
 from pycocotools.coco import COCO
 
-from schemas.arrays import Rgb
-from schemas.dictionary import Exemplar
-from schemas.errors import WrongInput
-from schemas.segmentation import Evidence, LabelledRegion, Segmentation
-from segmenter import outputs
-from segmenter.datasets import read_mask
-from segmenter.outputs import (
+from captionary.schemas.arrays import Rgb
+from captionary.schemas.dictionary import Exemplar
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.segmentation import Evidence, LabelledRegion, Segmentation
+from captionary.segmenter import outputs
+from captionary.segmenter.datasets import read_mask
+from captionary.segmenter.outputs import (
     class_map_png,
     coco_json,
     decode_mask,

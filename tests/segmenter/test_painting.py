@@ -4,10 +4,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas.arrays import Mask, Scores
-from schemas.regions import Region
-from segmenter import painting
-from segmenter.painting import paint
+from captionary.schemas.arrays import Mask, Scores
+from captionary.schemas.regions import Region
+from captionary.segmenter import painting
+from captionary.segmenter.painting import paint
 
 
 def slow_scores(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from segmenter.refinement import (
+from captionary.segmenter.refinement import (
     DILATIONS,
     ITERATIONS,
     NEIGHBOURS,

@@ -9,8 +9,8 @@ from hypothesis import given
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from schemas.arrays import Scores, Vectors
-from segmenter.scoring import (
+from captionary.schemas.arrays import Scores, Vectors
+from captionary.segmenter.scoring import (
     Floats,
     Ints,
     best_prompt,
@@ -21,7 +21,7 @@ from segmenter.scoring import (
     vote,
     with_text_for_the_rest,
 )
-from vision.sphere import unit
+from captionary.vision.sphere import unit
 
 SEEDS = st.integers(0, 2**32 - 1)
 COUNTS = st.integers(1, 8)

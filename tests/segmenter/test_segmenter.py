@@ -14,28 +14,28 @@ import torch
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer
-from indexer.readers import read_pairs
-from indexer.refresh import Refresher
-from schemas.classes import parse_classes
-from schemas.dictionary import Prototype
-from schemas.errors import WrongInput
-from schemas.segmentation import Segmentation
-from segmenter.class_reading import read_classes_by_dictionary
-from segmenter.refinement import refined
-from segmenter.segmenter import Fusion, Segmenter, Settings, score_regions
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.readers import read_pairs
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.classes import parse_classes
+from captionary.schemas.dictionary import Prototype
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.segmentation import Segmentation
+from captionary.segmenter.class_vectors import read_classes_by_dictionary
+from captionary.segmenter.refinement import refined
+from captionary.segmenter.segmenter import Fusion, Segmenter, Settings, score_regions
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.embedders import MaskedCrops
+from captionary.vision.extraction import LONGEST, RegionExtractor
+from captionary.vision.pictures.loading import LoadedPicture, load_picture
+from captionary.vision.pictures.resizing import enlarged
+from captionary.vision.proposers.superpixels import Scale, Superpixels
+from captionary.vision.sphere import centred
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.contract.exact_engine import ExactEngine
-from vision.embedders import MaskedCrops
-from vision.encoder import ClipEncoder
-from vision.extraction import LONGEST, RegionExtractor
-from vision.pictures import LoadedPicture, load_picture
-from vision.proposers.superpixels import Scale, Superpixels
-from vision.resizing import enlarged
-from vision.sphere import centred
-from vocabulary.edge import EdgeEngine
-from vocabulary.retrieval import Retriever
-from vocabulary.vocabulary import Vocabulary
 
 PICTURES = 24
 CLASSES = parse_classes("person: man | woman, snow, sky, Apples, zeppelin")

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from fastapi import APIRouter, FastAPI
 
-from schemas.errors import CaptionaryError
-from serving.app import build_app
-from serving.limits import Limits
-from serving.metrics import Metrics
-from serving.visitors import Guard
+from captionary.schemas.errors import CaptionaryError
+from captionary.serving.app import build_app
+from captionary.serving.cross_origin import Guard
+from captionary.serving.limits import Limits
+from captionary.serving.metrics import Metrics
 
 BODY = 1000
 """Bytes that a request may have, in these tests."""

@@ -5,9 +5,9 @@ import time
 
 from fastapi import Request
 
-from schemas.errors import CaptionaryError
-from serving.logs import log_json
-from serving.run import address_of, listen, serve
+from captionary.schemas.errors import CaptionaryError
+from captionary.serving.logs import log_json
+from captionary.serving.server import address_of, listen, serve
 from tests.serving.parts import Part, app_of
 
 SECONDS = 1.0

@@ -3,7 +3,7 @@ from contextlib import AbstractAsyncContextManager
 import pytest
 from fastapi.testclient import TestClient
 
-from schemas.errors import CaptionaryError
+from captionary.schemas.errors import CaptionaryError
 from tests.serving.parts import PAGE, Part, app_of
 
 

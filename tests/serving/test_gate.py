@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from serving.limits import Gate
-from serving.problems import Problem
+from captionary.serving.limits import Gate
+from captionary.serving.problems import Problem
 
 
 class Work:

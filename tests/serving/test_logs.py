@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from serving.logs import log_json, request_id
+from captionary.serving.logs import log_json, request_id
 
 
 @pytest.fixture

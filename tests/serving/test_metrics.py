@@ -4,7 +4,7 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.metrics import Metrics
+from captionary.serving.metrics import Metrics
 from tests.serving.parts import Part, app_of
 
 

@@ -6,8 +6,8 @@ import pytest
 from fastapi import Body, HTTPException, Query
 from fastapi.testclient import TestClient
 
-from schemas.bodies import PairBody, ProblemBody
-from schemas.errors import (
+from captionary.schemas.bodies import PairBody, ProblemBody
+from captionary.schemas.errors import (
     CaptionaryError,
     FingerprintMismatch,
     MissingExtra,
@@ -15,7 +15,7 @@ from schemas.errors import (
     UnreadablePicture,
     WrongInput,
 )
-from serving.problems import Problem, busy
+from captionary.serving.problems import Problem, busy
 from tests.serving.parts import Part, app_of
 
 RAISED: dict[str, Exception] = {

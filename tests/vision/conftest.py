@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.arrays import Rgb
-from vision.clip_files import LOCAL_DIR
-from vision.encoder import ClipEncoder
-from vision.models import BUNDLED
-from vision.pictures import LoadedPicture
+from captionary.schemas.arrays import Rgb
+from captionary.vision.clip.catalogue import BUNDLED
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.clip.files import LOCAL_DIR
+from captionary.vision.pictures.loading import LoadedPicture
 
 
 @pytest.fixture(scope="session", params=["mini", "photo_mini"])

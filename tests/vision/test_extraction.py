@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from schemas.regions import Region
-from vision.embedders import MaskedCrops, masked_crop
-from vision.encoder import ClipEncoder
-from vision.extraction import LONGEST, RegionExtractor, scaled
-from vision.pictures import LoadedPicture
-from vision.proposers.given import LabelMaps, Whole
-from vision.proposers.superpixels import Superpixels
-from vision.resizing import squash
+from captionary.schemas.regions import Region
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.embedders import MaskedCrops, masked_crop
+from captionary.vision.extraction import LONGEST, RegionExtractor, scaled
+from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.pictures.resizing import squash
+from captionary.vision.proposers.label_maps import LabelMaps, Whole
+from captionary.vision.proposers.superpixels import Superpixels
 
 MakePicture = Callable[..., LoadedPicture]
 

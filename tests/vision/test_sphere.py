@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.arrays import Vectors
-from vision.sphere import CENTRING, centred, common_part, unit
+from captionary.schemas.arrays import Vectors
+from captionary.vision.sphere import CENTRING, centred, common_part, unit
 
 
 def cone(rows: int, *, seed: int, dim: int = 12) -> Vectors:

@@ -5,10 +5,10 @@ from contextlib import closing
 
 import pytest
 
+from captionary.vocabulary.engines.engine import NAMES, Engine, Where
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.contract.engines import ENGINES, opener
 from tests.vocabulary.made import DIM, FINGERPRINT
-from vocabulary.engine import NAMES, Engine, Where
-from vocabulary.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module", params=ENGINES)

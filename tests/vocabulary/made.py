@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from schemas.arrays import Vectors
-from schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
-from schemas.regions import RegionTable
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
+from captionary.schemas.regions import RegionTable
 
 DIM = 16
 FINGERPRINT = "mini/crop/superpixels-1"

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import CaptionaryError, WrongInput
+from captionary.schemas.errors import CaptionaryError, WrongInput
+from captionary.vocabulary.copying import CopyResult, copy_store
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.engine import NAMES, CollectionName, Engine, Payload, Point
+from captionary.vocabulary.engines.server import ServerEngine
+from captionary.vocabulary.point_ids import picture_point_id
+from captionary.vocabulary.points import single
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.contract.engines import ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, tag
-from vocabulary.copying import CopyResult, copy_store
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import NAMES, CollectionName, Engine, Payload, Point
-from vocabulary.ids import picture_point_id
-from vocabulary.points import single
-from vocabulary.server import ServerEngine
-from vocabulary.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 
@@ -178,9 +178,9 @@ def test_pictures_that_come_meanwhile_are_told(source: Engine) -> None:
 
 COPIER = """
 import sys
-from vocabulary.copying import copy_store
-from vocabulary.edge import EdgeEngine
-from vocabulary.server import ServerEngine
+from captionary.vocabulary.copying import copy_store
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.server import ServerEngine
 source, target = EdgeEngine(sys.argv[1]), ServerEngine(sys.argv[2])
 copy_store(source, target, report=lambda *state: print(*state, flush=True))
 """

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from schemas.errors import StoreInUse, WrongInput
+from captionary.schemas.errors import StoreInUse, WrongInput
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.edge_folder import LOCK, META
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture
-from vocabulary.edge import EdgeEngine
-from vocabulary.store_folder import LOCK, META
-from vocabulary.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 
@@ -112,7 +112,8 @@ def test_a_store_in_use_is_refused_and_usable_later(store: Path) -> None:
         with pytest.raises(StoreInUse, match="in use by another process"):
             opened(store)
         code = (
-            "import sys; from vocabulary.edge import EdgeEngine; from schemas.errors import *\n"
+            "import sys\nfrom captionary.vocabulary.engines.edge import EdgeEngine\n"
+            "from captionary.schemas.errors import StoreInUse\n"
             "try: EdgeEngine(sys.argv[1])\nexcept StoreInUse: print('refused')"
         )
         answer = subprocess.run(

@@ -7,17 +7,17 @@ from threading import Event, Thread
 import numpy as np
 import pytest
 
-from schemas.errors import CaptionaryError, FingerprintMismatch
+from captionary.schemas.errors import CaptionaryError, FingerprintMismatch
+from captionary.vocabulary.engines.engine import Engine, Payload
+from captionary.vocabulary.engines.server import ServerEngine
+from captionary.vocabulary.generations import whole_generation
+from captionary.vocabulary.points import prototype_point
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.contract.engines import ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, unit
-from vocabulary.engine import Engine, Payload
-from vocabulary.generations import whole_generation
-from vocabulary.points import prototype_point
-from vocabulary.retrieval import Retriever
-from vocabulary.server import ServerEngine
-from vocabulary.vocabulary import Vocabulary
 
 NOUNS = ("cat", "dog", "tree")
 CHANGES = 200

@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.vocabulary.made import DIM, FINGERPRINT, picture, prototypes, table
-from vocabulary.edge import EdgeEngine
-from vocabulary.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[2]
 KILLS = 6
 
 WRITER = """
 import sys
-from schemas.dictionary import TaggedRegion
+from captionary.schemas.dictionary import TaggedRegion
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes
-from vocabulary.edge import EdgeEngine
-from vocabulary.vocabulary import Vocabulary
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.stored_dictionary import Vocabulary
 
 vocabulary = Vocabulary(EdgeEngine(sys.argv[1]), fingerprint=FINGERPRINT, dim=DIM)
 number = int(sys.argv[2])
@@ -97,7 +97,8 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
 def test_a_kill_while_the_store_is_made_leaves_a_usable_folder(tmp_path: Path) -> None:
     chance = random.Random(3)
     code = (
-        "import sys; from vocabulary.edge import EdgeEngine; print('go', flush=True)\n"
+        "import sys\nfrom captionary.vocabulary.engines.edge import EdgeEngine\n"
+        "print('go', flush=True)\n"
         "engine = EdgeEngine(sys.argv[1]); engine.create(dim=16)\n"
         "engine.write_meta({'fingerprint': sys.argv[2], 'dim': 16, 'revision': 0, 'sample': None})"
     )

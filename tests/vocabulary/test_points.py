@@ -6,12 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.dictionary import Exemplar, Picture, Prototype
-from schemas.regions import RegionTable
-from tests.vocabulary.made import DIM, picture, table, unit
-from vocabulary.engine import Engine
-from vocabulary.ids import RANK_BITS, picture_point_id, rank, region_point_id
-from vocabulary.points import (
+from captionary.schemas.dictionary import Exemplar, Picture, Prototype
+from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.engines.engine import Engine
+from captionary.vocabulary.point_ids import RANK_BITS, picture_point_id, rank, region_point_id
+from captionary.vocabulary.points import (
     picture_from,
     picture_point,
     prototype_from,
@@ -20,7 +19,8 @@ from vocabulary.points import (
     single,
     table_from,
 )
-from vocabulary.tags import retagged, tags_of, tags_payload
+from captionary.vocabulary.tags import retagged, tags_of, tags_payload
+from tests.vocabulary.made import DIM, picture, table, unit
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 LISTS = st.lists(WORDS, max_size=4).map(tuple)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from schemas.errors import CaptionaryError
+from captionary.schemas.errors import CaptionaryError
+from captionary.vocabulary.points import region_points
+from captionary.vocabulary.retrieval import RecentlyUsed, Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, table, tag, unit
-from vocabulary.points import region_points
-from vocabulary.retrieval import RecentlyUsed, Retriever
-from vocabulary.vocabulary import Vocabulary
 
 
 @pytest.fixture

@@ -15,18 +15,18 @@ from fastapi.responses import HTMLResponse
 from qdrant_client.http import models as api
 from qdrant_client.http.exceptions import ResponseHandlingException
 
-from schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
+from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
+from captionary.vocabulary.engines.engine import KEYWORDS, NAMES, Collection, Point, Where
+from captionary.vocabulary.engines.server import META_POINT, ServerEngine, ServerSettings
+from captionary.vocabulary.engines.server_address import ServerAddress
+from captionary.vocabulary.engines.server_collection import MOST_BYTES as OURS
+from captionary.vocabulary.engines.server_collection import MOST_ITEMS, in_batches
+from captionary.vocabulary.engines.server_requests import ServerCalls
+from captionary.vocabulary.point_ids import picture_point_id
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.stand_in.rest import MOST_BYTES
 from tests.stand_in.running import StandIn, running
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, unit
-from vocabulary.engine import KEYWORDS, NAMES, Collection, Point, Where
-from vocabulary.ids import picture_point_id
-from vocabulary.server import META_POINT, ServerEngine, ServerSettings
-from vocabulary.server_address import ServerAddress
-from vocabulary.server_calls import ServerCalls
-from vocabulary.server_points import MOST_BYTES as OURS
-from vocabulary.server_points import MOST_ITEMS, in_batches
-from vocabulary.vocabulary import Vocabulary
 
 KEY = "s3cret-key"
 IMPATIENT = ServerSettings(KEY, retries=0, timeout=1)

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from indexer.nouns import NounExtractor
-from indexer.service import worker
-from serving.run import address_of, listen, serve
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.service import worker
+from captionary.serving.server import address_of, listen, serve
 from tests.indexer.service.served import Parts
 
 

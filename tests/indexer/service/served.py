@@ -11,21 +11,21 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer
-from indexer.refresh import Refresher
-from indexer.service import IndexerService, JobQueue
-from schemas.bodies import JobBody, ProblemBody
-from serving.app import build_app
-from serving.keys import Keys
-from serving.limits import Limits
-from serving.metrics import Metrics
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.refresh import Refresher
+from captionary.indexer.service import IndexerService, JobQueue
+from captionary.schemas.bodies import JobBody, ProblemBody
+from captionary.serving.api_keys import Keys
+from captionary.serving.app import build_app
+from captionary.serving.limits import Limits
+from captionary.serving.metrics import Metrics
+from captionary.vision.clip.protocols import TextEncoder
+from captionary.vision.extraction import RegionExtractor
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.engines.engine import Engine
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.indexer.planted import EXTRACTOR, ColourText
-from vision.encoders import TextEncoder
-from vision.extraction import RegionExtractor
-from vocabulary.edge import EdgeEngine
-from vocabulary.engine import Engine
-from vocabulary.vocabulary import Vocabulary
 
 PATIENCE = 60.0
 """Seconds that a job may take."""

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from indexer.service import job_queue
-from indexer.service.job_queue import ALONE, MOST_ATTEMPTS, JobQueue, claimed
-from indexer.service.jobs import Accepted, QueuedPair, Removal
-from schemas.errors import CaptionaryError, WrongInput
-from serving.problems import Problem
+from captionary.indexer.service import job_queue
+from captionary.indexer.service.job_queue import ALONE, MOST_ATTEMPTS, JobQueue, claimed
+from captionary.indexer.service.jobs import Accepted, QueuedPair, Removal
+from captionary.schemas.errors import CaptionaryError, WrongInput
+from captionary.serving.problems import Problem
 
 
 def made(folder: Path, *, most_pairs: int = 1000, most_bytes: int = 1000) -> JobQueue:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from schemas.bodies import JobBody
+from captionary.schemas.bodies import JobBody
 from tests.indexer.planted import SCENES, opened, pairs
 from tests.indexer.service.served import pair_of
 

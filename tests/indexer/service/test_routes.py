@@ -12,18 +12,18 @@ from urllib.parse import quote
 import pytest
 import torch
 
-from indexer.nouns import NounExtractor
-from indexer.service.jobs import QueuedPair
-from indexer.service.worker import Worker
-from schemas.dictionary import Picture
-from serving.keys import Keys
-from serving.limits import Limits
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.service.jobs import QueuedPair
+from captionary.indexer.service.worker import Worker
+from captionary.schemas.dictionary import Picture
+from captionary.serving.api_keys import Keys
+from captionary.serving.limits import Limits
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.extraction import RegionExtractor
+from captionary.vision.proposers.choice import choose_proposer
 from tests.indexer.planted import SCENES, dump, pairs
 from tests.indexer.service.served import PATIENCE, Parts, Running, pair_of, problem, running
-from vision.embedding import choose_embedding
-from vision.encoder import ClipEncoder
-from vision.extraction import RegionExtractor
-from vision.proposers import choose_proposer
 
 READ, WRITE = "a-key-that-may-read", "a-key-that-may-write"
 

@@ -11,20 +11,20 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from indexer.nouns import NounExtractor
-from indexer.service import worker
-from indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
-from indexer.service.jobs import Accepted
-from schemas.arrays import Vectors
-from schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
-from schemas.regions import Region
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.service import worker
+from captionary.indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
+from captionary.indexer.service.jobs import Accepted
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
+from captionary.schemas.regions import Region
+from captionary.vision.extraction import RegionExtractor
+from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.proposers.superpixels import Superpixels
+from captionary.vocabulary.engines.engine import VECTORLESS, CollectionName, Payload, Point, Where
 from tests.contract.exact_engine import ExactCollection, ExactEngine
 from tests.indexer.planted import SCENES, ColourRegions, dump, pairs
 from tests.indexer.service.served import PATIENCE, Parts, base64_of, running
-from vision.extraction import RegionExtractor
-from vision.pictures import LoadedPicture
-from vision.proposers.superpixels import Superpixels
-from vocabulary.engine import VECTORLESS, CollectionName, Payload, Point, Where
 
 
 @dataclass(frozen=True)

@@ -16,24 +16,24 @@ import torch
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from indexer.nouns import NounExtractor
-from indexer.pipeline import Indexer
-from indexer.readers import read_pairs
-from indexer.refresh import Refresher
-from schemas.bodies import ProblemBody
-from segmenter.segmenter import Segmenter
-from segmenter.service import SegmenterService
-from serving.app import build_app
-from serving.keys import Keys
-from serving.limits import Gate, Limits
-from serving.metrics import Metrics
-from vision.embedding import choose_embedding
-from vision.encoder import ClipEncoder
-from vision.extraction import RegionExtractor
-from vision.proposers import choose_proposer
-from vocabulary.edge import EdgeEngine
-from vocabulary.retrieval import Retriever
-from vocabulary.vocabulary import Vocabulary
+from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.readers import read_pairs
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.bodies import ProblemBody
+from captionary.segmenter.segmenter import Segmenter
+from captionary.segmenter.service import SegmenterService
+from captionary.serving.api_keys import Keys
+from captionary.serving.app import build_app
+from captionary.serving.limits import Gate, Limits
+from captionary.serving.metrics import Metrics
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.extraction import RegionExtractor
+from captionary.vision.proposers.choice import choose_proposer
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 
 PICTURES = 16
 CLASSES = "person: man | woman, snow, sky, apple, dog, bus"

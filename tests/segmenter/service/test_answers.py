@@ -9,18 +9,18 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from schemas.bodies import SegmentationBody
-from schemas.classes import parse_classes
-from schemas.segmentation import Segmentation
-from segmenter.outputs import (
+from captionary.schemas.bodies import SegmentationBody
+from captionary.schemas.classes import parse_classes
+from captionary.schemas.segmentation import Segmentation
+from captionary.segmenter.outputs import (
     class_map_png,
     overlay_jpeg,
     read_class_map,
     segmentation_json,
 )
-from segmenter.segmenter import Fusion, Settings
+from captionary.segmenter.segmenter import Fusion, Settings
+from captionary.vision.pictures.loading import load_picture
 from tests.segmenter.service.served import CLASSES, Taught, ask, started
-from vision.pictures import load_picture
 
 UNSEEN = 20
 """A scene that the dictionary does not hold."""

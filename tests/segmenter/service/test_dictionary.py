@@ -9,11 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from schemas.bodies import AboutBody, NounDetailBody, RetrievalBody, VocabularyBody
-from serving.keys import Keys
+from captionary.schemas.bodies import AboutBody, NounDetailBody, RetrievalBody, VocabularyBody
+from captionary.serving.api_keys import Keys
+from captionary.vision.pictures.loading import load_picture
+from captionary.vision.sphere import centred, common_part
 from tests.segmenter.service.served import PICTURES, Taught, ask, problem, started, until
-from vision.pictures import load_picture
-from vision.sphere import centred, common_part
 
 READ = "this-key-may-only-read"
 

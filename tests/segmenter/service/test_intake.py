@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from schemas.dictionary import NounEntry
-from schemas.errors import CaptionaryError
-from segmenter.segmenter import Segmenter
-from segmenter.service.routes import READS, WAITING_READS
-from serving.keys import Keys
-from serving.limits import Gate, Limits
+from captionary.schemas.dictionary import NounEntry
+from captionary.schemas.errors import CaptionaryError
+from captionary.segmenter.segmenter import Segmenter
+from captionary.segmenter.service.routes import READS, WAITING_READS
+from captionary.serving.api_keys import Keys
+from captionary.serving.limits import Gate, Limits
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
 from tests.segmenter.service.served import Answer, Taught, ask, png, problem, started, until
-from vocabulary.edge import EdgeEngine
-from vocabulary.retrieval import Retriever
-from vocabulary.vocabulary import Vocabulary
 
 KEYS = Keys(read=("this-key-may-only-read",))
 FORM = "multipart/form-data; boundary=b"

@@ -8,11 +8,11 @@ from typing import get_args
 
 import pytest
 
-from schemas.bodies import AboutBody, RetrievalBody, SegmentationBody, VocabularyBody
-from schemas.errors import CaptionaryError, WrongInput
-from segmenter.segmenter import Fusion, Segmenter
-from segmenter.service.opening import LOOK_EVERY
-from serving.limits import Gate
+from captionary.schemas.bodies import AboutBody, RetrievalBody, SegmentationBody, VocabularyBody
+from captionary.schemas.errors import CaptionaryError, WrongInput
+from captionary.segmenter.segmenter import Fusion, Segmenter
+from captionary.segmenter.service.live import LOOK_EVERY
+from captionary.serving.limits import Gate
 from tests.segmenter.service.served import (
     Answer,
     Looking,

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from serving.keys import Keys
-from serving.limits import Limits
+from captionary.serving.api_keys import Keys
+from captionary.serving.limits import Limits
 from tests.segmenter.service.served import Answer, Taught, ask, png, problem, started
 
 READ, WRITE = "this-key-may-only-read", "this-key-may-write-too"

@@ -1,0 +1,94 @@
+"""`captionary evaluate`: mIoU on pictures with masks."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from captionary.build import Models, open_segmenter
+from captionary.cli import options
+from captionary.schemas.errors import WrongInput
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(help="Folder with images/, masks/ and classes.txt.")],
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    fusion: options.Fusion = "both",
+    part: Annotated[
+        str | None, typer.Option(help="N/M: the N-th of M equal parts, chosen by file name.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all figures to this file.")
+    ] = None,
+    background: options.Background = "none",
+    threshold: options.Threshold = 0.2,
+    refine: options.Refine = False,
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Measure mIoU on pictures with masks."""
+    from rich.console import Console
+
+    from captionary.cli.progress import bars
+    from captionary.segmenter.confusion import evaluation_json
+    from captionary.segmenter.datasets import DatasetFolder
+    from captionary.segmenter.evaluation import confusion
+    from captionary.segmenter.outputs import write_whole
+    from captionary.segmenter.segmenter import Settings
+
+    if json_file is not None:
+        _check_writable(json_file)
+    data = DatasetFolder(dataset, part=part)
+    settings = Settings(fusion, background, threshold, refine=refine)
+    models = Models(encoder, proposer, embed, precision, device)
+    with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
+        bar = lines.add("pictures", len(data))
+        matrix, seconds = confusion(segmenter, data, settings, report=bar.show)
+        told = {
+            **asdict(settings),
+            "fingerprint": segmenter.extractor.fingerprint,
+            "store": store,
+            "dataset": str(dataset),
+            "part": part,
+        }
+    figures = evaluation_json(matrix, images=len(data), seconds=seconds, settings=told)
+    _print_figures(figures)
+    if json_file is not None:
+        write_whole(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+
+
+def _check_writable(path: Path) -> None:
+    """Find out before the work, not after it, whether a file can be written."""
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise WrongInput(f"cannot write {path}: {error.strerror}; change --json") from error
+
+
+def _print_figures(figures: Mapping[str, Any]) -> None:
+    """A table of the classes, and the means below it."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("class", "IoU %", box=None)
+    for name, iou in figures["iou"].items():
+        table.add_row(escape(name), percent(iou))
+    Console().print(table)
+    print(
+        f"mIoU {percent(figures['miou'])} %, pixel accuracy "
+        f"{percent(figures['pixel_accuracy'])} %, {figures['images']} pictures, "
+        f"{figures['seconds_per_image']:.2f} s each"
+    )
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction in percent with one digit, or a dash."""
+    return "-" if fraction is None else f"{100 * fraction:.1f}"

@@ -1,0 +1,95 @@
+"""`captionary index`: captioned pictures into the dictionary."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from captionary.build import Models, open_indexer
+from captionary.cli import options
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.jobs import Job
+from captionary.schemas.pairs import PairFailure
+
+
+def index(
+    source: Annotated[
+        str,
+        typer.Argument(help="JSON Lines, CSV, Parquet, COCO captions, tar shards, or a folder."),
+    ],
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
+    images: Annotated[
+        str | None, typer.Option(help="Folder that relative picture names refer to.")
+    ] = None,
+    source_name: Annotated[
+        str, typer.Option("--source", help="Name for these pictures, to filter or remove by.")
+    ] = "",
+    pipeline: Annotated[
+        str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; one a core unless told.", min=1)
+    ] = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Add captioned pictures to the dictionary; what it has already is skipped."""
+    from rich.console import Console
+
+    from captionary.cli.progress import bars
+    from captionary.indexer.readers import count_pairs, read_pairs
+
+    pairs = read_pairs(source, images=images, source_name=source_name)
+    models = Models(encoder, proposer, embed, precision, device)
+    opened = open_indexer(models, store, pipeline=pipeline, workers=workers)
+    with opened as indexer, bars(Console(stderr=True)) as lines:
+        reading = lines.add("pictures", count_pairs(source))
+        nouns = lines.add("nouns")
+        job = indexer.index(
+            pairs, report=lambda state: reading.show(state.pairs), refreshed=nouns.show
+        )
+    _report(job, failures=failures_file(store), store=store)
+
+
+def failures_file(store: str) -> Path:
+    """Beside the folder of a store; for a server's dictionary, its name in the current folder."""
+    if "://" not in store:
+        return Path(f"{store.rstrip('/')}.failures.jsonl")
+    from captionary.vocabulary.engines.server_address import ServerAddress
+
+    return Path(f"{ServerAddress.parse(store).name}.failures.jsonl")
+
+
+def _report(job: Job, *, failures: Path, store: str) -> None:
+    print(
+        f"{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
+        f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {store}"
+    )
+    _write_failures(job.failures, failures)
+    if job.failures:
+        first = job.failures[0]
+        print(
+            f"refused, first: {first.where}: {first.reason}\nall of them: {failures}",
+            file=sys.stderr,
+        )
+    if len(job.failures) == job.pairs > 0:
+        raise typer.Exit(2)
+
+
+def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
+    """One JSON object a line: where, image, reason; no file where there are none."""
+    lines = [json.dumps(asdict(failure), ensure_ascii=False) + "\n" for failure in failed]
+    try:
+        path.unlink(missing_ok=True)
+        if lines:
+            path.write_text("".join(lines), encoding="utf-8")
+    except OSError as error:
+        raise WrongInput(f"cannot write the list of refused pairs: {error}") from error

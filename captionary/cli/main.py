@@ -1,0 +1,87 @@
+"""The commands: what is typed, and what is printed. The work is done elsewhere."""
+
+import importlib.metadata
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from captionary.cli import (
+    about,
+    demo,
+    evaluate,
+    index,
+    segment,
+    serve,
+    train,
+    vocabulary,
+    world,
+)
+from captionary.schemas.errors import CaptionaryError, WrongInput
+
+INTERRUPTED = 130
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        print(f"captionary {importlib.metadata.version('captionary')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _captionary(
+    *,
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """A visual dictionary that grows from captions, and a segmenter that reads it."""
+
+
+app.command()(demo.demo)
+app.command()(index.index)
+app.command()(segment.segment)
+app.command()(evaluate.evaluate)
+app.command()(world.world)
+app.add_typer(vocabulary.app, name="vocabulary")
+app.command()(train.train)
+app.command()(serve.serve)
+app.command()(about.models)
+app.command()(about.doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: exit code 2 for the user's mistakes, 1 for faults, 130 interrupted.
+
+    Args:
+        arguments: what was typed after the name; None: what this process was given.
+    """
+    try:
+        code = app(args=arguments, prog_name="captionary", standalone_mode=False)
+    except CaptionaryError as error:
+        _complain(str(error))
+        sys.exit(2 if isinstance(error, WrongInput) else 1)
+    except typer.TyperException as error:
+        _complain(_usage(error))
+        sys.exit(2)
+    if code == INTERRUPTED:
+        print("interrupted; nothing is lost, run the same command again", file=sys.stderr)
+    sys.exit(code or 0)
+
+
+def _complain(message: str) -> None:
+    """Say it in one line, where there is anything to say."""
+    if message:
+        print(f"captionary: {message}", file=sys.stderr)
+
+
+def _usage(error: typer.TyperException) -> str:
+    """What typer says of a command line that it cannot read, and where to find help."""
+    context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)
+    said = " ".join(message().split()).rstrip(".")
+    path = "captionary" if context is None else context.command_path
+    return f"{said}; see '{path} --help'" if said else ""

@@ -1,0 +1,85 @@
+"""`captionary segment`: pictures and class names to class maps."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from captionary.build import Models, open_segmenter
+from captionary.cli import options
+from captionary.schemas.classes import parse_classes
+from captionary.schemas.errors import UnreadablePicture, WrongInput
+
+PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+
+
+def segment(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders of pictures.")],
+    *,
+    classes: Annotated[str, typer.Option(help="'road, sky, person: man | woman' or @FILE.")],
+    store: options.Store = options.DEFAULT_STORE,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("segmented"),
+    format: Annotated[str, typer.Option(help="Any of overlay,png,coco,json.")] = "overlay,png,json",
+    fusion: options.Fusion = "both",
+    background: options.Background = "none",
+    threshold: options.Threshold = 0.2,
+    refine: options.Refine = False,
+    evidence: Annotated[
+        int, typer.Option(help="Prototypes named for each region in the JSON.", min=0)
+    ] = 3,
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Label every pixel of pictures with class names."""
+    from rich.console import Console
+
+    from captionary.cli.progress import bars
+    from captionary.segmenter.outputs import parse_formats, write_outputs
+    from captionary.segmenter.segmenter import Settings
+    from captionary.vision.pictures.loading import load_picture
+
+    named, formats = parse_classes(classes), parse_formats(format)
+    files = list(_files(pictures))
+    settings = Settings(fusion, background, threshold, evidence, refine=refine)
+    models = Models(encoder, proposer, embed, precision, device)
+    refused = []
+    with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
+        bar = lines.add("pictures", len(files))
+        for done, file in enumerate(files, start=1):
+            try:
+                picture = load_picture(file)
+                answer = segmenter.segment(picture, named, settings)
+                write_outputs(answer, picture.pixels, source=file, folder=out, formats=formats)
+            except UnreadablePicture as error:
+                refused.append(str(error))
+            bar.show(done)
+    print(f"{len(files) - len(refused)} of {len(files)} pictures segmented into {out}")
+    for reason in refused:
+        print(f"captionary: {reason}", file=sys.stderr)
+    if refused:
+        raise typer.Exit(2)
+
+
+def _files(pictures: list[Path]) -> Iterator[Path]:
+    """The pictures named, and those in the folders named, none under a name used before."""
+    stems: dict[str, Path] = {}
+    for path in pictures:
+        try:
+            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        except OSError as error:
+            raise WrongInput(f"cannot read the folder {path}: {error.strerror}") from error
+        found = [file for file in inside if file == path or file.suffix.lower() in PICTURES]
+        if not found:
+            raise WrongInput(f"the folder {path} has no pictures ({', '.join(sorted(PICTURES))})")
+        for file in found:
+            if (other := stems.setdefault(file.stem, file)) != file:
+                raise WrongInput(
+                    f"{other} and {file} would write the same results; segment them into "
+                    "different --out folders"
+                )
+            yield file

@@ -1,0 +1,68 @@
+"""`captionary serve`: the indexer and the segmenter as services over HTTP."""
+
+import logging
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from captionary.build import Models
+from captionary.cli import options
+
+log = logging.getLogger("captionary")
+
+Role: TypeAlias = Literal["indexer", "segmenter", "both"]
+
+
+def serve(
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    role: Annotated[Role, typer.Option(help="What to serve; both share one process.")] = "both",
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 8000,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the indexer's queue; beside the store unless told."),
+    ] = None,
+    openly: Annotated[
+        bool, typer.Option("--open", help="Serve other machines without API keys.")
+    ] = False,
+    pipeline: Annotated[
+        str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
+    ] = None,
+    encoder: options.Encoder = None,
+    proposer: options.Proposer = None,
+    embed: options.Embed = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Serve over HTTP: captions in by one service, masks out by the other, and a page to try it.
+
+    Keys and limits come from the environment (docs/operating.md).
+    """
+    from captionary.serving import server
+    from captionary.serving.api_keys import check_exposure
+    from captionary.serving.logs import log_json
+    from captionary.serving.settings import read_settings
+
+    settings = read_settings()
+    check_exposure(host, settings.keys, openly=openly)
+    models = Models(encoder, proposer, embed, precision, device)
+    with server.listen(host, port) as listening, ExitStack() as opened:
+        # What is wrong with the settings is told before the models' libraries are loaded.
+        if sys.stderr.isatty():
+            print("captionary: loading the models", file=sys.stderr)
+        from captionary.build_services import open_app
+
+        app = opened.enter_context(
+            open_app(role, models, store, settings, state=state, pipeline=pipeline, openly=openly)
+        )
+        address = server.address_of(listening)
+        log_json()
+        print(f"captionary ({role}) on {address}, dictionary {store}", flush=True)
+        about = {"release": app.version, "role": role, "address": address, "store": store}
+        log.info("started", extra=about)
+        server.serve(app, listening)
+        log.info("stopped", extra=about)

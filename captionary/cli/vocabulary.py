@@ -1,0 +1,132 @@
+"""`captionary vocabulary`: look at a dictionary, take things out of it, copy it."""
+
+import json
+from contextlib import closing
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from captionary.build import Models, open_vocabulary
+from captionary.cli import options
+from captionary.schemas.errors import WrongInput
+
+app = typer.Typer(
+    help="Look at the dictionary, take things out of it, copy it.", no_args_is_help=True
+)
+
+
+@app.command(name="list")
+def list_nouns(
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    limit: Annotated[int, typer.Option(help="Lines at most; 0 for all.", min=0)] = 50,
+) -> None:
+    """List the nouns, those of most pictures first."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    with open_vocabulary(store) as vocabulary:
+        entries = sorted(vocabulary.entries(), key=lambda entry: (-entry.pictures, entry.noun))
+    table = Table("noun", "pictures", "regions", "prototypes", box=None)
+    for entry in entries[: limit or None]:
+        counts = (entry.pictures, entry.regions, entry.prototypes)
+        table.add_row(escape(entry.noun), *map(str, counts))
+    Console().print(table)
+    print(f"{len(entries)} nouns")
+
+
+@app.command()
+def show(
+    noun: Annotated[str, typer.Argument(help="A noun of the dictionary.")],
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+) -> None:
+    """Show the prototypes of a noun, with the captions behind them."""
+    with open_vocabulary(store) as vocabulary:
+        prototypes = vocabulary.prototypes([noun])
+        entry = next((item for item in vocabulary.entries() if item.noun == noun), None)
+    if entry is None:
+        raise WrongInput(f"the dictionary has no noun {noun!r}; see 'captionary vocabulary list'")
+    print(f"{noun}: {entry.pictures} pictures, {entry.regions} regions")
+    for prototype in prototypes:
+        print(
+            f"prototype {prototype.number}: {prototype.size} regions, spread {prototype.spread:.2f}"
+        )
+        for exemplar in prototype.exemplars:
+            print(
+                f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy}: "
+                f"{exemplar.caption}"
+            )
+
+
+@app.command()
+def remove(
+    *,
+    image: Annotated[str | None, typer.Option(help="Id of a picture.")] = None,
+    source: Annotated[str | None, typer.Option(help="Name of a source.")] = None,
+    store: options.Store = options.DEFAULT_STORE,
+    encoder: options.Encoder = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Remove a picture or a source, and refresh the nouns that it had taught."""
+    from captionary.build import build_refresher
+
+    if (image is None) == (source is None):
+        raise WrongInput("name what to remove: either --image ID or --source NAME")
+    with open_vocabulary(store) as vocabulary:
+        if image is not None:
+            found = [image] if vocabulary.picture(image) else []
+        else:
+            found = [picture.id for picture in vocabulary.pictures(source=source)]
+        if not found and not vocabulary.retired():  # else finish a removal that was cut short
+            what = f"picture {image!r}" if image is not None else f"source {source!r}"
+            raise WrongInput(f"the dictionary at {store} has no {what}; nothing was removed")
+        refresher = build_refresher(vocabulary, Models(encoder, device=device, precision=precision))
+        vocabulary.retire(found)
+        nouns = refresher.refresh()
+    print(f"{len(found)} pictures removed, {nouns} nouns refreshed in {store}")
+
+
+@app.command()
+def stats(
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Count what the dictionary holds."""
+    with open_vocabulary(store) as vocabulary:
+        figures = asdict(vocabulary.stats())
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        for name, value in figures.items():
+            print(f"{name:12} {value}")
+
+
+@app.command()
+def copy(
+    source: Annotated[str, typer.Argument(metavar="FROM", help="Folder or URL of a dictionary.")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Folder or URL without one.")],
+) -> None:
+    """Copy a dictionary to or from a server, or to another folder; killed, it goes on."""
+    from rich.console import Console
+
+    from captionary.build import open_engine
+    from captionary.cli.progress import bars
+    from captionary.vocabulary.copying import copy_store
+    from captionary.vocabulary.engines.engine import NAMES
+
+    with closing(open_engine(source)) as engine, closing(open_engine(target)) as other:
+        with bars(Console(stderr=True)) as lines:
+            shown = {name: lines.add(name) for name in NAMES}
+            result = copy_store(
+                engine, other, report=lambda name, done, total: shown[name].show(done, total)
+            )
+        print(
+            f"{result.points} points copied from {engine.address} to {other.address}: "
+            f"{result.written} written, {result.points - result.written} there already, "
+            f"{result.deleted} deleted"
+        )

@@ -1,0 +1,72 @@
+"""Rows of a COCO captions file: one picture with all its captions."""
+
+import json
+from typing import Any
+
+from captionary.indexer.readers.addresses import name_of, opened, reason
+from captionary.indexer.readers.rows import Row, Rows
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.pairs import PairFailure
+
+
+def coco_rows(source: str) -> Rows:
+    """The pictures of a COCO captions file, in the order of its `images`.
+
+    COCO's own picture numbers are not taken as ids: two COCO files may use the same ones.
+
+    Raises:
+        WrongInput: it is not JSON, not COCO, or holds no captions.
+    """
+    name = name_of(source)
+    content = _content(source)
+    captions: dict[str, list[str]] = {_key(image): [] for image in content["images"]}
+    failures: list[PairFailure] = []
+    for number, annotation in enumerate(content["annotations"]):
+        problem = _collect(annotation, captions)
+        if problem:
+            failures.append(PairFailure(f"{name}:annotations[{number}]", "", problem))
+    if not any(captions.values()):
+        raise WrongInput(
+            f"{source} holds no captions of its images; a COCO captions file has "
+            '"annotations" with "image_id" and "caption" (instances files have none)'
+        )
+    yield from failures
+    for number, image in enumerate(content["images"]):
+        file_name = image.get("file_name") if isinstance(image, dict) else None
+        values = {"image": file_name, "captions": captions.pop(_key(image), [])}
+        yield Row(f"{name}:images[{number}]", values)
+
+
+def count_coco(source: str) -> int:
+    """Pictures of a COCO captions file."""
+    return len(_content(source)["images"])
+
+
+def _content(source: str) -> dict[str, list[Any]]:
+    try:
+        with opened(source) as file:
+            content = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise WrongInput(f"{source} is not JSON: {reason(error)}") from error
+    lists = ("images", "annotations")
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
+        raise WrongInput(
+            f"{source} is not a COCO captions file: it needs the lists "
+            '"images" and "annotations"; one pair a line goes in a .jsonl file'
+        )
+    return content
+
+
+def _collect(annotation: object, captions: dict[str, list[str]]) -> str | None:
+    """Put a caption with its picture; returns what is wrong with it, if anything is."""
+    if not isinstance(annotation, dict) or not isinstance(annotation.get("caption"), str):
+        return "it has no text in caption"
+    key = _key({"id": annotation.get("image_id")})
+    if key not in captions:
+        return f"its image_id {key} is not among the images"
+    captions[key].append(annotation["caption"])
+    return None
+
+
+def _key(image: object) -> str:
+    return repr(image.get("id")) if isinstance(image, dict) else ""

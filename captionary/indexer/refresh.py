@@ -1,0 +1,130 @@
+"""Making nouns anew: from the stored regions of their pictures to tags and prototypes.
+
+What a noun gets is a function of what is stored: its pictures, and the sample that stands for all
+of them. The digest of that is the generation of its prototypes, so work that was cut short is
+known by its old generation and done again, and nothing else is.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Sequence
+
+from captionary.indexer.candidate_regions import CandidateReader
+from captionary.indexer.region_choice import choose_regions, make_prototypes, tag_regions
+from captionary.schemas.dictionary import Picture, Prototype, TaggedRegion
+from captionary.schemas.errors import MissingRegions
+from captionary.vision.clip.protocols import TextEncoder
+from captionary.vocabulary.stored_dictionary import Vocabulary
+
+RULES_VERSION = 3
+"""Raise it when a change of this package's code changes any tag or prototype."""
+
+MOST_PICTURES = 1000
+"""Pictures that a noun is made from, at most: bounds the work of a refresh."""
+
+SAMPLE_DIGITS = 12
+
+TEMPLATES = "7"
+"""Sentences that a noun is put in: nouns are many, and only compared within a picture."""
+
+log = logging.getLogger("captionary")
+
+
+class Refresher:
+    """Keeps the nouns of a dictionary up to date with its pictures.
+
+    text: tells how near regions and words are; must be of the dictionary's own encoder.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, text: TextEncoder) -> None:
+        self._vocabulary = vocabulary
+        self._text = text
+        self._reader: CandidateReader | None = None
+
+    def refresh(self, report: Callable[[int, int], None] = lambda _done, _due: None) -> int:
+        """Refresh every noun that is due, then settle the pending pictures.
+
+        Due are the nouns of pending pictures, and all nouns that were made with another sample.
+        A noun of a picture whose regions are lost stays as it is, and its pictures pending.
+
+        Args:
+            report: told after each noun how many are done, of how many.
+
+        Returns:
+            How many nouns were made anew.
+        """
+        sample = self._vocabulary.draw_sample()
+        made_with = _digest([str(RULES_VERSION), *sample])[:SAMPLE_DIGITS]
+        pending = self._vocabulary.pending()
+        stored = self._vocabulary.generations()
+        due = {
+            noun for noun, generation in stored.items() if generation[:SAMPLE_DIGITS] != made_with
+        }
+        due = due.union(*pending.values())
+        anew, left = 0, set[str]()
+        if due:
+            reader = self._read_candidates(sample)
+            # Many at once fill the encoder's batches; one noun's words alone do not.
+            self._text.encode_texts(sorted(due), templates=TEMPLATES)
+            for done, noun in enumerate(sorted(due), start=1):
+                try:
+                    anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
+                except MissingRegions as error:
+                    log.warning("the noun %r is not made anew: %s", noun, error)
+                    left.add(noun)
+                report(done, len(due))
+        self._vocabulary.settle([name for name, nouns in pending.items() if not nouns & left])
+        return anew
+
+    def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:
+        """The reader of the last refresh, where it still serves: it has read much already."""
+        if self._reader is None:
+            self._reader = CandidateReader(self._vocabulary, sample)
+        else:
+            self._reader = self._reader.renewed(sample)
+        return self._reader
+
+    def _refresh_noun(
+        self, noun: str, reader: CandidateReader, made_with: str, stored: str | None
+    ) -> bool:
+        """Make one noun anew, unless its generation says that nothing would change."""
+        pictures = self._vocabulary.first_pictures(noun, limit=MOST_PICTURES)
+        generation = f"{made_with}-{_digest(map(_content, pictures))[:20]}"
+        if pictures and stored == generation:
+            return False
+        tagged: list[TaggedRegion] = []
+        prototypes: list[Prototype] = []
+        if pictures:
+            own = reader.read(pictures)
+            names = sorted({other for picture in pictures for other in picture.all_nouns})
+            words = dict(
+                zip(names, self._text.encode_texts(names, templates=TEMPLATES), strict=True)
+            )
+            choices = choose_regions(noun, pictures, own, words=words, reader=reader)
+            tagged = tag_regions(noun, choices, pictures, own)
+            prototypes = make_prototypes(
+                *(noun, choices, pictures, own),
+                thumbnails=self._thumbnails,
+                generation=generation,
+            )
+        self._vocabulary.tag(noun, tagged)
+        self._vocabulary.replace_prototypes(noun, prototypes)
+        return True
+
+    def _thumbnails(self, image_ids: Sequence[str]) -> dict[str, bytes]:
+        """Thumbnails by id: read for the few that are shown, for they are most of a record."""
+        found = self._vocabulary.pictures_named(image_ids)
+        return {picture.id: picture.thumbnail for picture in found}
+
+
+def _content(picture: Picture) -> str:
+    """All of a picture's record that a noun's regions depend on."""
+    return repr((picture.id, picture.sha256, picture.captions, picture.nouns, picture.source))
+
+
+def _digest(parts: Iterable[str]) -> str:
+    """SHA-256 of a sequence of texts, hexadecimal."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(f"{len(part)}:{part}".encode())
+    return total.hexdigest()

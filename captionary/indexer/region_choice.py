@@ -1,0 +1,206 @@
+"""What one noun takes: a region of each of its pictures, and the prototypes made of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captionary.indexer.association import (
+    TEXT_SHARE,
+    Floats,
+    blended,
+    consistency,
+    consistency_trust,
+    one_to_one,
+    text_trust,
+)
+from captionary.indexer.candidate_regions import CandidateReader, Candidates
+from captionary.indexer.clustering import cluster
+from captionary.schemas.arrays import Vector, Vectors
+from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
+from captionary.vision.pictures.loading import crop_thumbnail
+
+REFERENCE_PICTURES = 64
+"""Pictures with the noun that consistency compares with, at most."""
+
+EXEMPLARS = 4
+"""Regions kept to be shown for each prototype."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The region that a noun took in one picture.
+
+    picture: which of the noun's pictures.
+    row:     which of the candidates.
+    score:   what it was chosen by; comparable within a noun.
+    caption: the sentence that named it.
+    """
+
+    picture: int
+    row: int
+    score: float
+    caption: str
+
+
+def choose_regions(
+    noun: str,
+    pictures: Sequence[Picture],
+    own: Candidates,
+    *,
+    words: Mapping[str, Vector],
+    reader: CandidateReader,
+) -> list[Choice]:
+    """Choose the region that a noun names in each of its pictures, at most one.
+
+    In every caption the noun competes with the others for regions, one to one; of what it wins in
+    the captions of a picture it keeps the best. The others compete by text alone, so that what a
+    noun gets depends on its own pictures and the sample, and on nothing else. A compound and its
+    head ("fire hydrant", "hydrant") name the same thing and do not compete, and where there are
+    fewer regions than nouns nobody does.
+
+    Args:
+        noun: the noun; pictures: its pictures; own: their candidates, in the same order.
+        words: text vectors of all nouns of these pictures.
+        reader: knows the sample.
+    """
+    scores = _scores(noun, own, word=words[noun], reader=reader)
+    choices = []
+    for number, picture in enumerate(pictures):
+        rows = own.rows_of(number)
+        rivals = {
+            other: TEXT_SHARE * reader.text_scores(words[other], own.vectors[rows])
+            for other in sorted(picture.all_nouns - {noun})
+            if not (_is_head(noun, other) or _is_head(other, noun))
+        }
+        won = []
+        for caption, nouns in zip(picture.captions, picture.nouns, strict=True):
+            if noun in nouns:
+                competing = [other for other in nouns if other == noun or other in rivals]
+                table = [scores[rows] if other == noun else rivals[other] for other in competing]
+                if len(competing) > len(scores[rows]):  # too few regions to have one each
+                    place = int(scores[rows].argmax())
+                else:
+                    place = int(one_to_one(table)[competing.index(noun)])
+                won.append((float(scores[rows][place]), rows.start + place, caption))
+        if won:
+            score, row, caption = max(won, key=lambda item: (item[0], -item[1]))
+            choices.append(Choice(number, row, score, caption))
+    return choices
+
+
+def _is_head(word: str, compound: str) -> bool:
+    """Whether a compound, of words or with hyphens, ends in the word."""
+    return compound.endswith((f" {word}", f"-{word}"))
+
+
+def _scores(noun: str, own: Candidates, *, word: Vector, reader: CandidateReader) -> Floats:
+    """How well each of its candidates fits a noun, (n,), by both witnesses."""
+    lacking = reader.sample_without(noun)
+    having = own.first(REFERENCE_PICTURES)
+    text = reader.text_scores(word, own.vectors)
+    known = text_trust(
+        _best_of_each(text[: len(having.picture)], having),
+        _best_of_each(reader.text_scores(word, lacking.vectors), lacking),
+    )
+    shared = consistency(
+        own.vectors,
+        own.picture,
+        having=having.vectors,
+        having_picture=having.picture,
+        lacking=lacking.vectors,
+    )
+    pictures = len(np.unique(own.picture))
+    return blended(
+        text,
+        shared,
+        text_weight=TEXT_SHARE * known,
+        shared_weight=(1 - TEXT_SHARE) * consistency_trust(pictures),
+    )
+
+
+def _best_of_each(scores: Floats, candidates: Candidates) -> Floats:
+    """The best score in each picture, (n,) -> (pictures,)."""
+    if not len(scores):
+        return scores
+    starts = np.flatnonzero(np.diff(candidates.picture, prepend=-1))
+    best: Floats = np.maximum.reduceat(scores, starts)
+    return best
+
+
+def tag_regions(
+    noun: str, choices: Sequence[Choice], pictures: Sequence[Picture], own: Candidates
+) -> list[TaggedRegion]:
+    """The regions that a noun chose, as the dictionary keeps them."""
+    return [
+        TaggedRegion(noun, pictures[item.picture].id, int(own.index[item.row]), item.score)
+        for item in choices
+    ]
+
+
+def make_prototypes(
+    noun: str,
+    choices: Sequence[Choice],
+    pictures: Sequence[Picture],
+    own: Candidates,
+    *,
+    thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
+    generation: str,
+) -> list[Prototype]:
+    """Cluster the regions that a noun chose; each cluster becomes a prototype with exemplars.
+
+    Args:
+        thumbnails: answers the thumbnails of pictures, by id.
+    """
+    if not choices:
+        return []
+    vectors = own.vectors[[item.row for item in choices]]
+    clusters = cluster(vectors)
+    prototypes = []
+    for number, centre in enumerate(clusters.centres):
+        members = np.flatnonzero(clusters.member == number)
+        similarity = _cosines(vectors[members], centre)
+        nearest = members[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]
+        shown = [choices[m] for m in nearest]
+        small = thumbnails([pictures[item.picture].id for item in shown])
+        exemplars = [_exemplar(item, pictures, own, centre, small) for item in shown]
+        prototypes.append(
+            Prototype(
+                noun=noun,
+                number=number,
+                vector=centre,
+                size=len(members),
+                spread=float(np.mean(1 - similarity)),
+                generation=generation,
+                exemplars=tuple(exemplars),
+            )
+        )
+    return prototypes
+
+
+def _exemplar(
+    choice: Choice,
+    pictures: Sequence[Picture],
+    own: Candidates,
+    centre: Vector,
+    thumbnails: Mapping[str, bytes],
+) -> Exemplar:
+    picture = pictures[choice.picture]
+    left, top, right, bottom = (int(edge) for edge in own.boxes_xyxy[choice.row])
+    box = (left, top, right, bottom)
+    return Exemplar(
+        image_id=picture.id,
+        index=int(own.index[choice.row]),
+        box_xyxy=box,
+        caption=choice.caption,
+        source=picture.source,
+        similarity=float(_cosines(own.vectors[choice.row], centre)),
+        thumbnail=crop_thumbnail(thumbnails[picture.id], box_xyxy=box, size_hw=picture.size_hw),
+    )
+
+
+def _cosines(vectors: Vectors | Vector, centre: Vector) -> NDArray[np.float32]:
+    """Of unit vectors, (N, D) or (D,); rounding leads none out of [-1, 1]."""
+    cosines: NDArray[np.float32] = np.clip(vectors @ centre, -1, 1)
+    return cosines

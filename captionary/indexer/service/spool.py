@@ -1,0 +1,95 @@
+"""The folder where pictures wait to be indexed: whole and safe before their job is accepted."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+from captionary.schemas.errors import CaptionaryError
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file of the spool; sha256: of its bytes, hexadecimal."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Spool:
+    """Files named by chance, each of them written once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def open(self) -> None:
+        """Make the folder.
+
+        Raises:
+            CaptionaryError: it cannot be used.
+        """
+        with self._errors():
+            self._folder.mkdir(parents=True, exist_ok=True)
+
+    def clear(self, needed: Collection[str]) -> None:
+        """Remove what a process that was killed left here."""
+        with self._errors():
+            self.discard(path.name for path in self._folder.iterdir() if path.name not in needed)
+
+    def path(self, name: str) -> Path:
+        """Where a file is."""
+        return self._folder / name
+
+    def keep(self, pieces: Iterable[bytes]) -> Kept:
+        """Write a file; what is written of it is removed when its pieces break off.
+
+        Raises:
+            CaptionaryError: the disk is full, or worse.
+        """
+        name, size, digest = uuid4().hex, 0, hashlib.sha256()
+        with self._errors():
+            try:
+                with self.path(name).open("xb") as file:
+                    for piece in pieces:
+                        digest.update(piece)
+                        size += file.write(piece)
+                    file.flush()
+                    os.fsync(file.fileno())
+            except BaseException:
+                self.discard([name])
+                raise
+        return Kept(name, size, digest.hexdigest())
+
+    def sync(self) -> None:
+        """Return when the names of all files would survive a power cut."""
+        with self._errors():
+            folder = os.open(self._folder, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def discard(self, names: Iterable[str]) -> None:
+        """Remove files; those that are not there are ignored."""
+        for name in names:
+            self.path(name).unlink(missing_ok=True)
+
+    def scratch(self) -> IO[bytes]:
+        """A file without a name, on the same disk, gone when it is closed."""
+        with self._errors():
+            return tempfile.TemporaryFile(dir=self._folder)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise CaptionaryError(
+                f"the folder {self._folder} cannot be used: {error.strerror or error}"
+            ) from error

@@ -1,0 +1,280 @@
+"""The one thread that writes the dictionary: it takes what the queue has, a batch at a time.
+
+What breaks off is never lost. A store that does not answer is waited for; any other fault in a
+batch of pictures has them tried singly, so that only the one to blame is given up, after some
+attempts.
+"""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from functools import partial
+
+from captionary.indexer.pipeline import Indexer
+from captionary.indexer.refresh import Refresher
+from captionary.indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
+from captionary.indexer.service.jobs import Finished, QueuedPair, Removal
+from captionary.indexer.service.spool import Spool
+from captionary.indexer.service.url_fetching import Fetcher
+from captionary.schemas.errors import (
+    CaptionaryError,
+    StoreUnreachable,
+    UnreadablePicture,
+    WrongInput,
+)
+from captionary.schemas.jobs import Job
+from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.serving.metrics import Metrics
+from captionary.vocabulary.stored_dictionary import Vocabulary
+
+BATCH = 32
+"""Pairs indexed in one go; then their nouns are refreshed."""
+
+FETCHES = 8
+"""Pictures fetched at a time."""
+
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds before work that broke off is tried again; they double each time."""
+
+log = logging.getLogger("captionary")
+
+
+class StoppedError(Exception):
+    """The worker was told to stop, in the middle of work."""
+
+
+class Worker:
+    """Works at a queue between `start` and `stop`."""
+
+    def __init__(
+        self,
+        *,
+        queue: JobQueue,
+        spool: Spool,
+        fetcher: Fetcher,
+        indexer: Indexer,
+        refresher: Refresher,
+        vocabulary: Vocabulary,
+        metrics: Metrics,
+    ) -> None:
+        self._queue = queue
+        self._spool = spool
+        self._fetcher = fetcher
+        self._indexer = indexer
+        self._refresher = refresher
+        self._vocabulary = vocabulary
+        self._metrics = metrics
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+        self._woken = threading.Event()
+        self._trouble = ""
+        self._batch: Sequence[QueuedPair] = ()
+        self._read = 0
+        self._counts: Counter[str] = Counter()
+        self._latency = 0.0
+        metrics.gauges(
+            "pairs_indexed",
+            "Pairs dealt with since the start.",
+            "outcome",
+            {kind: partial(self._counts.__getitem__, kind) for kind in ("done", "failed")},
+        )
+        metrics.gauge(
+            "caption_to_use_seconds",
+            "From the acceptance of the last finished job to its end.",
+            lambda: self._latency,
+        )
+
+    def start(self) -> None:
+        """Begin."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._work, name="indexer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End at the next picture, or noun; what is not done then stays queued."""
+        self._stopping.set()
+        self._woken.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def wake(self) -> None:
+        """Say that there is work."""
+        self._woken.set()
+
+    def check(self) -> None:
+        """See whether work gets done.
+
+        Raises:
+            CaptionaryError: it is waiting for the store, or for whatever else failed.
+        """
+        if self._trouble:
+            raise CaptionaryError(f"nothing is indexed at present: {self._trouble}")
+        if self._thread is None or not self._thread.is_alive():
+            raise CaptionaryError("the indexer does not run; start the service again")
+
+    def dealt(self) -> Mapping[int, int]:
+        """How many pairs of each job the batch at hand has read."""
+        return Counter(queued.job for queued in self._batch[: self._read])
+
+    def _work(self) -> None:
+        wait = FIRST_WAIT
+        while not self._stopping.is_set():
+            self._woken.clear()
+            try:
+                busy = self._step()
+            except StoppedError:
+                return
+            except Exception as error:
+                self._trouble = _reason(error)
+                log.warning(
+                    "indexing broke off and is tried again",
+                    extra={"reason": self._trouble, "seconds": wait},
+                    exc_info=None if isinstance(error, CaptionaryError) else error,
+                )
+                self._stopping.wait(wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+            else:
+                self._trouble, wait = "", FIRST_WAIT
+                if not busy:
+                    self._woken.wait()
+
+    def _step(self) -> bool:
+        """Do what is next, if there is anything."""
+        work = self._queue.take(BATCH)
+        if work is None:
+            return False
+        if isinstance(work, Removal):
+            with self._metrics.stage("remove"):
+                self._remove(work)
+            self._trouble = ""
+            self._tell(self._queue.finish_removal(work))
+        else:
+            with self._metrics.stage("index"):
+                self._index(work)
+        return True
+
+    def _remove(self, removal: Removal) -> None:
+        if removal.kind == "image":
+            found = [removal.target]
+        else:
+            found = [picture.id for picture in self._vocabulary.pictures(source=removal.target)]
+        self._vocabulary.retire(found)
+        self._refresher.refresh(self._between_nouns)
+
+    def _index(self, batch: Sequence[QueuedPair]) -> None:
+        fetched: list[str] = []
+        self._batch = batch
+        try:
+            with closing(self._pairs(batch, fetched)) as pairs:
+                job = self._indexer.index(
+                    pairs, report=self._between_pictures, refreshed=self._between_nouns
+                )
+        except StoppedError:
+            self._queue.give_back(batch)
+            raise
+        except Exception as error:
+            if _passes(error):
+                self._queue.give_back(batch)
+                raise
+            known = isinstance(error, CaptionaryError)
+            said = {"pairs": len(batch), "reason": _reason(error)}
+            log.warning("a batch failed", extra=said, exc_info=None if known else error)
+            given_up = self._blame(batch, f"it cannot be indexed: {_reason(error)}")
+            if known and not given_up:
+                raise  # it may be the store after all: later
+        else:
+            self._finish(batch, {failure.where: failure.reason for failure in job.failures})
+        finally:
+            self._batch, self._read = (), 0
+            self._spool.discard(fetched)
+
+    def _pairs(
+        self, batch: Sequence[QueuedPair], fetched: list[str]
+    ) -> Generator[ImageCaption | PairFailure, None, None]:
+        """What the indexer is to look at; pictures by address are fetched meanwhile.
+
+        fetched: takes the files that were written for that.
+        """
+        pool = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
+        try:
+            coming = {
+                queued.key: pool.submit(self._fetch, queued.pair.url, fetched)
+                for queued in batch
+                if queued.pair.url is not None
+            }
+            for queued in batch:
+                try:
+                    upload = queued.pair.upload or coming[queued.key].result()
+                except UnreadablePicture as error:
+                    yield PairFailure(queued.key, queued.pair.name, str(error))
+                else:
+                    yield _as_read(queued, image=str(self._spool.path(upload)))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _fetch(self, url: str, fetched: list[str]) -> str:
+        name = self._spool.keep(self._fetcher.fetch(url)).name
+        fetched.append(name)
+        return name
+
+    def _blame(self, batch: Sequence[QueuedPair], reason: str) -> bool:
+        """Have pairs tried singly; whether one was given up, as it failed so too often."""
+        given_up = len(batch) == 1 and batch[0].attempts + 1 >= MOST_ATTEMPTS
+        if given_up:
+            self._finish(batch, {batch[0].key: reason})
+        else:
+            self._queue.suspect(batch)
+        return given_up
+
+    def _finish(self, batch: Sequence[QueuedPair], failures: Mapping[str, str]) -> None:
+        self._trouble = ""  # who sees the job's end may rely on it
+        self._tell(self._queue.finish(batch, failures))
+        self._counts.update(done=len(batch) - len(failures), failed=len(failures))
+        self._spool.discard(queued.pair.upload for queued in batch if queued.pair.upload)
+
+    def _tell(self, finished: Sequence[Finished]) -> None:
+        for job in finished:
+            self._latency = job.seconds
+            said = {"job": job.id, "kind": job.kind, "pairs": job.pairs, "failed": job.failed}
+            log.info("job finished", extra={**said, "seconds": round(job.seconds, 3)})
+
+    def _between_pictures(self, state: Job) -> None:
+        self._read = state.pairs
+        if self._stopping.is_set():
+            raise StoppedError
+
+    def _between_nouns(self, _done: int, _due: int) -> None:
+        if self._stopping.is_set():
+            raise StoppedError
+
+
+def _as_read(queued: QueuedPair, *, image: str) -> ImageCaption:
+    pair = queued.pair
+    return ImageCaption(
+        image=image,
+        captions=pair.captions,
+        id=pair.id,
+        source=pair.source,
+        tags=pair.tags,
+        where=queued.key,
+        name=pair.name,
+    )
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a fault has nothing to do with what was worked at: it is the store's or its keeper's.
+
+    Wrong input is here what the operator set, as a key that the store refuses; wrong pictures are
+    failures of theirs, and are not raised.
+    """
+    told = isinstance(error, CaptionaryError) and isinstance(error.__cause__, OSError)
+    return isinstance(error, StoreUnreachable | WrongInput) or told
+
+
+def _reason(error: Exception) -> str:
+    said = " ".join(str(error).split())
+    return said if isinstance(error, CaptionaryError) else f"{type(error).__name__}: {said}"

@@ -1,0 +1,138 @@
+"""The state of a run on disk, and its log: together they let a killed run go on."""
+
+import csv
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from captionary.schemas.errors import WrongInput
+from captionary.vision.clip.files import CONFIG_FILE
+
+CHECKPOINT_FILE = "checkpoint.pt"
+LOG_FILE = "log.csv"
+
+Facts: TypeAlias = Mapping[str, str | int | float]
+"""What a run's curve depends on; a run is resumed only with the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """The checkpoint of a run's folder.
+
+    Args:
+        folder: it exists.
+        facts:  what the run is; kept with its state.
+    """
+
+    folder: Path
+    facts: Facts
+
+    @property
+    def path(self) -> Path:
+        """Where it stands."""
+        return self.folder / CHECKPOINT_FILE
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Write a state in the place of the one before; a kill leaves one of the two."""
+        new = self.path.with_suffix(".new")
+        with new.open("wb") as file:
+            torch.save({"facts": dict(self.facts), "state": dict(state)}, file)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path)
+
+    def load(self, device: torch.device) -> dict[str, Any] | None:
+        """The state that was saved last; None: nothing was saved yet.
+
+        Raises:
+            WrongInput: it is damaged, or of a run with other facts.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            saved = torch.load(self.path, map_location=device, weights_only=True)
+            facts, state = saved["facts"], dict(saved["state"])
+        except Exception as error:  # damaged files fail in many ways: zip, pickle, torch
+            raise WrongInput(
+                f"the checkpoint {self.path} cannot be read ({type(error).__name__}); "
+                "remove it to train anew"
+            ) from error
+        for name in [*self.facts, *facts]:
+            if facts.get(name) != self.facts.get(name):
+                raise WrongInput(
+                    f"{self.folder} holds a run with {name} {facts.get(name)}, not "
+                    f"{self.facts.get(name)}; give that, or another --out"
+                )
+        return state
+
+
+def make_run_folder(folder: Path) -> None:
+    """Make the folder of a run, where it is not there.
+
+    Raises:
+        WrongInput: it cannot be written to, or holds a model that no run has written.
+    """
+    if (folder / CONFIG_FILE).exists() and not (folder / CHECKPOINT_FILE).exists():
+        raise WrongInput(f"{folder} holds a model already; give another --out")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise WrongInput(f"cannot write into {folder} ({error.strerror}); change --out") from error
+
+
+class Log:
+    """A CSV file with a line for every so many steps.
+
+    Args:
+        path:    lines that it has already are kept up to `step`.
+        columns: the first is the step.
+        step:    the last step that is done already.
+
+    Raises:
+        WrongInput: the file is the log of something else.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str], *, step: int) -> None:
+        kept = _lines(path, columns, step) if path.exists() else []
+        new = path.with_suffix(".new")
+        with new.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(kept)
+        new.replace(path)
+        self._file = path.open("a", newline="", encoding="utf-8")
+        self._writer = csv.DictWriter(self._file, columns)
+
+    def write(self, row: Mapping[str, object]) -> None:
+        """Add a line; columns that it lacks stay empty."""
+        self._writer.writerow(row)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _lines(path: Path, columns: Sequence[str], last: int) -> list[dict[str, str]]:
+    """The lines of a log up to a step; the last of the file may have been cut short by a kill."""
+    lines: list[dict[str, str]] = []
+    before = 0
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if reader.fieldnames and list(reader.fieldnames[:2]) != list(columns[:2]):
+            raise WrongInput(f"{path} is no log of this training; give another --out")
+        for line in reader:
+            said = line[columns[0]] or ""
+            step = int(said) if said.isdigit() else 0
+            if not before < step <= last:
+                break
+            before = step
+            lines.append(line)
+    return lines

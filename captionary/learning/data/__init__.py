@@ -1,0 +1,1 @@
+"""What is learned from: captioned pictures, as examples and batches."""

@@ -1,0 +1,1 @@
+"""What can be trained: CLIP, PGSeg, ViL-Seg, with their losses."""

@@ -1,0 +1,1 @@
+"""Models to train: architectures, their vocabulary of byte pairs, built and written."""

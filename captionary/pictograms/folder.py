@@ -1,0 +1,134 @@
+"""Writes the scenes of a world as a dataset folder, which `index` and `evaluate` can read.
+
+    world.json       which world it is, and how many scenes were asked for; written first
+    classes.txt      a class a line, synonyms separated by `|`
+    images/, masks/  a PNG for each scene; a mask's values are line numbers of classes.txt, from 0
+    captions.jsonl   a line for each scene; written last
+
+Each file appears whole or not at all, and a scene is a function of its number. So a run that was
+cut short is simply run again, and a folder can be made larger.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import Image
+
+from captionary.pictograms.nouns import Kind
+from captionary.pictograms.world import World
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.labels import pack_labels
+
+META = "world.json"
+SPRITES = "Noto Color Emoji 2.042, Copyright 2022 Google Inc., SIL Open Font License 1.1"
+
+
+def write_world(world: World, folder: Path, *, scenes: int, nouns: Kind) -> Iterator[int]:
+    """Write the first scenes of a world, passing over what is there already.
+
+    Args:
+        world:  what to draw.
+        folder: made if need be.
+        scenes: how many.
+        nouns:  what the nouns of the world are called.
+
+    Yields:
+        How many scenes are there.
+
+    Raises:
+        WrongInput: the folder cannot be written, or holds something else, another world, or more
+            scenes.
+    """
+    settings = {
+        "world": "pictograms",
+        "nouns": nouns,
+        "classes": len(world.classes),
+        "split": world.split,
+        "seed": world.seed,
+        "size": world.size,
+        "objects": world.objects,
+        "captions": world.captions,
+        "ground_share": world.ground_share,
+    }
+    with _told(folder):
+        _claim(folder, settings, scenes)
+        _write(folder / "classes.txt", "".join(f"{'|'.join(c.prompts)}\n" for c in world.classes))
+        for name in ("images", "masks"):
+            (folder / name).mkdir(exist_ok=True)
+        for number in range(scenes):
+            _write_scene(world, number, folder)
+            yield number + 1
+        with _draft(folder / "captions.jsonl") as draft, draft.open("w", encoding="utf-8") as file:
+            for number in range(scenes):
+                row = {"image": f"images/{number:05d}.png", "captions": world.captions_of(number)}
+                file.write(json.dumps(row) + "\n")
+
+
+def _claim(folder: Path, settings: Mapping[str, object], scenes: int) -> None:
+    """Make the folder this world's own, unless it is something else's."""
+    meta = folder / META
+    folder.mkdir(parents=True, exist_ok=True)
+    if meta.exists():
+        _compare(meta, settings, scenes)
+    elif any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise WrongInput(f"{folder} holds something else (it has no {META}); give another folder")
+    facts = {**settings, "scenes": scenes, "sprites": SPRITES}
+    _write(meta, json.dumps(facts, indent=1) + "\n")
+
+
+def _compare(meta: Path, settings: Mapping[str, object], scenes: int) -> None:
+    try:
+        found = json.loads(meta.read_text(encoding="utf-8"))
+        there = int(found["scenes"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise WrongInput(f"{meta} describes no world; give another folder") from error
+    for name, value in settings.items():
+        if found.get(name) != value:
+            raise WrongInput(
+                f"{meta.parent} holds a world with {name} {found.get(name)}, not {value}; "
+                "give that, or another folder"
+            )
+    if there > scenes:
+        raise WrongInput(
+            f"{meta.parent} is to hold {there} scenes, more than {scenes}; "
+            "give as many or more, or another folder"
+        )
+
+
+def _write_scene(world: World, number: int, folder: Path) -> None:
+    image, mask = (folder / name / f"{number:05d}.png" for name in ("images", "masks"))
+    if image.exists() and mask.exists():
+        return
+    scene = world.scene(number)
+    values = pack_labels(scene.labels, count=len(world.classes))
+    for path, pixels in ((image, scene.picture), (mask, values)):
+        with _draft(path) as draft:
+            Image.fromarray(pixels).save(draft, "PNG")
+
+
+def _write(path: Path, text: str) -> None:
+    with _draft(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def _draft(path: Path) -> Iterator[Path]:
+    """Another name to write a file under, which becomes its own once it is whole.
+
+    It is the same each time, so that one left by a killed run is written over.
+    """
+    draft = path.with_name(f".{path.name}.part")
+    yield draft
+    draft.replace(path)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    """Say in one line what the file system refused."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WrongInput(f"cannot write into {folder}: {reason}; give another folder") from error

@@ -1,0 +1,109 @@
+"""What the dictionary holds: pictures, tagged regions, prototypes."""
+
+from dataclasses import dataclass
+
+from captionary.schemas.arrays import Box, Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One indexed picture, as the dictionary remembers it.
+
+    id:        the user's id, or derived from the content.
+    image:     where it was read from.
+    sha256:    digest of the file's bytes, hexadecimal.
+    size_hw:   height and width in pixels, after orientation.
+    captions:  its sentences, in order of arrival, none twice.
+    nouns:     the nouns of each caption, aligned with `captions`.
+    regions:   how many regions it was cut into.
+    thumbnail: JPEG bytes, longest side at most 192 pixels.
+    """
+
+    id: str
+    image: str
+    sha256: str
+    size_hw: tuple[int, int]
+    captions: tuple[str, ...]
+    nouns: tuple[tuple[str, ...], ...]
+    regions: int
+    source: str = ""
+    tags: tuple[str, ...] = ()
+    thumbnail: bytes = b""
+
+    @property
+    def all_nouns(self) -> frozenset[str]:
+        """The nouns of all its captions."""
+        return frozenset(noun for nouns in self.nouns for noun in nouns)
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedRegion:
+    """A region that a noun has taken: region `index` of picture `image_id`.
+
+    similarity: the association score that won it, comparable within a noun.
+    """
+
+    noun: str
+    image_id: str
+    index: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Exemplar:
+    """A region behind a prototype, to be shown as evidence.
+
+    thumbnail: JPEG bytes of the region's box, longest side at most 96 pixels.
+    similarity: cosine to the prototype.
+    """
+
+    image_id: str
+    index: int
+    box_xyxy: Box
+    caption: str
+    source: str
+    similarity: float
+    thumbnail: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """What one look of a noun looks like: the centre of a cluster of its regions.
+
+    vector:     (D,) float32, unit length.
+    number:     0, 1, ... within its noun, largest cluster first.
+    size:       regions in the cluster.
+    spread:     mean of 1 - cosine of the cluster's regions to the vector, in [0, 2].
+    generation: digest of everything the noun's prototypes were made from.
+    """
+
+    noun: str
+    number: int
+    vector: Vector
+    size: int
+    spread: float
+    generation: str
+    exemplars: tuple[Exemplar, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NounEntry:
+    """One line of `captionary vocabulary list`."""
+
+    noun: str
+    pictures: int
+    regions: int
+    prototypes: int
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularyStats:
+    """Counts of a dictionary, and what it was built with."""
+
+    images: int
+    regions: int
+    tagged: int
+    nouns: int
+    prototypes: int
+    revision: int
+    fingerprint: str

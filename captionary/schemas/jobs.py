@@ -1,0 +1,25 @@
+"""The state of a piece of indexing work."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from captionary.schemas.pairs import PairFailure
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an indexing run has done so far.
+
+    pairs:    pairs read from the source.
+    added:    pairs that brought a new picture or new captions.
+    known:    pairs that the dictionary already held.
+    failures: pairs that could not be indexed.
+    nouns:    nouns whose prototypes were made anew.
+    """
+
+    state: Literal["queued", "running", "done", "failed"]
+    pairs: int = 0
+    added: int = 0
+    known: int = 0
+    failures: tuple[PairFailure, ...] = ()
+    nouns: int = 0

@@ -1,0 +1,82 @@
+"""Regions: candidate segments of one picture, as masks and as what the dictionary keeps of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from captionary.schemas.arrays import Box, Mask, Rgb, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A candidate segment of one picture.
+
+    mask:  (H, W) bool, with at least one pixel; all masks of a picture have one size, its own
+        unless it is very large (vision.extraction).
+    scale: which of the proposer's layers it belongs to; the regions of one layer do not overlap.
+    """
+
+    mask: Mask
+    scale: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mask.ndim != 2 or self.mask.dtype != np.bool_:
+            raise ValueError(
+                f"Region.mask must be (H, W) bool, got {self.mask.shape} {self.mask.dtype}"
+            )
+        if not self.mask.any():
+            raise ValueError("Region.mask must have at least one pixel")
+
+    @property
+    def box_xyxy(self) -> Box:
+        """The bounding box, in pixels, half-open."""
+        rows, columns = np.flatnonzero(self.mask.any(axis=1)), np.flatnonzero(self.mask.any(axis=0))
+        return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+    @property
+    def area(self) -> float:
+        """Its share of the picture, in (0, 1]."""
+        return float(self.mask.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTable:
+    """The regions of one picture as the dictionary keeps them: row i is region i.
+
+    vectors:    (R, D) float32, unit length.
+    boxes_xyxy: (R, 4) int32, pixels, half-open.
+    areas:      (R,) float32, share of the picture, in (0, 1].
+    """
+
+    vectors: Vectors
+    boxes_xyxy: np.ndarray[tuple[int, int], np.dtype[np.int32]]
+    areas: np.ndarray[tuple[int], np.dtype[np.float32]]
+
+    def __post_init__(self) -> None:
+        count = len(self.vectors)
+        if self.vectors.ndim != 2 or self.boxes_xyxy.shape != (count, 4):
+            raise ValueError(
+                f"RegionTable needs (R, D) vectors and (R, 4) boxes, "
+                f"got {self.vectors.shape} and {self.boxes_xyxy.shape}"
+            )
+        if self.areas.shape != (count,):
+            raise ValueError(f"RegionTable needs ({count},) areas, got {self.areas.shape}")
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+@dataclass(frozen=True, slots=True)
+class CutPicture:
+    """A picture in regions: what is needed to label it, any number of times.
+
+    pixels:  (h, w, 3) uint8, at the size at which it was looked at.
+    regions: with masks of that size.
+    table:   row i is region i; its boxes are in pixels of the picture itself.
+    size_hw: height and width of the picture, in pixels.
+    """
+
+    pixels: Rgb
+    regions: tuple[Region, ...]
+    table: RegionTable
+    size_hw: tuple[int, int]

@@ -1,0 +1,67 @@
+"""What the segmenter answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from captionary.schemas.arrays import Box, LabelMap
+from captionary.schemas.dictionary import Exemplar
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A prototype behind a region's label.
+
+    similarity: cosine of region and prototype, both centred on the dictionary's mean.
+    """
+
+    noun: str
+    number: int
+    similarity: float
+    exemplars: tuple[Exemplar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRegion:
+    """One region of the picture with its scores.
+
+    class_id:   index into `Segmentation.classes` of its best class.
+    score:      fused probability of that class, in [0, 1].
+    text:       probability by text alone.
+    prototype:  probability by prototypes alone; None where its class has none.
+    evidence:   the nearest prototypes of that class, nearest first; empty unless asked for.
+    """
+
+    box_xyxy: Box
+    area: float
+    class_id: int
+    score: float
+    text: float
+    prototype: float | None
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """A class for every pixel.
+
+    class_map: (H, W) int32, at the picture's own size, indices into `classes`.
+    scores:    (C,) float32, mean fused probability of a class over the pixels it won, before
+        borders were refined; 0 if none.
+    classes:   the class names asked for; where a background mode is on, "background" is among them.
+    regions:   the regions the map was painted from.
+    revision:  revision of the dictionary that was read; None by text alone.
+    """
+
+    class_map: LabelMap
+    scores: np.ndarray[tuple[int], np.dtype[np.float32]]
+    classes: tuple[str, ...]
+    regions: tuple[LabelledRegion, ...]
+    revision: int | None
+
+    def __post_init__(self) -> None:
+        if self.class_map.ndim != 2 or self.class_map.dtype != np.int32:
+            raise ValueError(
+                f"Segmentation.class_map must be (H, W) int32, "
+                f"got {self.class_map.shape} {self.class_map.dtype}"
+            )

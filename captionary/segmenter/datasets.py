@@ -1,0 +1,117 @@
+"""Pictures with true masks, as `captionary evaluate` reads them from a folder.
+
+A dataset folder has `images/`, `masks/` (PNG, a class index per pixel, 255 = ignore, in 16-bit
+files 65535; a mask has the stem of its picture) and `classes.txt`. Pictures without a mask are left
+out.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from captionary.schemas.arrays import LabelMap
+from captionary.schemas.classes import ClassName, read_classes
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.labels import MOST_LABELS
+from captionary.vision.pictures.label_maps import read_labels
+
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedPicture:
+    """A picture file and the file of its true mask."""
+
+    image: Path
+    mask: Path
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFolder:
+    """The masked pictures of a dataset folder, sorted by name.
+
+    path: the folder.
+    part: None for all pictures; "1/2" for the first of two equal parts, and so on. Pictures are
+          dealt out by the SHA-256 of their file names, so a part is the same everywhere.
+
+    Raises:
+        WrongInput: the folder lacks something, has no masked picture, or the part makes no sense.
+    """
+
+    path: Path
+    part: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("images", "masks"):
+            if not (self.path / name).is_dir():
+                raise WrongInput(
+                    f"{self.path} has no folder {name}/; "
+                    "a dataset folder has images/, masks/ and classes.txt"
+                )
+        if len(self.classes) > MOST_LABELS:
+            raise WrongInput(
+                f"{self.path / 'classes.txt'} has {len(self.classes)} classes; "
+                f"masks can tell at most {MOST_LABELS} apart, name fewer"
+            )
+        if not self.pictures:
+            raise WrongInput(
+                f"{self.path} has no picture with a mask{f' in part {self.part}' * bool(self.part)}"
+                "; images/NAME.jpg goes with masks/NAME.png"
+            )
+
+    @property
+    def classes(self) -> tuple[ClassName, ...]:
+        """Its classes; their order gives the mask values."""
+        return read_classes(self.path / "classes.txt")
+
+    @property
+    def pictures(self) -> tuple[MaskedPicture, ...]:
+        """The masked pictures of this part, sorted by file name."""
+        masks = {path.stem: path for path in (self.path / "masks").glob("*.png")}
+        images = (
+            path
+            for path in (self.path / "images").iterdir()
+            if path.suffix.lower() in PICTURE_SUFFIXES and path.stem in masks
+        )
+        chosen = _part(sorted(images, key=lambda path: path.name), self.part)
+        return tuple(MaskedPicture(path, masks[path.stem]) for path in chosen)
+
+    def __iter__(self) -> Iterator[MaskedPicture]:
+        return iter(self.pictures)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap:
+    """Read a true mask, (H, W) int32: class indices, or IGNORE.
+
+    Args:
+        path:    a PNG of one number per pixel (indexed or grey).
+        size_hw: height and width of the picture it belongs to.
+        classes: how many classes there are.
+
+    Raises:
+        WrongInput: it cannot be read, or does not fit the picture or the classes.
+    """
+    mask = read_labels(path, size_hw=size_hw)
+    if (highest := int(mask.max())) >= classes:
+        raise WrongInput(
+            f"the mask {path} holds the value {highest} but classes.txt has {classes} classes; "
+            f"values are 0 to {classes - 1}, or 255 for ignore (65535 in 16-bit files)"
+        )
+    return mask
+
+
+def _part(paths: list[Path], part: str | None) -> list[Path]:
+    """The paths that fall into "n/m", in their own order."""
+    if part is None:
+        return paths
+    match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", part)
+    if match is None or int(match[1]) > int(match[2]):
+        raise WrongInput(f"the part {part!r} is not of the form n/m, as in 1/2 and 2/2")
+    number, of = int(match[1]), int(match[2])
+    dealt = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest())
+    return sorted(dealt[number - 1 :: of], key=lambda path: path.name)

@@ -1,0 +1,1 @@
+"""Segmentations as pictures to look at: colours, overlay, legend."""

@@ -1,0 +1,142 @@
+"""Scores of regions against classes: by text, by prototypes, and both. Arrays in, arrays out.
+
+R regions, C classes, Q prompts (names and synonyms of classes), P prototypes, L links. A link says
+that a prototype speaks for a class; one prototype may speak for several.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captionary.schemas.arrays import Scores, Vectors
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float32]
+
+
+def softmax(logits: Scores) -> Scores:
+    """Rows to probabilities, (R, C) -> (R, C); -inf becomes 0.
+
+    Subtracting the row maximum keeps exp() in range without changing the result.
+    """
+    weight = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: Scores = (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+    return probabilities
+
+
+def best_prompt(similarity: Scores, owner: Ints, *, classes: int) -> Scores:
+    """A class is as near as the nearest of its prompts, (R, Q) -> (R, C).
+
+    owner: (Q,) class of each prompt. A class without any gets -inf.
+    """
+    best = np.full((len(similarity), classes), -np.inf, dtype=np.float32)
+    for class_id in np.unique(owner):
+        best[:, class_id] = similarity[:, owner == class_id].max(axis=1)
+    return best
+
+
+def vote(similarity: Scores, owner: Ints, weight: Floats, *, classes: int, scale: float) -> Scores:
+    """Let the prototypes of a class vote, (R, L) -> (R, C) logits.
+
+    The weighted mean of exp(scale * similarity) over the links of a class, in the logarithm: with
+    one prototype its similarity, with several a soft maximum in which each counts by its weight, so
+    that a class gains nothing from having many.
+
+    Args:
+        similarity: cosine of each region to the prototype of each link.
+        owner:      (L,) class of each link; a class without any gets -inf.
+        weight:     (L,) > 0.
+        scale:      sharpness, > 0.
+    """
+    logits = np.full((len(similarity), classes), -np.inf, dtype=np.float32)
+    for class_id in np.unique(owner):
+        mine = owner == class_id
+        share = np.log(weight[mine] / weight[mine].sum())
+        logits[:, class_id] = np.logaddexp.reduce(scale * similarity[:, mine] + share, axis=1)
+    return logits
+
+
+def with_text_for_the_rest(logits: Scores, text: Scores) -> Scores:
+    """Prototype probabilities, in which classes without prototypes keep their text probability.
+
+    The classes with prototypes share, by their votes, what text gives to all of them together; so
+    a class is never punished for being new.
+
+    Args:
+        logits: (R, C) of `vote`; -inf where a class has no prototype.
+        text:   (R, C) probabilities by text.
+    """
+    known = np.isfinite(logits).all(axis=0)
+    if not known.any():
+        return text
+    probabilities = text.copy()
+    mass = np.minimum(text[:, known].sum(axis=1, keepdims=True), 1)  # but for rounding it is
+    probabilities[:, known] = softmax(logits[:, known]) * mass
+    return probabilities
+
+
+def trust_in_text(text: Scores, owner: Ints, weight: Floats, *, classes: int) -> Floats:
+    """How far text is to be believed about each class, (C,) in [0, 1].
+
+    A class's own prototypes are shown to the text side. Where it all but rules their class out, it
+    does not know the class's words, and would be sure of itself and wrong wherever the class is.
+
+    Args:
+        text:   (L, C) probabilities by text of the prototype of each link.
+        owner:  (L,) class of each link; a class without any is trusted: nothing speaks against it.
+        weight: (L,) > 0.
+    """
+    share = text[np.arange(len(owner)), owner] / text.max(axis=1, initial=LEAST)
+    total = np.bincount(owner, weight, minlength=classes)
+    agreed = np.bincount(owner, weight * np.minimum(share / KNOWN, 1), minlength=classes)
+    trust = np.divide(agreed, total, out=np.ones(classes), where=total > 0)
+    return trust.astype(np.float32)
+
+
+def fuse(text: Scores, prototypes: Scores, owner: Ints, trust: Floats, *, weight: float) -> Scores:
+    """Mix probabilities: weight in [0, 1] on prototypes, the rest on text, (R, C) each.
+
+    Args:
+        owner: (L,) classes that have prototypes; the others keep their probability.
+        trust: (C,) in [0, 1]: as far as text is not trusted about a class, prototypes stand in.
+    """
+    known = np.unique(owner)
+    told = text.copy()
+    mixed = trust[known] * text[:, known] + (1 - trust[known]) * prototypes[:, known]
+    mass = text[:, known].sum(axis=1, keepdims=True)
+    told[:, known] = mixed * mass / np.maximum(mixed.sum(axis=1, keepdims=True), LEAST)
+    mixed_both = (1 - weight) * told + weight * prototypes
+    return np.minimum(mixed_both, 1).astype(np.float32)  # rounding may lead past it
+
+
+KNOWN = 0.1
+"""What text must give a prototype's own class, as a share of what it gives its favourite, to be
+trusted fully about it."""
+
+LEAST = 1e-6
+"""Keeps divisions and logarithms in range."""
+
+
+def near_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:
+    """The nouns that stand in for words that the dictionary lacks (methods: Barsellotti et al.).
+
+    At most 5 for each word, at least 0.85 times as near as its nearest, which must stand out: 3
+    standard deviations above the mean of all nouns, or the word has no relative here.
+
+    Args:
+        words: (W, D) text vectors; nouns: (N, D) text vectors of the dictionary's nouns.
+
+    Returns:
+        Indices into nouns and their weights, softmax of cosine / 0.02; empty where none is near.
+    """
+    if not len(words) or not len(nouns):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+    similarity = (words @ nouns.T).max(axis=0)
+    order = np.argsort(-similarity, kind="stable")[:MOST_NEAR]
+    nearest = similarity[order[0]]
+    if nearest <= max(0, similarity.mean() + STANDS_OUT * similarity.std()):
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
+    order = order[similarity[order] >= NEAR_ENOUGH * nearest]
+    return order, softmax(similarity[None, order] / NEAR_TEMPERATURE)[0]
+
+
+MOST_NEAR, NEAR_ENOUGH, NEAR_TEMPERATURE, STANDS_OUT = 5, 0.85, 0.02, 3.0

@@ -1,0 +1,54 @@
+"""What is asked of an encoder, whatever it is made of."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from captionary.schemas.arrays import Vectors
+
+
+class ImageEncoder(Protocol):
+    """Turns pictures of one size into unit vectors of one space."""
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def input_size_hw(self) -> tuple[int, int]:
+        """The size of picture that it takes."""
+        ...
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Its mean colour, RGB in [0, 1]: what carries no signal."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per pass: give it a multiple, and little is wasted."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        ...
+
+    def encode_images(self, batch: torch.Tensor) -> Vectors:
+        """Encode (N, 3, h, w) float in [0, 1], of the input size unless it takes any, to (N, D)."""
+        ...
+
+
+class TextEncoder(Protocol):
+    """Turns names of things into unit vectors of the pictures' space."""
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        """Encode N names to (N, D), put in the named sentences; None: in its usual ones."""
+        ...

@@ -1,0 +1,1 @@
+"""Region embedding: regions of a picture to unit vectors."""

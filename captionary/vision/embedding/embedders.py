@@ -1,0 +1,185 @@
+"""Region embeddings: one vector for each region of a picture."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from captionary.schemas.arrays import Rgb, Vectors
+from captionary.schemas.regions import Region
+from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.clip.feature_maps import DenseMaps, frame_size
+from captionary.vision.clip.protocols import ImageEncoder
+from captionary.vision.embedding.coverage import coverage
+from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.pictures.resizing import squash
+from captionary.vision.sphere import unit
+
+
+class RegionEmbedder(Protocol):
+    """Turns the regions of a picture into unit vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D), in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MaskedCrops:
+    """Masked, mean-filled crops through the whole encoder (Barsellotti et al., 2023).
+
+    The bounding box of the mask is cut out, pixels outside of the mask get the encoder's mean
+    colour, and the crop is squashed to a square.
+
+    Args:
+        side: of the square in pixels; None: the encoder's input size.
+    """
+
+    encoder: ImageEncoder
+    side: int | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        side = "" if self.side is None else f"-{self.side}"
+        return f"crop{side}-{self.encoder.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length; memory does not grow with R."""
+        parts = [self.encoder.encode_images(batch) for batch in self._batches(picture, regions)]
+        return np.concatenate(parts) if parts else np.empty((0, self.dim), dtype=np.float32)
+
+    def _batches(self, picture: LoadedPicture, regions: Sequence[Region]) -> Iterator[torch.Tensor]:
+        size = self.encoder.batch_size
+        size_hw = self.encoder.input_size_hw if self.side is None else (self.side, self.side)
+        for start in range(0, len(regions), size):
+            crops = [
+                squash(masked_crop(picture.pixels, region, fill=self.encoder.mean), size_hw=size_hw)
+                for region in regions[start : start + size]
+            ]
+            yield torch.stack(crops)
+
+
+def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, ...]) -> Rgb:
+    """Cut out a region's box, (h, w, 3) uint8, with `fill` (RGB in [0, 1]) outside of its mask."""
+    left, top, right, bottom = region.box_xyxy
+    inside = region.mask[top:bottom, left:right, None]
+    colour = np.rint(np.array(fill) * 255).astype(np.uint8)
+    return np.where(inside, pixels[top:bottom, left:right], colour)
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTokens:
+    """One pass for the picture, with a class token for each region (vision.clip.vit.region_tokens).
+
+    Args:
+        side:        shorter side of the picture in pixels, as it is shown to the encoder.
+        first_block: from which block on a region sees nothing but itself.
+    """
+
+    encoder: ClipEncoder
+    side: int
+    first_block: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        return f"tokens-{self.side}-{self.first_block}-{self.encoder.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length."""
+        patch = self.encoder.patch
+        height, width = frame_size(picture.size_hw, side=self.side, multiple=patch)
+        shares = torch.from_numpy(coverage(regions, (height // patch, width // patch)))
+        frame = squash(picture.pixels, size_hw=(height, width))
+        vectors = self.encoder.encode_regions(frame, shares, first_block=self.first_block)
+        return unit(vectors.numpy())
+
+
+@dataclass(frozen=True, slots=True)
+class PooledFeatures:
+    """One pass for the picture, whose feature map is averaged in each region."""
+
+    maps: DenseMaps
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        return f"dense-{self.maps.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.maps.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length."""
+        features = self.maps(picture)
+        shares = coverage(regions, (features.shape[0], features.shape[1]))
+        return unit(shares @ features.reshape(-1, self.dim))
+
+
+@dataclass(frozen=True, slots=True)
+class Blend:
+    """Several views of a region as one vector: the sum of their unit vectors.
+
+    A crop sees a region from near, a feature map sees where it is, and they err differently. Small
+    regions are not cropped: they cost as much as large ones, and a scrap of colour cut out of its
+    surroundings looks like anything (docs/results.md).
+
+    Args:
+        parts: at least one; of these, crops are made of large regions only where others see all.
+    """
+
+    encoder: ClipEncoder
+    parts: tuple[RegionEmbedder, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        facts = repr(([part.fingerprint for part in self.parts], LARGE))
+        digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
+        return f"blend-{digest}-{self.encoder.fingerprint}"
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self.encoder.dim
+
+    def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
+        """Embed R regions to (R, D) float32, unit length."""
+        total = np.zeros((len(regions), self.dim), dtype=np.float32)
+        large = [row for row, region in enumerate(regions) if region.area >= LARGE]
+        for part in self.parts:
+            if isinstance(part, MaskedCrops):
+                total[large] += part.embed(picture, [regions[row] for row in large])
+            else:
+                total += part.embed(picture, regions)
+        return unit(total)
+
+
+LARGE = 0.05
+"""Share of the picture from which on a region is cropped in a blend."""

@@ -1,0 +1,68 @@
+"""A picture's regions with their vectors: the one path that indexing and segmenting share.
+
+Prototypes cancel the domain shift of masked crops only if stored and asked regions were made in
+exactly the same way, so both services go through here, and the fingerprint says which way it was.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from captionary.schemas.arrays import Box
+from captionary.schemas.regions import CutPicture, RegionTable
+from captionary.vision.embedding.embedders import RegionEmbedder
+from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.proposers.proposer import RegionProposer
+
+CODE_VERSION = 2
+"""Raise it when a change of this package's code changes any region or vector."""
+
+LONGEST = 1024
+"""Longer side in pixels at which pictures are looked at, at most: a mask takes a byte a pixel, and
+encoders see less."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegionExtractor:
+    """Cuts pictures into regions and embeds them."""
+
+    proposer: RegionProposer
+    embedder: RegionEmbedder
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that regions and vectors depend on."""
+        return f"{self.proposer.fingerprint}+{self.embedder.fingerprint}+v{CODE_VERSION}"
+
+    @property
+    def dim(self) -> int:
+        """Length of the vectors."""
+        return self.embedder.dim
+
+    def extract(self, picture: LoadedPicture) -> CutPicture:
+        """Cut and embed one picture; there is at least one region.
+
+        Raises:
+            UnreadablePicture: the proposer needs something of this picture that is missing.
+        """
+        shown = picture.at_most(LONGEST)
+        regions = self.proposer.propose(shown)
+        boxes = [scaled(region.box_xyxy, shown.size_hw, picture.size_hw) for region in regions]
+        table = RegionTable(
+            vectors=self.embedder.embed(shown, regions),
+            boxes_xyxy=np.array(boxes, dtype=np.int32),
+            areas=np.array([region.area for region in regions], dtype=np.float32),
+        )
+        return CutPicture(shown.pixels, tuple(regions), table, picture.size_hw)
+
+
+def scaled(box_xyxy: Box, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Box:
+    """A box in pixels of another size of the picture, widened to whole pixels."""
+    left, top, right, bottom = box_xyxy
+    (height, width), (new_height, new_width) = from_hw, to_hw
+    return (
+        left * new_width // width,
+        top * new_height // height,
+        -(-right * new_width // width),
+        -(-bottom * new_height // height),
+    )

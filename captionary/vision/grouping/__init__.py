@@ -1,0 +1,1 @@
+"""Grouping patches: spherical EM, PGSeg's tower, ViL-Seg's cluster head."""

@@ -1,0 +1,1 @@
+"""Reading pictures and label maps, resizing them, thumbnails."""

@@ -1,0 +1,47 @@
+"""Pictures and label maps at other sizes."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from captionary.schemas.arrays import LabelMap, Rgb
+
+
+def squash(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
+    """Resize a picture, (h, w, 3) uint8, to (3, H, W) float in [0, 1], whatever its aspect."""
+    return squash_bytes(pixels, size_hw=size_hw).float() / 255
+
+
+def squash_bytes(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
+    """Resize a picture, (h, w, 3) uint8, to (3, H, W) uint8, whatever its aspect.
+
+    Bicubic with antialiasing, on bytes: several times faster than on floats, and the same as
+    Pillow's up to rounding.
+    """
+    own = np.require(pixels, requirements=["C", "W"])  # torch takes no others; a copy where it must
+    planes = torch.from_numpy(own).permute(2, 0, 1)[None]
+    resized = torch.nn.functional.interpolate(planes, size_hw, mode="bicubic", antialias=True)
+    return resized[0].contiguous()
+
+
+def resized_shape(size_hw: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The size whose longest side is `longest` at the same aspect; no side below one pixel."""
+    factor = longest / max(size_hw)
+    return max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor))
+
+
+def resized(pixels: Rgb, *, longest: int) -> Rgb:
+    """Resize a picture, (H, W, 3) uint8, bilinear with antialiasing."""
+    height, width = resized_shape((pixels.shape[0], pixels.shape[1]), longest)
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=np.uint8)
+
+
+def enlarged(labels: LabelMap, size_hw: tuple[int, int]) -> LabelMap:
+    """Bring a label map to another size by nearest neighbour, pixel centres aligned."""
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(np.intp)
+        for new, old in zip(size_hw, labels.shape, strict=True)
+    )
+    result: LabelMap = labels[rows[:, None], columns[None, :]]
+    return result

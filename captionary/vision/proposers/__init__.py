@@ -1,0 +1,1 @@
+"""Region proposers: a picture to candidate segments, the same ones every time."""

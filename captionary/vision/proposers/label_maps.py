@@ -1,0 +1,64 @@
+"""Regions that need no search: the whole picture, or a label map that somebody made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.labels import IGNORE
+from captionary.schemas.regions import Region
+from captionary.vision.pictures.label_maps import read_labels
+from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.pictures.resizing import enlarged
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """The baseline: the whole picture as its only region."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on."""
+        return "whole"
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Answer one region that covers the picture."""
+        return [Region(np.ones(picture.size_hw, dtype=np.bool_))]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMaps:
+    """Given label maps: an indexed PNG for each picture, named by its stem.
+
+    Each value is a region, IGNORE none; a map that ignores everything gives the whole picture.
+    The folder is no part of the fingerprint: other pictures have their maps elsewhere.
+
+    Args:
+        folder: where the maps are.
+
+    Raises:
+        WrongInput: the folder does not exist.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        if not self.folder.is_dir():
+            raise WrongInput(f"the folder of masks {self.folder} does not exist; check the path")
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its regions depend on, apart from the maps."""
+        return "masks"
+
+    def propose(self, picture: LoadedPicture) -> list[Region]:
+        """Answer the regions of the picture's label map, in the order of their values.
+
+        Raises:
+            UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
+        """
+        whole = read_labels(self.folder / f"{picture.name}.png", size_hw=picture.file_hw)
+        labels = enlarged(whole, picture.size_hw)
+        masks = [labels == value for value in np.unique(labels) if value != IGNORE]
+        return [Region(mask) for mask in masks] or Whole().propose(picture)

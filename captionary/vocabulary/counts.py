@@ -1,0 +1,32 @@
+"""Counts of a dictionary; retired pictures, and regions without a picture, do not count."""
+
+from captionary.schemas.dictionary import NounEntry, VocabularyStats
+from captionary.vocabulary.engines.engine import Engine, Where
+from captionary.vocabulary.points import VISIBLE
+
+
+def entries(engine: Engine) -> list[NounEntry]:
+    """A line for every noun of captions or prototypes, sorted."""
+    pictures = engine.collection("pictures").facet("noun", VISIBLE)
+    regions = engine.collection("regions").facet("noun")
+    prototypes = engine.collection("prototypes").facet("noun")
+    return [
+        NounEntry(noun, pictures.get(noun, 0), regions.get(noun, 0), prototypes.get(noun, 0))
+        for noun in sorted(pictures.keys() | prototypes.keys())
+    ]
+
+
+def stats(engine: Engine, *, revision: int, fingerprint: str) -> VocabularyStats:
+    """Counts of everything; `tagged` are the regions that carry at least one noun."""
+    records = engine.collection("pictures").scroll(VISIBLE, fields=["regions"])
+    sizes = [int(point.payload["regions"]) for point in records]
+    regions = engine.collection("regions")
+    return VocabularyStats(
+        images=len(sizes),
+        regions=sum(sizes),
+        tagged=regions.count(Where(any_of={"noun": list(regions.facet("noun"))})),
+        nouns=len(entries(engine)),
+        prototypes=engine.collection("prototypes").count(),
+        revision=revision,
+        fingerprint=fingerprint,
+    )

@@ -1,0 +1,1 @@
+"""Where the points of a dictionary are kept: an embedded engine, a Qdrant server."""

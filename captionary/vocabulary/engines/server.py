@@ -1,0 +1,250 @@
+"""Dictionaries on a Qdrant server or cluster, over HTTP or gRPC.
+
+A dictionary NAME is four collections, so that several share a server: `NAME.pictures`,
+`NAME.regions`, `NAME.prototypes` as in a folder, and `NAME.meta`, whose one point holds what the
+store says of itself. `NAME.meta` is made first: it vouches that the others are a dictionary's.
+
+Settings are those of the embedded engine, for its reasons (see edge.py): no HNSW graph, as every
+query is exact and filtered; dot product, so that vectors come back bit for bit. A write is
+acknowledged by all replicas, or else a reader might be answered by one that lacks it.
+"""
+
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from qdrant_client import QdrantClient
+from qdrant_client import models as api
+
+from captionary.schemas.errors import CaptionaryError, WrongInput
+from captionary.vocabulary.engines.engine import (
+    INTEGERS,
+    KEYWORDS,
+    NAMES,
+    TENANT,
+    VECTORLESS,
+    CollectionName,
+    Payload,
+    Point,
+)
+from captionary.vocabulary.engines.server_address import ServerAddress
+from captionary.vocabulary.engines.server_collection import VECTOR, ServerCollection
+from captionary.vocabulary.engines.server_requests import NotFound, ServerCalls
+
+FORMAT = 1
+META_POINT = UUID("6d657461-0000-5000-8000-000000000000")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How to talk to a server, and how it is to keep a new dictionary.
+
+    grpc:     talk gRPC, on `grpc_port`, instead of HTTP.
+    timeout:  seconds to wait for an answer, rounded up to whole ones; after as many seconds no
+              request is made again, so that all its tries end within twice the time.
+    retries:  times that a request is made again when its failure may pass.
+    shards:   parts of each collection; None: as the server is set.
+    replicas: copies of each part, on as many machines.
+    ca:       file of the certificates to trust; None: the system's.
+    """
+
+    api_key: str | None = field(default=None, repr=False)
+    grpc: bool = False
+    grpc_port: int = 6334
+    timeout: float = 60.0
+    retries: int = 4
+    shards: int | None = None
+    replicas: int = 1
+    ca: Path | None = None
+
+
+class ServerEngine:
+    """An Engine on a server; safe between threads. One process at a time may write.
+
+    Raises:
+        WrongInput: the address is none, the key is refused, it is no Qdrant server.
+        StoreUnreachable: it does not answer.
+    """
+
+    def __init__(self, address: str, settings: ServerSettings = ServerSettings()) -> None:
+        self._address = ServerAddress.parse(address)
+        self._settings = settings
+        port = f" (gRPC, port {settings.grpc_port})" if settings.grpc else ""
+        self._calls = ServerCalls(
+            f"{self._address.url}{port}",
+            with_key=settings.api_key is not None,
+            retries=settings.retries,
+            timeout=settings.timeout,
+        )
+        self._client = _client(self._address.url, settings)
+        self._open: dict[CollectionName, ServerCollection] = {}
+        try:
+            if (meta := self.read_meta()) is not None:
+                self._load(int(meta["dim"]))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def address(self) -> str:
+        """The URL, with the name of the dictionary."""
+        return str(self._address)
+
+    def create(self, *, dim: int) -> None:
+        """Make the collections, on top of whatever a cut-short creation left.
+
+        Raises:
+            WrongInput: collections of these names are there, but not of a dictionary, or with
+                points: then the meta point was lost, not the dictionary.
+        """
+        if self.read_meta() is not None:
+            raise CaptionaryError(f"the store {self.address} exists already")
+        self._make_meta()
+        self._refuse_points()
+        for name in NAMES:
+            self._calls(self._create, self._full(name), dim=_dim(name, dim))
+            for key in KEYWORDS[name]:
+                keyword = api.KeywordIndexParams(
+                    type=api.KeywordIndexType.KEYWORD, is_tenant=key == TENANT
+                )
+                self._index(name, key, keyword)
+            for key in INTEGERS[name]:
+                order = api.IntegerIndexParams(
+                    type=api.IntegerIndexType.INTEGER, lookup=False, range=True
+                )
+                self._index(name, key, order)
+        self._load(dim)
+
+    def read_meta(self) -> Payload | None:
+        """What the store says of itself.
+
+        Raises:
+            WrongInput: it was written by a later version.
+        """
+        try:
+            found = self._meta().retrieve([META_POINT])
+        except NotFound:
+            return None
+        if not found:
+            return None
+        meta = found[0].payload
+        if meta.pop("format", None) != FORMAT:
+            raise WrongInput(
+                f"the store {self.address} is not of format {FORMAT}; "
+                "use the release that made it, or index into a new one"
+            )
+        return meta
+
+    def write_meta(self, meta: Payload) -> None:
+        """Replace the meta point."""
+        self._meta().upsert([Point(META_POINT, {**meta, "format": FORMAT})])
+
+    def collection(self, name: CollectionName) -> ServerCollection:
+        """One of the collections."""
+        if name not in self._open:
+            raise CaptionaryError(f"the store {self.address} is closed, or was never made")
+        return self._open[name]
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._open.clear()
+        self._client.close()
+
+    def _full(self, name: str) -> str:
+        return f"{self._address.name}.{name}"
+
+    def _meta(self) -> ServerCollection:
+        return ServerCollection(self._client, self._calls, self._full("meta"), dim=0)
+
+    def _load(self, dim: int) -> None:
+        for name in NAMES:
+            self._open[name] = ServerCollection(
+                self._client, self._calls, self._full(name), dim=_dim(name, dim)
+            )
+
+    def _make_meta(self) -> None:
+        """Make the collection of the meta point, or know by it that a creation was cut short."""
+        if self._exists("meta"):
+            return
+        if found := [self._full(name) for name in NAMES if self._exists(name)]:
+            raise WrongInput(
+                f"the server {self._address.url} has a collection {found[0]!r} that is not of a "
+                f"dictionary; give another name, as in --store {self._address.url}/NAME"
+            )
+        self._calls(self._create, self._full("meta"), dim=0)
+
+    def _refuse_points(self) -> None:
+        """Spare what is no rest of a creation: that writes points only after the meta point."""
+        for name in NAMES:
+            if not self._exists(name):
+                continue
+            counted: api.CountResult = self._calls(self._client.count, self._full(name), exact=True)
+            if counted.count:
+                raise WrongInput(
+                    f"the store {self.address} has {counted.count:,} {name} but has lost its "
+                    f"{self._full('meta')!r}; restore that collection too, or give another --store"
+                )
+
+    def _exists(self, name: str) -> bool:
+        return self._calls(self._client.collection_exists, self._full(name))
+
+    def _create(self, collection: str, *, dim: int) -> None:
+        # Deleted by the same call, so that it may be made again when its answer was lost.
+        self._client.delete_collection(collection)
+        vectors = {VECTOR: api.VectorParams(size=dim, distance=api.Distance.DOT)} if dim else {}
+        self._client.create_collection(
+            collection,
+            vectors_config=vectors,
+            shard_number=self._settings.shards,
+            replication_factor=self._settings.replicas,
+            write_consistency_factor=self._settings.replicas,
+            on_disk_payload=True,
+            hnsw_config=api.HnswConfigDiff(m=0),
+            optimizers_config=api.OptimizersConfigDiff(indexing_threshold=0),
+        )
+
+    def _index(
+        self,
+        name: CollectionName,
+        key: str,
+        params: api.KeywordIndexParams | api.IntegerIndexParams,
+    ) -> None:
+        self._calls(
+            self._client.create_payload_index,
+            self._full(name),
+            field_name=key,
+            field_schema=params,
+            wait=True,
+        )
+
+
+def _dim(name: CollectionName, dim: int) -> int:
+    return 0 if name in VECTORLESS else dim
+
+
+def _client(url: str, settings: ServerSettings) -> QdrantClient:
+    """A client of the server; it makes no connection yet.
+
+    The key goes by a header: given as `api_key`, the client warns of every connection without TLS.
+    """
+    options: dict[str, Any] = {}
+    if settings.ca is not None:
+        try:
+            options["verify"] = ssl.create_default_context(cafile=settings.ca)
+            options["grpc_options"] = {"root_certificates": settings.ca.read_bytes()}
+        except OSError as error:
+            raise WrongInput(
+                f"cannot read certificates from {settings.ca} ({error.strerror or error}); "
+                "change CAPTIONARY_QDRANT_CA"
+            ) from error
+    return QdrantClient(
+        url,
+        grpc_port=settings.grpc_port,
+        prefer_grpc=settings.grpc,
+        timeout=int(-(-settings.timeout // 1)),
+        headers=None if settings.api_key is None else {"api-key": settings.api_key},
+        check_compatibility=False,
+        **options,
+    )

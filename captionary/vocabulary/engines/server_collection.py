@@ -1,0 +1,262 @@
+"""A Collection on a Qdrant server."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+import numpy as np
+from qdrant_client import QdrantClient
+from qdrant_client import models as api
+
+from captionary.schemas.arrays import Vectors
+from captionary.vocabulary.engines.engine import (
+    EVERYTHING,
+    Hits,
+    Payload,
+    Point,
+    Where,
+    check_vectors,
+    vectors_of,
+)
+from captionary.vocabulary.engines.server_requests import ServerCalls
+
+T = TypeVar("T")
+
+VECTOR = "clip"
+READ_PAGE = 1000
+QUERY_PAGE = 100
+MOST_ITEMS = 500
+"""Points, or changes of points, in one request."""
+
+MOST_BYTES = 8_000_000
+"""Of one request, about; servers refuse more than 32 MB unless told otherwise."""
+
+NUMBER_BYTES = 23
+"""Of one number of a vector as JSON, at most."""
+
+ALL_VALUES = 1_000_000_000
+
+
+class ServerCollection:
+    """A Collection on a server; `dim` 0 is a collection without vectors.
+
+    name: of the collection on the server.
+    """
+
+    def __init__(self, client: QdrantClient, calls: ServerCalls, name: str, *, dim: int) -> None:
+        self._client = client
+        self._calls = calls
+        self._name = name
+        self._dim = dim
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write whole points, in requests of bounded size."""
+        vectors: list[dict[str, Any]] = [{} for _ in points]
+        if self._dim and points:
+            rows = vectors_of(points, dim=self._dim).tolist()
+            vectors = [{VECTOR: row} for row in rows]
+        written = (
+            api.PointStruct(id=point.id, vector=vector, payload=point.payload)
+            for point, vector in zip(points, vectors, strict=True)
+        )
+        for batch in in_batches(written, self._size):
+            self._calls(self._client.upsert, self._name, batch, wait=True)
+
+    def set_payload(self, updates: Mapping[UUID, Payload]) -> None:
+        """Replace the named payload fields, many points to a request."""
+        # A change of a point that is not there would fail, and with it the rest of its request.
+        present = [point.id for point in self.retrieve(list(updates), fields=[])]
+        alike: dict[str, list[UUID]] = {}
+        for name in present:
+            alike.setdefault(json.dumps(updates[name], sort_keys=True), []).append(name)
+        changes = (
+            api.SetPayload(payload=updates[page[0]], points=list(page))
+            for names in alike.values()
+            for page in _pages(names, READ_PAGE)
+        )
+        for batch in in_batches(changes, _change_size):
+            operations = [api.SetPayloadOperation(set_payload=change) for change in batch]
+            self._calls(self._client.batch_update_points, self._name, operations, wait=True)
+
+    def delete(self, which: Where | Sequence[UUID]) -> None:
+        """Delete points by condition or by id."""
+        if isinstance(which, Where):
+            if not which.impossible:
+                by_filter = api.FilterSelector(filter=_filter(which))
+                self._calls(self._client.delete, self._name, by_filter, wait=True)
+            return
+        for page in _pages(which, READ_PAGE):
+            by_id = api.PointIdsList(points=list(page))
+            self._calls(self._client.delete, self._name, by_id, wait=True)
+
+    def flush(self) -> None:
+        """Nothing is left to do: each request waits until the server has it applied and logged."""
+
+    def retrieve(
+        self,
+        ids: Sequence[UUID],
+        *,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> list[Point]:
+        """Read points by id, in the order of `ids`."""
+        found: list[Point] = []
+        for page in _pages(ids, READ_PAGE):
+            records = self._calls(
+                self._client.retrieve,
+                self._name,
+                list(page),
+                with_payload=_selected(fields),
+                with_vectors=self._vectors(with_vectors),
+            )
+            points = {point.id: point for point in map(_point, records)}
+            found += [points[name] for name in page if name in points]
+        return found
+
+    def scroll(
+        self,
+        where: Where = EVERYTHING,
+        *,
+        fields: Sequence[str] | None = None,
+        with_vectors: bool = False,
+    ) -> Iterator[Point]:
+        """Read all points that satisfy a condition, READ_PAGE at a time."""
+        after: Any = None
+        while not where.impossible:
+            records, after = self._calls(
+                self._client.scroll,
+                self._name,
+                scroll_filter=_filter(where),
+                limit=READ_PAGE,
+                offset=after,
+                with_payload=_selected(fields),
+                with_vectors=self._vectors(with_vectors),
+            )
+            yield from map(_point, records)
+            if after is None:
+                return
+
+    def first(
+        self, where: Where, *, order_by: str, limit: int, fields: Sequence[str] | None = None
+    ) -> list[Point]:
+        """Read the points with the smallest values of an integer field."""
+        if where.impossible or limit <= 0:
+            return []
+        records, _ = self._calls(
+            self._client.scroll,
+            self._name,
+            scroll_filter=_filter(where),
+            limit=limit,
+            order_by=api.OrderBy(key=order_by, direction=api.Direction.ASC),
+            with_payload=_selected(fields),
+            with_vectors=False,
+        )
+        return [_point(record) for record in records]
+
+    def search(self, vectors: Vectors, where: Where, *, limit: int) -> list[Hits]:
+        """Search exactly, QUERY_PAGE queries to a request."""
+        matrix = check_vectors(vectors, dim=self._dim)
+        if where.impossible or limit <= 0:
+            return [Hits((), np.zeros(0, np.float32)) for _ in matrix]
+        condition = _filter(where)
+        requests = [
+            api.QueryRequest(
+                query=row,
+                using=VECTOR,
+                filter=condition,
+                limit=limit,
+                params=api.SearchParams(exact=True),
+                with_payload=False,
+                with_vector=False,
+            )
+            for row in matrix.tolist()
+        ]
+        found: list[Hits] = []
+        for page in _pages(requests, QUERY_PAGE):
+            answers = self._calls(self._client.query_batch_points, self._name, page)
+            found += [_hits(answer.points) for answer in answers]
+        return found
+
+    def count(self, where: Where = EVERYTHING) -> int:
+        """How many points satisfy a condition."""
+        if where.impossible:
+            return 0
+        answer = self._calls(
+            self._client.count, self._name, count_filter=_filter(where), exact=True
+        )
+        return answer.count
+
+    def facet(self, field: str, where: Where = EVERYTHING) -> dict[str, int]:
+        """How many points have each value of a keyword field."""
+        if where.impossible:
+            return {}
+        answer = self._calls(
+            self._client.facet,
+            self._name,
+            field,
+            facet_filter=_filter(where),
+            limit=ALL_VALUES,
+            exact=True,
+        )
+        return {str(hit.value): hit.count for hit in answer.hits}
+
+    def _vectors(self, wanted: bool) -> bool | list[str]:
+        return [VECTOR] if wanted and self._dim else False
+
+    def _size(self, point: api.PointStruct) -> int:
+        return NUMBER_BYTES * self._dim + len(json.dumps(point.payload))
+
+
+def in_batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
+    """Lists of up to MOST_ITEMS and up to MOST_BYTES; an item that is larger comes alone."""
+    batch: list[T] = []
+    total = 0
+    for item in items:
+        added = size(item)
+        if batch and (len(batch) == MOST_ITEMS or total + added > MOST_BYTES):
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
+        total += added
+    if batch:
+        yield batch
+
+
+def _change_size(change: api.SetPayload) -> int:
+    return len(json.dumps(change.payload)) + 40 * len(change.points or ())
+
+
+def _filter(where: Where) -> api.Filter:
+    return api.Filter(
+        must=[_match(field, list(values)) for field, values in where.any_of.items()],
+        must_not=[_match(field, list(values)) for field, values in where.none_of.items() if values],
+    )
+
+
+def _match(field: str, values: list[Any]) -> api.FieldCondition:
+    return api.FieldCondition(key=field, match=api.MatchAny(any=values))
+
+
+def _selected(fields: Sequence[str] | None) -> bool | list[str]:
+    if fields is None:
+        return True
+    return list(fields) or False
+
+
+def _point(record: api.Record) -> Point:
+    vectors = record.vector
+    vector = None
+    if isinstance(vectors, dict) and VECTOR in vectors:
+        vector = np.array(vectors[VECTOR], np.float32)
+    return Point(UUID(str(record.id)), record.payload or {}, vector)
+
+
+def _hits(points: Sequence[api.ScoredPoint]) -> Hits:
+    scores = np.array([point.score for point in points], np.float32)
+    return Hits(tuple(UUID(str(point.id)) for point in points), scores)
+
+
+def _pages(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

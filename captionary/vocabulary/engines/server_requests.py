@@ -1,0 +1,167 @@
+"""The border to a Qdrant server: requests are tried again here, and failures said in one line.
+
+All that the dictionary asks of a server may be asked twice, so whatever may pass is asked again:
+connections refused or lost, timeouts, and a server or proxy that says that it is busy.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
+
+import grpc
+import httpx
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
+from qdrant_client.http.exceptions import (
+    ApiException,
+    ResponseHandlingException,
+    UnexpectedResponse,
+)
+
+from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+PASSING = frozenset({408, 429, 502, 503, 504})
+NO_KEY = frozenset({401, 403})
+MISSING = 404
+FIRST_PAUSE = 0.2
+LONGEST_PAUSE = 5.0
+
+GRPC_STATUS = {
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: MISSING,
+}
+"""The HTTP status that means the same; a gRPC failure without one is the server's own, 500."""
+
+
+FAILURES = (ApiException, QdrantException, grpc.RpcError, json.JSONDecodeError)
+
+
+class NotFound(CaptionaryError):
+    """A Qdrant server says that a collection or a point is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What came of a request that failed.
+
+    status:  HTTP status, or what it would be; None: no answer came.
+    reason:  the server's words, in one line.
+    foreign: the answer is not in Qdrant's form.
+    wait:    seconds that the server asks to wait.
+    """
+
+    status: int | None
+    reason: str
+    foreign: bool = False
+    wait: float = 0.0
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed a little later."""
+        return (self.status is None or self.status in PASSING) and not self.untrusted
+
+    @property
+    def untrusted(self) -> bool:
+        """Whether the server's certificate is of an authority that is not known here."""
+        return self.status is None and "CERTIFICATE_VERIFY_FAILED" in self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class ServerCalls:
+    """Makes requests to one server.
+
+    server:  how messages call it.
+    with_key: whether requests carry an API key.
+    retries: times that a request is made again.
+    timeout: seconds after the first try in which another one may begin.
+    """
+
+    server: str
+    with_key: bool
+    retries: int
+    timeout: float
+
+    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a request, again and again with longer pauses while its failure may pass.
+
+        Raises:
+            StoreUnreachable: it still fails.
+            NotFound: the server has no such collection or point.
+            WrongInput: the server takes another key, or is no Qdrant server.
+            CaptionaryError: the server failed.
+        """
+        pause, end = FIRST_PAUSE, time.monotonic() + self.timeout
+        for left in range(self.retries, -1, -1):
+            try:
+                return call(*args, **kwargs)
+            except FAILURES as error:
+                failure = read_failure(error)
+                seconds = min(max(pause, failure.wait), LONGEST_PAUSE)
+                late = time.monotonic() + seconds >= end
+                if not left or late or not failure.may_pass:
+                    raise self._told(failure) from error
+            time.sleep(seconds)
+            pause *= 2
+        raise AssertionError("the last try returns or raises")
+
+    def _told(self, failure: Failure) -> CaptionaryError:
+        if failure.status in NO_KEY:
+            what = "refuses the API key" if self.with_key else "wants an API key"
+            return WrongInput(
+                f"the server {self.server} {what}; set CAPTIONARY_QDRANT_API_KEY to one that may "
+                "do this"
+            )
+        if failure.untrusted:
+            return WrongInput(
+                f"the certificate of {self.server} is not trusted ({failure.reason}); name the "
+                "file of its authority's in CAPTIONARY_QDRANT_CA"
+            )
+        if failure.may_pass:
+            return StoreUnreachable(self.server, failure.reason)
+        if failure.foreign:
+            return WrongInput(
+                f"{self.server} is no Qdrant server ({failure.reason}); check the address of "
+                "--store, Qdrant's own port is 6333"
+            )
+        kind = NotFound if failure.status == MISSING else CaptionaryError
+        return kind(f"the server {self.server} failed: {failure.reason}")
+
+
+def read_failure(error: Exception) -> Failure:
+    """What an exception of the client says."""
+    if isinstance(error, ResourceExhaustedResponse):
+        return Failure(429, _line(str(error)), wait=error.retry_after_s)
+    if isinstance(error, UnexpectedResponse):
+        said = _words(error.content)
+        status = f"status {error.status_code} {error.reason_phrase}".strip()
+        # What stands before a server may fail or refuse bodies too, in words of its own.
+        foreign = said is None and (error.status_code or 0) < 500 and error.status_code != 413
+        return Failure(error.status_code, _line(said or status), foreign)
+    if isinstance(error, ResponseHandlingException):
+        source = error.source
+        if isinstance(source, httpx.TransportError):
+            return Failure(None, _line(str(source) or type(source).__name__))
+    if isinstance(error, grpc.Call):
+        return Failure(GRPC_STATUS.get(error.code(), 500), _line(error.details() or "no reason"))
+    return Failure(200, "its answer is not in Qdrant's form", foreign=True)
+
+
+def _words(content: bytes) -> str | None:
+    """The error of an answer in Qdrant's form; None where it is in no such form."""
+    try:
+        status = json.loads(content)["status"]
+        return str(status["error"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:300]

@@ -1,0 +1,101 @@
+"""What a store says of itself, as one process knows it: models, revision, sample.
+
+The revision tells readers in other processes what they know. It is even at rest and odd while
+prototypes change: it is written before a change begins and after it has ended. So what was read
+under a number is never older than it, and a number that a store has left never comes back.
+"""
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
+from captionary.vocabulary.engines.engine import Engine, Payload
+
+COPYING = "copying"
+"""Key in the meta of a store that is an unfinished copy: the address of what is copied."""
+
+MADE = "made"
+"""Key of a name by chance that each store is given when it is made; those of old have none."""
+
+
+def new_made() -> str:
+    """A name that no store has had before: it tells a store from what has taken its place."""
+    return uuid4().hex
+
+
+class Meta:
+    """The meta of a store; safe between threads. Arguments and errors are those of Vocabulary."""
+
+    def __init__(
+        self, engine: Engine, fingerprint: str | None, dim: int | None, models: Mapping[str, str]
+    ) -> None:
+        self._engine = engine
+        self._lock = Lock()
+        self._known = self._opened(fingerprint, dim, models)
+        if fingerprint is not None and self.revision % 2:
+            # The last writer was cut off in a change; what it left is a state like any other.
+            self.write(revision=self.revision + 1)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._known[key]
+
+    @property
+    def revision(self) -> int:
+        """As last written or taken over."""
+        return int(self._known["revision"])
+
+    @property
+    def models(self) -> dict[str, str]:
+        """How the models were called; empty where nobody said."""
+        return dict(self._known.get("models", {}))
+
+    def write(self, **changes: Any) -> None:
+        """Replace some of it."""
+        with self._lock:
+            known = {**self._known, **changes}
+            self._engine.write_meta(known)
+            self._known = known
+
+    def catch_up(self) -> bool:
+        """Take over what is stored; whether it was anything new."""
+        before, stored = self._known, self._engine.read_meta()
+        gone = stored is None or COPYING in stored or stored.get(MADE) != before.get(MADE)
+        if stored is None or gone or stored["revision"] < before["revision"]:
+            raise CaptionaryError(
+                f"the dictionary at {self._engine.address} was removed or made anew; "
+                "start this again"
+            )
+        if stored["fingerprint"] != before["fingerprint"]:
+            raise FingerprintMismatch(store=stored["fingerprint"], running=before["fingerprint"])
+        with self._lock:
+            # Another thread may have caught up, or written, since this one read.
+            if self._known is before:
+                self._known = stored
+        return bool(self._known != before)
+
+    def _opened(
+        self, fingerprint: str | None, dim: int | None, models: Mapping[str, str]
+    ) -> Payload:
+        meta = self._engine.read_meta()
+        if meta is None:
+            if fingerprint is None or dim is None:
+                raise WrongInput(
+                    f"there is no dictionary at {self._engine.address}; "
+                    "make one with 'captionary index', or give another --store"
+                )
+            self._engine.create(dim=dim)
+            meta = {"fingerprint": fingerprint, "models": dict(models), "dim": dim}
+            meta |= {"revision": 0, "sample": None, MADE: new_made()}
+            self._engine.write_meta(meta)
+        if COPYING in meta:
+            raise WrongInput(
+                f"the store {self._engine.address} is an unfinished copy; run 'captionary "
+                f"vocabulary copy {meta[COPYING]} {self._engine.address}' again"
+            )
+        if fingerprint not in (None, meta["fingerprint"]):
+            raise FingerprintMismatch(store=str(meta["fingerprint"]), running=str(fingerprint))
+        if dim not in (None, meta["dim"]):
+            raise FingerprintMismatch(store=f"vectors of {meta['dim']}", running=f"of {dim}")
+        return meta

@@ -1,0 +1,398 @@
+"""The rules of the dictionary, over any engine: what is written first, what counts, what is due.
+
+A picture is added in one step and its nouns are refreshed in a later one; until then its record is
+pending. Everything that a killed process may have left half done is invisible to readers, or is
+done again because its pictures are still pending.
+
+One process writes; others may read the same store at the same time, where the engine lets them
+(see meta.py and generations.py).
+"""
+
+from collections.abc import Collection as AnyCollection
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Self
+from uuid import UUID
+
+from captionary.schemas.dictionary import (
+    NounEntry,
+    Picture,
+    Prototype,
+    TaggedRegion,
+    VocabularyStats,
+)
+from captionary.schemas.errors import CaptionaryError, MissingRegions
+from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.counts import entries, stats
+from captionary.vocabulary.engines.engine import Engine, Payload, Where
+from captionary.vocabulary.generations import read_prototypes
+from captionary.vocabulary.point_ids import picture_point_id, region_point_id
+from captionary.vocabulary.points import (
+    PENDING,
+    VISIBLE,
+    WITHOUT_THUMBNAIL,
+    picture_from,
+    picture_point,
+    prototype_point,
+    region_points,
+    table_from,
+)
+from captionary.vocabulary.store_meta import Meta
+from captionary.vocabulary.tags import retagged, tags_of, tags_payload
+
+PAGE = 64
+"""Pictures that are read at a time."""
+
+SAMPLE = 256
+
+
+class Vocabulary:
+    """The dictionary of one store; one writer at a time.
+
+    fingerprint: of the models that cut and embed regions; None accepts what the store has, and
+                 opening then writes nothing.
+    dim:         D, the size of its vectors; None accepts what the store has.
+    models:      how these models are called, for a new store to remember.
+
+    Raises:
+        WrongInput: there is no dictionary yet, and fingerprint or dim is None; or an unfinished
+            copy of one.
+        FingerprintMismatch: the store was built with other models.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        fingerprint: str | None,
+        dim: int | None,
+        models: Mapping[str, str] | None = None,
+    ) -> None:
+        self.engine = engine
+        try:
+            self._meta = Meta(engine, fingerprint, dim, models or {})
+        except BaseException:
+            engine.close()
+            raise
+        self._pictures = engine.collection("pictures")
+        self._regions = engine.collection("regions")
+        self._prototypes = engine.collection("prototypes")
+
+    @property
+    def fingerprint(self) -> str:
+        """What the regions were cut and embedded with."""
+        return str(self._meta["fingerprint"])
+
+    @property
+    def models(self) -> Mapping[str, str]:
+        """How the models were called that it was built with; empty where nobody said."""
+        return self._meta.models
+
+    @property
+    def dim(self) -> int:
+        """D, the size of its vectors."""
+        return int(self._meta["dim"])
+
+    @property
+    def revision(self) -> int:
+        """Rises whenever prototypes change; the same number never means two states.
+
+        Odd while they are being changed.
+        """
+        return self._meta.revision
+
+    def catch_up(self) -> bool:
+        """Take over what another process has written; whether revision or sample have changed.
+
+        Raises:
+            FingerprintMismatch: a dictionary of other models has taken its place.
+            CaptionaryError: it is gone, or was made anew.
+        """
+        return self._meta.catch_up()
+
+    # Pictures
+
+    def picture(self, image_id: str) -> Picture | None:
+        """A picture by id; None where it is unknown or retired."""
+        return next(iter(self.pictures_named([image_id])), None)
+
+    def pictures_named(self, image_ids: Sequence[str]) -> list[Picture]:
+        """Pictures by id, in the order given; those that are unknown or retired are left out."""
+        found = []
+        for start in range(0, len(image_ids), PAGE):
+            page = [picture_point_id(image_id) for image_id in image_ids[start : start + PAGE]]
+            found += [point.payload for point in self._pictures.retrieve(page)]
+        return [picture_from(payload) for payload in found if _is_visible(payload)]
+
+    def pictures(self, *, noun: str | None = None, source: str | None = None) -> Iterator[Picture]:
+        """The pictures whose captions have a noun, of one source, sorted by id."""
+        asked = {"noun": noun, "source": source}
+        wanted = {field: [value] for field, value in asked.items() if value is not None}
+        return self._sorted_pictures(Where(any_of=wanted, none_of=VISIBLE.none_of))
+
+    def has_source(self, source: str) -> bool:
+        """Whether there are pictures of a source."""
+        where = Where(any_of={"source": [source]}, none_of=VISIBLE.none_of)
+        return self._pictures.count(where) > 0
+
+    def first_pictures(self, noun: str, *, limit: int) -> list[Picture]:
+        """Of the pictures whose captions have a noun, those first in the order of samples.
+
+        They come without their thumbnails, which `pictures_named` reads of the few to be shown.
+        """
+        where = Where(any_of={"noun": [noun]}, none_of=VISIBLE.none_of)
+        found = self._pictures.first(where, order_by="rank", limit=limit, fields=WITHOUT_THUMBNAIL)
+        return [picture_from(point.payload) for point in found]
+
+    def pending(self) -> dict[str, frozenset[str]]:
+        """Pictures added, amended or retired since their nouns were last refreshed.
+
+        Returns:
+            The nouns of each, by id.
+        """
+        found = self._pictures.scroll(PENDING, fields=["image_id", "noun"])
+        return {point.payload["image_id"]: frozenset(point.payload["noun"]) for point in found}
+
+    def retired(self) -> list[str]:
+        """Ids of pictures that are retired but not settled: a removal was cut short."""
+        found = self._pictures.scroll(Where(any_of={"state": ["gone"]}), fields=["image_id"])
+        return [point.payload["image_id"] for point in found]
+
+    def _sorted_pictures(self, where: Where) -> Iterator[Picture]:
+        found = self._pictures.scroll(where, fields=["image_id"])
+        names = sorted(point.payload["image_id"] for point in found)
+        for start in range(0, len(names), PAGE):
+            ids = [picture_point_id(name) for name in names[start : start + PAGE]]
+            yield from (picture_from(point.payload) for point in self._pictures.retrieve(ids))
+
+    def add(self, items: Sequence[tuple[Picture, RegionTable]]) -> None:
+        """Store pictures with all their regions; their records are pending. Safe on return.
+
+        The records come last: regions without a record, left by a kill, count for nothing and are
+        replaced when the picture is added again. Pictures stored already as given are skipped.
+        """
+        due = [(picture, table) for picture, table in items if self.picture(picture.id) != picture]
+        if not due:
+            return
+        points = [
+            point
+            for picture, table in due
+            for point in region_points(picture, table, fingerprint=self.fingerprint)
+        ]
+        self._regions.delete(Where(any_of={"image_id": [picture.id for picture, _ in due]}))
+        self._regions.upsert(points)
+        self._regions.flush()
+        self._pictures.upsert([picture_point(picture, state="new") for picture, _ in due])
+        self._pictures.flush()
+
+    def amend(self, pictures: Sequence[Picture]) -> None:
+        """Replace the records of known pictures of the same regions; they are pending again.
+
+        Raises:
+            CaptionaryError: a picture is unknown, or was cut into another number of regions.
+        """
+        for picture in pictures:
+            known = self.picture(picture.id)
+            if known is None or known.regions != picture.regions:
+                raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
+            if (known.source, known.tags) != (picture.source, picture.tags):
+                part = {"source": picture.source, "tags": list(picture.tags)}
+                self._regions.set_payload(dict.fromkeys(self._region_ids(picture), part))
+        if pictures:
+            self._regions.flush()
+            self._pictures.upsert([picture_point(picture, state="new") for picture in pictures])
+            self._pictures.flush()
+
+    def retire(self, image_ids: Iterable[str]) -> None:
+        """Hide pictures at once; `settle` deletes them. Unknown ids are ignored."""
+        ids = [picture_point_id(image_id) for image_id in image_ids]
+        self._pictures.set_payload({name: {"state": "gone"} for name in ids})
+        self._pictures.flush()
+
+    def settle(self, image_ids: Iterable[str]) -> None:
+        """Promise that the nouns of these pictures are refreshed, and delete the retired ones."""
+        if self.revision % 2:
+            # The end of a change was not written, and done again it may have changed nothing.
+            self._meta.write(revision=self.revision + 1)
+        ids = [picture_point_id(image_id) for image_id in image_ids]
+        found = self._pictures.retrieve(ids, fields=["image_id", "state"])
+        gone = [point for point in found if point.payload["state"] == "gone"]
+        self._regions.delete(Where(any_of={"image_id": [p.payload["image_id"] for p in gone]}))
+        self._regions.flush()
+        self._prototypes.flush()
+        new = [point.id for point in found if point.payload["state"] == "new"]
+        self._pictures.set_payload({name: {"state": "settled"} for name in new})
+        self._pictures.delete([point.id for point in gone])
+        self._pictures.flush()
+
+    # Regions
+
+    def region_tables(self, pictures: Sequence[Picture]) -> list[RegionTable]:
+        """The regions of pictures, in the order given.
+
+        Raises:
+            MissingRegions: the store lacks some of them.
+        """
+        tables = []
+        for start in range(0, len(pictures), PAGE):
+            page = pictures[start : start + PAGE]
+            ids = [name for picture in page for name in self._region_ids(picture)]
+            points = self._regions.retrieve(ids, fields=["box_xyxy", "area"], with_vectors=True)
+            if len(points) != len(ids):
+                found = {point.id for point in points}
+                raise MissingRegions(
+                    [p.id for p in page if not found.issuperset(self._region_ids(p))]
+                )
+            rows = iter(points)
+            for picture in page:
+                own = [next(rows) for _ in range(picture.regions)]
+                tables.append(table_from(own, dim=self.dim))
+        return tables
+
+    def tag(self, noun: str, tagged: Sequence[TaggedRegion]) -> None:
+        """Make exactly these regions carry the noun; it leaves all others. `settle` makes it safe.
+
+        Similarities are kept to float32 precision.
+
+        Raises:
+            MissingRegions: the store lacks one of them.
+            CaptionaryError: a region speaks of another noun.
+        """
+        wanted: dict[UUID, TaggedRegion] = {}
+        for region in tagged:
+            if region.noun != noun:
+                raise CaptionaryError(f"a region tagged {region.noun!r} was given for {noun!r}")
+            wanted[self._region_id(region.image_id, region.index)] = region
+        fields = ["noun", "similarity"]
+        now = {p.id: p.payload for p in self._regions.scroll(_has(noun), fields=fields)}
+        absent = [name for name in wanted if name not in now]
+        now |= {p.id: p.payload for p in self._regions.retrieve(absent, fields=fields)}
+        if missing := {wanted[name].image_id for name in wanted.keys() - now.keys()}:
+            raise MissingRegions(sorted(missing))
+        updates = {}
+        for name, payload in now.items():
+            before = tags_of(payload)
+            after = retagged(before, noun, wanted[name].similarity if name in wanted else None)
+            if after != before:
+                updates[name] = tags_payload(after)
+        self._regions.set_payload(updates)
+
+    def tagged(self, noun: str) -> list[TaggedRegion]:
+        """The regions that carry a noun, sorted by picture and index."""
+        fields = ["image_id", "index", "noun", "similarity"]
+        regions = [
+            TaggedRegion(
+                noun=noun,
+                image_id=point.payload["image_id"],
+                index=point.payload["index"],
+                similarity=tags_of(point.payload)[noun],
+            )
+            for point in self._regions.scroll(_has(noun), fields=fields)
+        ]
+        return sorted(regions, key=lambda region: (region.image_id, region.index))
+
+    def _region_id(self, image_id: str, index: int) -> UUID:
+        return region_point_id(image_id, index, fingerprint=self.fingerprint)
+
+    def _region_ids(self, picture: Picture) -> list[UUID]:
+        return [self._region_id(picture.id, index) for index in range(picture.regions)]
+
+    # Prototypes
+
+    def prototypes(self, nouns: Sequence[str]) -> list[Prototype]:
+        """The prototypes of nouns, of one generation each, sorted by noun and number.
+
+        A noun that is just being replaced has its old ones or its new ones.
+        """
+        return read_prototypes(self.engine, nouns)
+
+    def generation(self, noun: str) -> str | None:
+        """The generation of a noun's prototypes; None where it has none, or a change was cut."""
+        found = self._prototypes.scroll(_has(noun), fields=["generation"])
+        generations = {str(point.payload["generation"]) for point in found}
+        return generations.pop() if len(generations) == 1 else None
+
+    def generations(self) -> dict[str, str]:
+        """The generation of every noun that has prototypes; "" where a change was cut short."""
+        found: dict[str, str] = {}
+        for point in self._prototypes.scroll(fields=["noun", "generation"]):
+            noun, generation = str(point.payload["noun"]), str(point.payload["generation"])
+            found[noun] = generation if found.get(noun, generation) == generation else ""
+        return found
+
+    def replace_prototypes(self, noun: str, prototypes: Sequence[Prototype]) -> None:
+        """Write a noun's new generation, then delete what else it had; `settle` makes it safe.
+
+        The same generation again changes nothing. A reader never finds the noun empty.
+
+        Raises:
+            CaptionaryError: a prototype is of another noun, or of another generation than the rest.
+        """
+        if {prototype.noun for prototype in prototypes} - {noun}:
+            raise CaptionaryError(f"prototypes of another noun were given for {noun!r}")
+        if len({prototype.generation for prototype in prototypes}) > 1:
+            raise CaptionaryError(f"prototypes of several generations were given for {noun!r}")
+        of = len(prototypes)
+        points = {p.id: p for p in (prototype_point(item, of=of) for item in prototypes)}
+        stored = {point.id for point in self._prototypes.scroll(_has(noun), fields=[])}
+        if stored == points.keys():
+            return
+        changing = (self.revision + 1) | 1  # the next odd number, also where a change failed
+        self._meta.write(revision=changing)
+        self._prototypes.upsert([points[name] for name in points.keys() - stored])
+        self._prototypes.delete(sorted(stored - points.keys()))
+        self._meta.write(revision=changing + 1)
+
+    # The sample
+
+    def sample(self) -> list[str]:
+        """Ids of the pictures that stand for all of them; empty before `draw_sample`."""
+        drawn = self._meta["sample"]
+        return [] if drawn is None else list(drawn["ids"])
+
+    def draw_sample(self, limit: int = SAMPLE) -> list[str]:
+        """The sample, drawn anew where none was, one has left, or the dictionary has doubled."""
+        drawn, total = self._meta["sample"], self._pictures.count(VISIBLE)
+        if drawn is None or total >= 2 * drawn["of"] or not self._all_visible(drawn["ids"]):
+            found = self._pictures.first(VISIBLE, order_by="rank", limit=limit, fields=["image_id"])
+            ids = [str(point.payload["image_id"]) for point in found]
+            self._meta.write(sample={"of": total, "ids": ids})
+        return self.sample()
+
+    def _all_visible(self, image_ids: AnyCollection[str]) -> bool:
+        ids = [picture_point_id(image_id) for image_id in image_ids]
+        found = self._pictures.retrieve(ids, fields=["state"])
+        return len(found) == len(ids) and all(_is_visible(point.payload) for point in found)
+
+    # Counts
+
+    def entries(self) -> list[NounEntry]:
+        """A line for every noun of captions or prototypes, sorted."""
+        return entries(self.engine)
+
+    def stats(self) -> VocabularyStats:
+        """Counts of everything."""
+        return stats(self.engine, revision=self.revision, fingerprint=self.fingerprint)
+
+    def close(self) -> None:
+        """Make everything safe and let go of the store."""
+        self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _has(noun: str) -> Where:
+    return Where(any_of={"noun": [noun]})
+
+
+def _is_visible(payload: Payload) -> bool:
+    return bool(payload["state"] != "gone")

@@ -1,6 +1,0 @@
-"""The indexer over HTTP: a durable queue, and the one worker that empties it."""
-
-from indexer.service.job_queue import JobQueue, claimed
-from indexer.service.routes import IndexerService
-
-__all__ = ["IndexerService", "JobQueue", "claimed"]

@@ -1,0 +1,38 @@
+"""How the services are put together: what is claimed first, and what is handed on."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from captionary.build import Models, open_both
+from captionary.build_services import open_app
+from captionary.serving.settings import ServeSettings
+from captionary.indexer.service import JobQueue
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.pairs import ImageCaption
+from captionary.serving.limits import Limits
+
+
+def test_a_queue_in_use_is_told_before_anything_is_loaded_or_made(tmp_path: Path) -> None:
+    state, store = tmp_path / "state", tmp_path / "store"
+    state.mkdir()
+    models = Models("nothing/here")
+    with closing(JobQueue(state)) as taken:
+        taken.open()
+        with (
+            pytest.raises(WrongInput, match=r"in use by another process; .* another --state"),
+            open_app("indexer", models, str(store), ServeSettings(), state=state),
+        ):
+            raise AssertionError("two have the queue")
+    assert not store.exists()
+
+
+def test_the_limits_of_a_service_hold_for_what_is_indexed(
+    mini: str, scenes: Path, tmp_path: Path
+) -> None:
+    pair = ImageCaption(str(scenes / "images" / "00000.png"), ("an apple",), where="here")
+    models, store = Models(mini, device="cpu"), str(tmp_path / "store")
+    with open_both(models, store, workers=1, limits=Limits(pixels=99)) as (indexer, _):
+        (failure,) = indexer.index([pair]).failures
+    assert "more than the limit of 99" in failure.reason

@@ -1,0 +1,124 @@
+"""`captionary evaluate`: figures, as a table and as JSON."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.running import World, captionary
+from tests.scenes import SIDE
+
+KEYS = {"miou", "pixel_accuracy", "iou", "images", "seconds_per_image", "settings"}
+
+
+@pytest.fixture
+def dataset(world: World, tmp_path: Path) -> Path:
+    """Two pictures: left half bear, right half grass, a strip of neither; no fish anywhere."""
+    folder = tmp_path / "data[set]"
+    for name in ("images", "masks"):
+        (folder / name).mkdir(parents=True)
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    mask[:, SIDE // 2 :] = 1
+    mask[:5] = 255
+    for image in world.images[:2]:
+        shutil.copy(image, folder / "images")
+        Image.fromarray(mask).save(folder / "masks" / f"{image.stem}.png")
+    (folder / "classes.txt").write_text("[bear]\ngrass | lawn\nfish\n")
+    return folder
+
+
+@pytest.mark.parametrize("fusion", ["text", "both"])
+def test_figures_are_fractions_under_the_documented_keys(
+    fusion: str, dataset: Path, world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    store = ("--store", world.store) if fusion == "both" else ()
+
+    answer = captionary(
+        "evaluate", dataset, "--fusion", fusion, "--json", tmp_path / "a.json", *store, *models
+    )
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "\x1b" not in answer.out
+    assert "[bear]" in answer.out
+    assert "2 pictures" in answer.out
+    figures = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert figures.keys() == KEYS
+    assert figures["images"] == 2
+    assert figures["seconds_per_image"] > 0
+    assert list(figures["iou"]) == ["[bear]", "grass", "fish"]
+    shares = [figures["miou"], figures["pixel_accuracy"], *figures["iou"].values()]
+    assert all(share is None or 0 <= share <= 1 for share in shares)
+    assert figures["settings"]["fusion"] == fusion
+    assert figures["settings"]["fingerprint"].startswith("superpixels-")
+
+
+def test_a_part_has_a_part_of_the_pictures(
+    dataset: Path, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    answer = captionary(
+        *("evaluate", dataset, "--fusion", "text", "--part", "2/2"),
+        *("--json", tmp_path / "a.json", *models),
+    )
+
+    assert answer.code == 0
+    assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["images"] == 1
+
+
+def test_masks_that_ignore_everything_give_no_figures(
+    dataset: Path, models: tuple[str, ...]
+) -> None:
+    for mask in (dataset / "masks").iterdir():
+        Image.fromarray(np.full((SIDE, SIDE), 255, np.uint8)).save(mask)
+
+    answer = captionary("evaluate", dataset, "--fusion", "text", *models)
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "mIoU - %" in answer.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--part", "3/2"), "the part '3/2' is not of the form n/m"),
+        (("--part", "half"), "the part 'half' is not of the form n/m"),
+        (("--json", "nowhere/a.json"), "cannot write nowhere/a.json: No such file or directory"),
+        (("--json", "."), "cannot write .: Is a directory"),
+        (("--store", "nowhere", "--fusion", "both"), "there is no dictionary at nowhere"),
+        (("--threshold", "7"), "Invalid value for '--threshold'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    options: tuple[str, ...], message: str, dataset: Path, models: tuple[str, ...]
+) -> None:
+    answer = captionary("evaluate", dataset, "--fusion", "text", *models, *options)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("captionary: ")
+    assert answer.err.count("\n") == 1
+    assert message in answer.err
+
+
+@pytest.mark.parametrize("missing", ["images", "masks", "classes.txt"])
+def test_a_dataset_that_lacks_something_is_refused(missing: str, dataset: Path) -> None:
+    part = dataset / missing
+    shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+    answer = captionary("evaluate", dataset, "--fusion", "text")
+
+    assert answer.code == 2
+    assert answer.err.startswith("captionary: ")
+    assert answer.err.count("\n") == 1
+    assert missing in answer.err
+
+
+def test_a_picture_that_cannot_be_read_is_no_figure(dataset: Path, models: tuple[str, ...]) -> None:
+    image = next((dataset / "images").iterdir())
+    image.write_bytes(image.read_bytes()[:500])
+
+    answer = captionary("evaluate", dataset, "--fusion", "text", *models)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert f"{image} is truncated or damaged" in answer.err

@@ -1,0 +1,191 @@
+"""`captionary index`: what it says, what it leaves, and what it refuses."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import World, captionary, write_lines
+from tests.indexer.readers.shards import write_shard
+
+ROOT = Path(__file__).parents[2]
+REASONS = {
+    "truncated": "is truncated or damaged",
+    "empty": "is empty (0 bytes)",
+    "huge": "has 900,000,000 pixels, more than the limit",
+    "notes": "is not a picture",
+    "missing": "does not exist",
+}
+
+
+def images_in(store: Path) -> int:
+    answer = captionary("vocabulary", "stats", "--json", "--store", store)
+    assert (answer.code, answer.err) == (0, "")
+    return int(json.loads(answer.out)["images"])
+
+
+@pytest.fixture
+def store(world: World, tmp_path: Path) -> Path:
+    """A copy of the dictionary, to be changed."""
+    return Path(shutil.copytree(world.store, tmp_path / "store"))
+
+
+def test_a_clean_run_says_what_it_did_and_nothing_else(world: World) -> None:
+    assert (world.indexed.code, world.indexed.err) == (0, "")
+    assert world.indexed.out.startswith("8 pairs: 8 indexed, 0 known already, 0 refused; ")
+    assert world.indexed.out.count("\n") == 1
+    assert "\x1b" not in world.indexed.out
+    assert images_in(world.store) == 8
+
+
+def test_the_same_again_is_known_already(
+    world: World, store: Path, models: tuple[str, ...]
+) -> None:
+    before = captionary("vocabulary", "stats", "--store", store).out
+
+    answer = captionary("index", world.captions, "--store", store, "--source", "drawn", *models)
+
+    assert answer.out.startswith("8 pairs: 0 indexed, 8 known already, 0 refused; 0 nouns")
+    assert captionary("vocabulary", "stats", "--store", store).out == before
+
+
+def test_shards_are_indexed_and_known_again(
+    world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name, images in (("00", world.images[:2]), ("01", world.images[2:4])):
+        files = {"alone.txt": b"a dog"}
+        for image in images:
+            files[f"{image.stem}.png"] = image.read_bytes()
+            files[f"{image.stem}.txt"] = b"a zebra beside a piano"
+        write_shard(tmp_path / f"{name}.tar", files)
+    command = ("index", tmp_path / "{00..02}.tar", "--store", tmp_path / "store", *models)
+
+    answer, again = captionary(*command), captionary(*command)
+
+    assert (answer.code, again.code) == (0, 0)
+    assert answer.out.startswith("7 pairs: 4 indexed, 0 known already, 3 refused; ")
+    assert answer.err.startswith("refused, first: 00.tar:alone: no alone.jpg beside .txt\n")
+    assert again.out.startswith("7 pairs: 0 indexed, 4 known already, 3 refused; 0 nouns ")
+    assert images_in(tmp_path / "store") == 4
+
+
+def test_bad_pairs_are_told_and_not_fatal(
+    world: World,
+    store: Path,
+    models: tuple[str, ...],
+    wrong_pictures: dict[str, Path],
+    tmp_path: Path,
+) -> None:
+    good, second = str(world.images[0]), str(world.images[1])
+    rows = [
+        *({"image": str(path), "caption": "a dog"} for path in wrong_pictures.values()),
+        {"image": good, "caption": "so very much of it"},
+        {"image": good, "caption": "   "},
+        {"image": second, "caption": "a zebra beside a piano"},
+        {"image": str(world.images[2]), "caption": "a kite", "id": "mine"},
+        {"image": str(world.images[3]), "caption": "a kite", "id": "mine"},
+    ]
+    source = write_lines(tmp_path / "pairs.jsonl", rows)
+
+    answer = captionary("index", source, "--store", store, *models)
+
+    assert answer.code == 0
+    assert answer.out.startswith("10 pairs: 2 indexed, 0 known already, 8 refused; ")
+    first, where = answer.err.splitlines()
+    assert first.startswith("refused, first: pairs.jsonl:")
+    assert where == f"all of them: {store}.failures.jsonl"
+    lines = Path(f"{store}.failures.jsonl").read_text(encoding="utf-8").splitlines()
+    reasons = {(row["image"], row["reason"]) for row in map(json.loads, lines)}
+    assert len(reasons) == 8
+    for name, path in wrong_pictures.items():
+        (reason,) = (reason for image, reason in reasons if image == str(path))
+        assert REASONS[name] in reason
+    assert sum("name nothing that can be seen" in reason for _, reason in reasons) == 1
+    assert sum("no caption" in reason for _, reason in reasons) == 1
+    assert sum("the id 'mine' belongs to another picture" in reason for _, reason in reasons) == 1
+    assert images_in(store) == 9
+    assert captionary("vocabulary", "show", "zebra", "--store", store).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--proposer", "whole"), "the store was built with 'superpixels-"),
+        (("--proposer", "magic"), "unknown proposer 'magic'; choose one of superpixels"),
+        (("--embed", "magic"), "unknown way to embed 'magic'"),
+        (("--device", "magic"), "unknown device 'magic'; choose one of auto"),
+        (("--precision", "magic"), "unknown precision 'magic'; choose one of auto"),
+        (("--pipeline", "xx_no_such"), "xx_no_such"),
+        (("--workers", "0"), "Invalid value for '--workers'"),
+        (("--store", "ftp://localhost"), "the store ftp://... is of no known kind"),
+        (("--store", "http://localhost/a/b"), "is no address of a Qdrant server"),
+        (("--encoder", "local-dir:nowhere"), "the encoder folder nowhere does not exist"),
+        (("--encoder", "ViT-B-17/openia"), "unknown encoder 'ViT-B-17/openia'; near it: ViT-B-16"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(
+    options: tuple[str, ...],
+    message: str,
+    world: World,
+    store: Path,
+    models: tuple[str, ...],
+) -> None:
+    answer = captionary("index", world.captions, "--store", store, *models, *options)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("captionary: ")
+    assert answer.err.count("\n") == 1
+    assert message in answer.err
+    assert images_in(store) == 8
+
+
+@pytest.mark.parametrize("source", ["missing.jsonl", "captions.docx", "empty"])
+def test_a_source_that_cannot_be_read_makes_no_store(source: str, tmp_path: Path) -> None:
+    (tmp_path / "captions.docx").write_bytes(b"no")
+    (tmp_path / "empty").mkdir()
+
+    answer = captionary("index", tmp_path / source, "--store", tmp_path / "store")
+
+    assert answer.code == 2
+    assert answer.err.startswith("captionary: ")
+    assert answer.err.count("\n") == 1
+    assert source in answer.err
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+
+    answer = captionary("index", world.captions, "--store", tmp_path, *models)
+
+    assert answer.code == 2
+    assert "is not a store (it has no captionary.json)" in answer.err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupted_run_says_how_to_go_on(
+    scenes: Path, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    captions, store = scenes / "captions.jsonl", tmp_path / "store"
+    command = [sys.executable, "-m", "captionary", "index", str(captions), "--store", str(store)]
+    with subprocess.Popen([*command, *models], cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
+        while not (store / "captionary.json").exists() and run.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        run.send_signal(signal.SIGINT)
+        try:
+            _, said = run.communicate(timeout=60)
+        finally:
+            run.kill()
+
+    assert run.returncode == 130
+    assert said == "interrupted; nothing is lost, run the same command again\n"
+    assert images_in(store) < 40

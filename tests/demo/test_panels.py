@@ -1,0 +1,57 @@
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from captionary.demo.panels import SHOWN, choose_shown
+from captionary.demo.poster import wrapped
+from captionary.pictograms.grounds import GROUNDS
+from captionary.pictograms.world import Scene
+from captionary.segmenter.drawing.legend import text_font
+
+SEEN, NOVEL = len(GROUNDS), len(GROUNDS) + 1
+
+
+def scene(ground: int, *nouns: int, tiny: int | None = None) -> Scene:
+    """A ground, a band of each noun, and maybe a single pixel of one more."""
+    labels = np.full((20, 20), ground, np.int32)
+    for number, noun in enumerate(nouns):
+        labels[2 * number : 2 * number + 2] = noun
+    if tiny is not None:
+        labels[-1, -1] = tiny
+    return Scene(np.zeros((20, 20, 3), np.uint8), labels, ())
+
+
+def test_scenes_are_chosen_by_what_stands_in_them() -> None:
+    scenes = [
+        scene(0),
+        scene(0, SEEN),
+        scene(0, SEEN, SEEN + 2),
+        scene(0, SEEN, tiny=NOVEL),
+        scene(0, SEEN, NOVEL),
+        scene(0, SEEN, NOVEL),
+        scene(1, SEEN, SEEN + 2, NOVEL),
+    ]
+
+    assert choose_shown(scenes, [NOVEL])[:2] == [4, 6]
+    assert len(choose_shown(scenes, [NOVEL])) == SHOWN
+
+
+def test_few_scenes_are_all_shown() -> None:
+    assert choose_shown([scene(0), scene(1, SEEN, NOVEL)], [NOVEL]) == [1, 0]
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.text("abcdefghij", min_size=1, max_size=30), max_size=20),
+    st.integers(10, 300),
+    st.integers(1, 5),
+)
+def test_wrapped_lines_are_few_and_fit(words: list[str], width: int, lines: int) -> None:
+    font = text_font(words, size=15)
+
+    found = wrapped(" ".join(words), font=font, width=width, lines=lines)
+
+    assert len(found) <= lines
+    assert all(font.getlength(line) <= width or line == "…" for line in found)
+    if not any("…" in line for line in found):
+        assert " ".join(found).split() == words

@@ -1,0 +1,213 @@
+"""Which nouns of a dictionary speak for a class, and with what weight."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from captionary.schemas.arrays import Vectors
+from captionary.schemas.classes import ClassName, parse_classes
+from captionary.schemas.dictionary import NounEntry, Prototype
+from captionary.segmenter.class_vectors import (
+    ClassReading,
+    read_classes_by_dictionary,
+    read_classes_by_text,
+)
+from captionary.vision.sphere import common_part
+from captionary.vision.sphere import unit as to_unit
+from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.retrieval import Retriever
+from captionary.vocabulary.stored_dictionary import Vocabulary
+from tests.vocabulary.made import FINGERPRINT, picture, table, tag, unit
+
+NOUNS = (
+    *("bench", "boat", "bus", "cat", "chair", "cherry", "cow", "cup", "dog", "fire hydrant"),
+    *("horse", "kite", "lamp", "road", "tree", "wolf"),
+)
+DIM = 128
+SELDOM = "unicorn"
+"""A noun of two regions only."""
+
+LIKE = {"puppy": "dog", "poodle": "dog", "bicycle": "kite", "mythical horse": SELDOM}
+"""What else the encoder below has heard of, and what it holds that to be like."""
+
+
+class HandMadeText:
+    """A text encoder that knows the nouns, each in a direction of its own, and a few words more."""
+
+    dim = DIM
+    logit_scale = 20.0
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        assert templates in (None, "plain")
+        rows = [self._direction(LIKE.get(name, name)) + (name in LIKE) * 0.05 for name in names]
+        return to_unit(np.array(rows, np.float32).reshape(len(names), self.dim))
+
+    def _direction(self, name: str) -> Vectors:
+        seed = int.from_bytes(name.encode()) % 2**32
+        row: Vectors = unit(1, seed=seed, dim=self.dim)[0]
+        return row
+
+
+def looks(noun: str, sizes: Sequence[int]) -> list[Prototype]:
+    rows = unit(len(sizes), seed=len(noun), dim=DIM)
+    return [
+        Prototype(noun, number, row, size, 0.1, "g1")
+        for number, (row, size) in enumerate(zip(rows, sizes, strict=True))
+    ]
+
+
+@pytest.fixture(scope="module")
+def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
+    """A dictionary of five pictures in which every noun has three regions, and one has two."""
+    engine = EdgeEngine(tmp_path_factory.mktemp("reading") / "store")
+    with Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM) as vocabulary:
+        vocabulary.add([(picture(n, regions=20), table(n, regions=20, dim=DIM)) for n in range(5)])
+        for place, noun in enumerate((*NOUNS, SELDOM)):
+            pictures = range(2 if noun == SELDOM else 3)
+            vocabulary.tag(noun, [tag(noun, number, place) for number in pictures])
+            vocabulary.replace_prototypes(noun, looks(noun, [3, 1] if noun == "dog" else [3]))
+        vocabulary.draw_sample()
+        vocabulary.settle(vocabulary.pending())
+        yield Retriever(vocabulary)
+
+
+def read(text: str, retriever: Retriever) -> ClassReading:
+    return read_classes_by_dictionary(parse_classes(text), HandMadeText(), retriever)
+
+
+def nouns_of(reading: ClassReading, class_id: int) -> list[str]:
+    columns = reading.column[reading.owner == class_id]
+    return sorted({reading.prototypes[column].noun for column in columns})
+
+
+@pytest.mark.parametrize(
+    ("name", "nouns"),
+    [
+        ("dog", ["dog"]),
+        ("Dogs", ["dog"]),
+        ("FIRE  hydrants", ["fire hydrant"]),
+        ("buses", ["bus"]),
+        ("wolves", ["wolf"]),
+        ("cherries", ["cherry"]),
+        ("animal: dog | cats | cow", ["cat", "cow", "dog"]),
+        ("animal: dog | poodle", ["dog"]),
+        ("unicorn", ["unicorn"]),
+    ],
+)
+def test_a_class_takes_the_nouns_among_its_names(
+    name: str, nouns: list[str], retriever: Retriever
+) -> None:
+    assert nouns_of(read(f"road, {name}", retriever), 1) == nouns
+
+
+@pytest.mark.parametrize(("name", "nouns"), [("puppy", ["dog"]), ("bicycle", ["kite"])])
+def test_a_class_that_the_dictionary_lacks_takes_what_is_near(
+    name: str, nouns: list[str], retriever: Retriever
+) -> None:
+    assert nouns_of(read(f"{name}, road", retriever), 0) == nouns
+
+
+@pytest.mark.parametrize("name", ["zeppelin", "mythical horse"])
+def test_a_class_that_nothing_is_near_has_no_prototypes(name: str, retriever: Retriever) -> None:
+    reading = read(f"road, {name}", retriever)
+
+    assert nouns_of(reading, 1) == []
+    assert nouns_of(reading, 0) == ["road"]
+
+
+def test_a_class_list_of_strangers_has_no_prototypes_at_all(retriever: Retriever) -> None:
+    reading = read("zeppelin, gondola", retriever)
+
+    assert reading.prototypes == ()
+    assert reading.vectors.shape == (0, DIM)
+    assert len(reading.column) == len(reading.owner) == len(reading.weight) == 0
+
+
+def test_a_word_is_trusted_that_text_sees_in_its_prototypes(retriever: Retriever) -> None:
+    """The prototypes lie anywhere, so how far text knows them is worked out here by hand."""
+    reading = read("dog, cat, zeppelin", retriever)
+
+    spoken = np.exp(20 * reading.vectors @ reading.prompts.T)
+    for class_id in (0, 1):
+        links = reading.owner == class_id
+        shares = spoken[reading.column[links], class_id] / spoken[reading.column[links]].max(axis=1)
+        expected = (reading.weight[links] * np.minimum(10 * shares, 1)).sum()
+        assert reading.trust[class_id] == pytest.approx(expected / reading.weight[links].sum())
+    assert reading.trust[2] == 1
+
+
+def test_a_look_counts_by_its_share_of_the_regions(retriever: Retriever) -> None:
+    reading = read("animal: dog | cat", retriever)
+
+    weight = {
+        (reading.prototypes[column].noun, reading.prototypes[column].number): float(share)
+        for column, share in zip(reading.column, reading.weight, strict=True)
+    }
+    assert weight == {("cat", 0): 1, ("dog", 0): 0.75, ("dog", 1): 0.25}
+
+
+def test_a_noun_that_names_a_class_stands_in_for_no_other(retriever: Retriever) -> None:
+    """With "dog" in the list, "puppy" goes by text; alone, it is taught by dogs."""
+    reading = read("dog, puppy", retriever)
+
+    assert nouns_of(reading, 0) == ["dog"]
+    assert nouns_of(reading, 1) == []
+    assert nouns_of(read("puppy", retriever), 0) == ["dog"]
+
+
+def test_prompts_stay_with_their_classes(retriever: Retriever) -> None:
+    reading = read("road, animal: dog | cat", retriever)
+
+    assert reading.prompt_owner.tolist() == [0, 1, 1, 1]
+    expected = HandMadeText().encode_texts(["road", "animal", "dog", "cat"])
+    assert_allclose(reading.prompts, expected)
+
+
+def test_a_background_without_names_has_neither_prompts_nor_prototypes(
+    retriever: Retriever,
+) -> None:
+    classes = (*parse_classes("road"), ClassName("background", ()))
+
+    reading = read_classes_by_dictionary(classes, HandMadeText(), retriever)
+
+    assert reading.prompt_owner.tolist() == [0]
+    assert nouns_of(reading, 1) == []
+
+
+def test_the_common_part_is_that_of_the_sample(retriever: Retriever) -> None:
+    reading = read("road", retriever)
+
+    assert reading.revision == retriever.revision
+    assert_allclose(reading.common, common_part(retriever.sample_vectors(), pictures=5))
+    assert np.linalg.norm(reading.common) > 0
+
+
+def test_by_text_alone_there_is_nothing_but_prompts() -> None:
+    reading = read_classes_by_text(parse_classes("road, animal: dog"), HandMadeText())
+
+    assert reading.prompts.shape == (3, HandMadeText.dim)
+    assert reading.revision is None
+    assert reading.prototypes == ()
+    assert not reading.common.any()
+
+
+def test_nouns_are_counted_once_a_revision(retriever: Retriever) -> None:
+    class Counting(Vocabulary):
+        counts = 0
+
+        def entries(self) -> list[NounEntry]:
+            self.counts += 1
+            return super().entries()
+
+    known = retriever.vocabulary
+    counting = Counting(known.engine, fingerprint=FINGERPRINT, dim=DIM)
+    own = Retriever(counting)
+    assert read("puppy, cat", own).revision == read("poodle", own).revision
+    assert nouns_of(read("bicycle", own), 0) == nouns_of(read("bicycle", retriever), 0) == ["kite"]
+    assert counting.counts == 1
+    counting.replace_prototypes("kite", [replace(looks("kite", [3])[0], generation="g2")])
+    assert nouns_of(read("bicycle", own), 0) == ["kite"]
+    assert counting.counts == 2

@@ -1,0 +1,1 @@
+"""Training of the noun tagger that comes with the program."""
