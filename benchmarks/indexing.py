@@ -21,7 +21,7 @@ from PIL import Image
 
 from benchmarks.clock import Clock, print_shares
 from benchmarks.watched import watched
-from captionary.build import Models, open_indexer, open_vocabulary
+from captionary.build import Models, open_dictionary, open_indexer
 from captionary.indexer.nouns import NounExtractor
 from captionary.indexer.pipeline import Indexer, Named, Read
 from captionary.indexer.readers import read_pairs
@@ -29,7 +29,7 @@ from captionary.indexer.refresh import Refresher
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 MARKS = (100, 300, 1000, 3000, 10_000)
 """Numbers of pictures after which memory is told."""
@@ -100,11 +100,11 @@ def shares_part(models: Models, source: str, *, count: int) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         engine = clock.watch_engine("store", EdgeEngine(Path(folder) / "store"))
-        vocabulary = Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim)
-        refresher = MeasuredRefresher(vocabulary, clock.watch("encoder of words", encoder))
+        dictionary = StoredDictionary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim)
+        refresher = MeasuredRefresher(dictionary, clock.watch("encoder of words", encoder))
         refresher.clock = clock
         indexer = MeasuredIndexer(
-            vocabulary,
+            dictionary,
             extractor,
             clock.watch("captions", NounExtractor()),
             refresher,
@@ -113,7 +113,7 @@ def shares_part(models: Models, source: str, *, count: int) -> None:
         indexer.clock = clock
         clock.seconds.clear()
         job = indexer.index(islice(endless(source, Path(folder)), count))
-        vocabulary.close()
+        dictionary.close()
     print(f"{count} pictures, {job.nouns} nouns, one thread; for each picture:")
     print_shares(clock, count=count)
 
@@ -136,8 +136,8 @@ def speed_part(models: Models, source: str, *, count: int, workers: int | None) 
             job = indexer.index(islice(endless(source, Path(folder)), count), report=report)
             seconds = time.perf_counter() - start
         print_memory("nouns refreshed, end")
-        with open_vocabulary(store) as vocabulary:
-            regions = vocabulary.stats().regions
+        with open_dictionary(store) as dictionary:
+            regions = dictionary.stats().regions
     print(f"cut, embedded and stored: {count / stored[1]:.2f} pictures/s, {regions:,} regions")
     print(f"nouns refreshed: {job.nouns:,} in {seconds - stored[1]:.1f} s")
     print(f"all: {count / seconds:.2f} pictures/s; {len(job.failures)} refused")

@@ -20,7 +20,7 @@ from captionary.schemas.dictionary import Picture, Prototype, TaggedRegion
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 T = TypeVar("T")
 
@@ -76,39 +76,39 @@ def report(what: str, figure: str) -> None:
     print(f"{what:<58}{figure:>16}", flush=True)
 
 
-def pictures_part(vocabulary: Vocabulary, *, count: int, dim: int) -> None:
+def pictures_part(dictionary: StoredDictionary, *, count: int, dim: int) -> None:
     items = [(picture(number), table(number, dim)) for number in range(count)]
     vectors = count * REGIONS
 
     def add() -> None:
         for start in range(0, count, BATCH):
-            vocabulary.add(items[start : start + BATCH])
+            dictionary.add(items[start : start + BATCH])
 
     points = f"{vectors / timed(add)[0]:,.0f} points/s"
     report(f"add, {BATCH} pictures of {REGIONS} regions a flush", points)
-    seconds, pictures = timed(lambda: list(vocabulary.pictures(noun="dog")))
+    seconds, pictures = timed(lambda: list(dictionary.pictures(noun="dog")))
     report("pictures of a noun", f"{count / seconds:,.0f} /s")
-    seconds = median(timed(lambda: vocabulary.region_tables(pictures))[0] for _ in range(3))
+    seconds = median(timed(lambda: dictionary.region_tables(pictures))[0] for _ in range(3))
     report("region_tables", f"{vectors / seconds:,.0f} vectors/s")
     tags = [TaggedRegion("dog", item.id, n % REGIONS, 0.3) for n, item in enumerate(pictures)]
-    seconds, _ = timed(lambda: vocabulary.tag("dog", tags))
+    seconds, _ = timed(lambda: dictionary.tag("dog", tags))
     report("tag", f"{count / seconds:,.0f} regions/s")
-    ids = vocabulary.draw_sample()
-    seconds, _ = timed(Retriever(vocabulary).sample_vectors)
+    ids = dictionary.draw_sample()
+    seconds, _ = timed(Retriever(dictionary).sample_vectors)
     report(f"sample_vectors, {len(ids)} pictures, first time", f"{seconds * 1e3:,.0f} ms")
-    seconds, _ = timed(lambda: vocabulary.settle([item.id for item in pictures]))
+    seconds, _ = timed(lambda: dictionary.settle([item.id for item in pictures]))
     report("settle", f"{count / seconds:,.0f} pictures/s")
 
 
-def retrieval_part(vocabulary: Vocabulary, *, count: int, dim: int) -> None:
+def retrieval_part(dictionary: StoredDictionary, *, count: int, dim: int) -> None:
     nouns = count // PER_NOUN
 
     def replace() -> None:
         for noun in range(nouns):
-            vocabulary.replace_prototypes(f"noun {noun}", prototypes(noun, dim))
+            dictionary.replace_prototypes(f"noun {noun}", prototypes(noun, dim))
 
     report("replace_prototypes", f"{nouns / timed(replace)[0]:,.0f} nouns/s")
-    retriever, queries = Retriever(vocabulary), unit(REGIONS, dim, seed=99)
+    retriever, queries = Retriever(dictionary), unit(REGIONS, dim, seed=99)
     wanted = [f"noun {n}" for n in range(0, nouns, max(nouns // NOUNS, 1))][:NOUNS]
     what = f"{REGIONS} regions x {len(wanted)} nouns of {count:,} prototypes"
     seconds, (_, cached) = timed(lambda: retriever.similarities(queries, wanted))
@@ -135,19 +135,19 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "store"
-        seconds, vocabulary = timed(
-            lambda: Vocabulary(EdgeEngine(store), fingerprint="benchmark", dim=options.dim)
+        seconds, dictionary = timed(
+            lambda: StoredDictionary(EdgeEngine(store), fingerprint="benchmark", dim=options.dim)
         )
         report("make a store", f"{seconds * 1e3:,.0f} ms")
         report("  empty, on disk", f"{on_disk(store):.1f} MB")
-        with vocabulary:
-            pictures_part(vocabulary, count=options.pictures, dim=options.dim)
-            retrieval_part(vocabulary, count=options.prototypes, dim=options.dim)
+        with dictionary:
+            pictures_part(dictionary, count=options.pictures, dim=options.dim)
+            retrieval_part(dictionary, count=options.prototypes, dim=options.dim)
         report("  full, on disk", f"{on_disk(store):.1f} MB")
-        seconds, vocabulary = timed(
-            lambda: Vocabulary(EdgeEngine(store), fingerprint=None, dim=None)
+        seconds, dictionary = timed(
+            lambda: StoredDictionary(EdgeEngine(store), fingerprint=None, dim=None)
         )
-        vocabulary.close()
+        dictionary.close()
         report("open it", f"{seconds * 1e3:,.0f} ms")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     report("peak memory of this process", f"{peak:,.0f} MB")

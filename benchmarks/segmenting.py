@@ -21,7 +21,7 @@ from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 
 def measure(
@@ -59,9 +59,11 @@ def main() -> None:
     measure(Segmenter(extractor, text), data, clock, fusion="text", count=count)
     if options.store is not None:
         engine = clock.watch_engine("store", EdgeEngine(options.store))
-        with Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim) as vocabulary:
+        with StoredDictionary(
+            engine, fingerprint=extractor.fingerprint, dim=extractor.dim
+        ) as dictionary:
             clock.seconds.clear()
-            segmenter = Segmenter(extractor, text, Retriever(vocabulary))
+            segmenter = Segmenter(extractor, text, Retriever(dictionary))
             measure(segmenter, data, clock, fusion="both", count=count)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process: {peak:,.0f} MB")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from captionary.vision.clip.encoder import ClipEncoder
     from captionary.vision.extraction import RegionExtractor
     from captionary.vocabulary.engines.engine import Engine
-    from captionary.vocabulary.stored_dictionary import Vocabulary
+    from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 
 DEFAULT_ENCODER = "ViT-B-16/openai"
@@ -118,16 +118,16 @@ def open_engine(store: str) -> "Engine":
     return ServerEngine(store, read_store_settings())
 
 
-def open_vocabulary(store: str) -> "Vocabulary":
+def open_dictionary(store: str) -> "StoredDictionary":
     """Open the dictionary of a store, to look at or to read; it must be there.
 
     Raises:
         WrongInput: as `open_engine`, or there is no dictionary.
         StoreInUse, StoreUnreachable: as `open_engine`.
     """
-    from captionary.vocabulary.stored_dictionary import Vocabulary
+    from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-    return Vocabulary(open_engine(store), fingerprint=None, dim=None)
+    return StoredDictionary(open_engine(store), fingerprint=None, dim=None)
 
 
 @contextmanager
@@ -165,7 +165,7 @@ def open_both(
     from captionary.segmenter.segmenter import Segmenter
     from captionary.vision.pictures.loading import MAX_BYTES, MAX_PIXELS
     from captionary.vocabulary.retrieval import Retriever
-    from captionary.vocabulary.stored_dictionary import Vocabulary
+    from captionary.vocabulary.stored_dictionary import StoredDictionary
 
     # Each worker has a core to itself; threads within a pass would only get in their way.
     torch.set_num_threads(1)
@@ -173,25 +173,25 @@ def open_both(
         named = models.completed((engine.read_meta() or {}).get("models", {}))
         encoder, extractor = named.load()
         nouns = NounExtractor(pipeline)
-        vocabulary = Vocabulary(
+        dictionary = StoredDictionary(
             engine,
             fingerprint=extractor.fingerprint,
             dim=extractor.dim,
             models=named.names(encoder),
         )
         indexer = Indexer(
-            vocabulary,
+            dictionary,
             extractor,
             nouns,
-            Refresher(vocabulary, encoder),
+            Refresher(dictionary, encoder),
             workers=workers or os.cpu_count() or 1,
             max_pixels=MAX_PIXELS if limits is None else limits.pixels,
             max_bytes=MAX_BYTES if limits is None else limits.body,
         )
-        yield indexer, Segmenter(extractor, encoder, Retriever(vocabulary))
+        yield indexer, Segmenter(extractor, encoder, Retriever(dictionary))
 
 
-def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
+def build_refresher(dictionary: "StoredDictionary", models: Models) -> "Refresher":
     """The refresher of a dictionary.
 
     Raises:
@@ -199,10 +199,10 @@ def build_refresher(vocabulary: "Vocabulary", models: Models) -> "Refresher":
     """
     from captionary.indexer.refresh import Refresher
 
-    encoder = models.completed(vocabulary.models).load_encoder()
-    if encoder.fingerprint not in vocabulary.fingerprint:
-        raise FingerprintMismatch(store=vocabulary.fingerprint, running=encoder.fingerprint)
-    return Refresher(vocabulary, encoder)
+    encoder = models.completed(dictionary.models).load_encoder()
+    if encoder.fingerprint not in dictionary.fingerprint:
+        raise FingerprintMismatch(store=dictionary.fingerprint, running=encoder.fingerprint)
+    return Refresher(dictionary, encoder)
 
 
 @contextmanager
@@ -236,8 +236,8 @@ def open_reader(models: Models, store: str) -> "Iterator[Segmenter]":
     from captionary.segmenter.segmenter import Segmenter
     from captionary.vocabulary.retrieval import Retriever
 
-    with open_vocabulary(store) as vocabulary:
-        encoder, extractor = models.completed(vocabulary.models).load()
-        if extractor.fingerprint != vocabulary.fingerprint:
-            raise FingerprintMismatch(store=vocabulary.fingerprint, running=extractor.fingerprint)
-        yield Segmenter(extractor, encoder, Retriever(vocabulary))
+    with open_dictionary(store) as dictionary:
+        encoder, extractor = models.completed(dictionary.models).load()
+        if extractor.fingerprint != dictionary.fingerprint:
+            raise FingerprintMismatch(store=dictionary.fingerprint, running=extractor.fingerprint)
+        yield Segmenter(extractor, encoder, Retriever(dictionary))

@@ -91,7 +91,7 @@ class _Parts:
         return IndexerService(
             queue,
             indexer=indexer,
-            vocabulary=segmenter.retriever.vocabulary,
+            dictionary=segmenter.retriever.dictionary,
             keys=self.keys,
             limits=self.limits,
             metrics=self.metrics,

@@ -77,8 +77,8 @@ def _nouns() -> str:
 
 def _store() -> str:
     from captionary.vocabulary.engines.edge import EdgeEngine
-    from captionary.vocabulary.stored_dictionary import Vocabulary
+    from captionary.vocabulary.stored_dictionary import StoredDictionary
 
     with tempfile.TemporaryDirectory() as folder:
-        Vocabulary(EdgeEngine(Path(folder) / "store"), fingerprint="trial", dim=2).close()
+        StoredDictionary(EdgeEngine(Path(folder) / "store"), fingerprint="trial", dim=2).close()
     return "an empty one was made and removed"

@@ -37,10 +37,10 @@ def evaluate(
     from rich.console import Console
 
     from captionary.cli.progress import bars
+    from captionary.files.atomic import write_atomically
     from captionary.segmenter.confusion import evaluation_json
     from captionary.segmenter.datasets import DatasetFolder
     from captionary.segmenter.evaluation import confusion
-    from captionary.segmenter.outputs import write_whole
     from captionary.segmenter.segmenter import Settings
 
     if json_file is not None:
@@ -61,7 +61,7 @@ def evaluate(
     figures = evaluation_json(matrix, images=len(data), seconds=seconds, settings=told)
     _print_figures(figures)
     if json_file is not None:
-        write_whole(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+        write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode())
 
 
 def _check_writable(path: Path) -> None:

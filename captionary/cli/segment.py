@@ -9,10 +9,9 @@ import typer
 
 from captionary.build import Models, open_segmenter
 from captionary.cli import options
+from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput
-
-PICTURES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 
 
 def segment(
@@ -73,9 +72,9 @@ def _files(pictures: list[Path]) -> Iterator[Path]:
             inside = sorted(path.iterdir()) if path.is_dir() else [path]
         except OSError as error:
             raise WrongInput(f"cannot read the folder {path}: {error.strerror}") from error
-        found = [file for file in inside if file == path or file.suffix.lower() in PICTURES]
+        found = [file for file in inside if file == path or is_picture(file.name)]
         if not found:
-            raise WrongInput(f"the folder {path} has no pictures ({', '.join(sorted(PICTURES))})")
+            raise WrongInput(f"the folder {path} has no pictures ({', '.join(sorted(SUFFIXES))})")
         for file in found:
             if (other := stems.setdefault(file.stem, file)) != file:
                 raise WrongInput(

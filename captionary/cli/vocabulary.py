@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from captionary.build import Models, open_vocabulary
+from captionary.build import Models, open_dictionary
 from captionary.cli import options
 from captionary.schemas.errors import WrongInput
 
@@ -27,8 +27,8 @@ def list_nouns(
     from rich.markup import escape
     from rich.table import Table
 
-    with open_vocabulary(store) as vocabulary:
-        entries = sorted(vocabulary.entries(), key=lambda entry: (-entry.pictures, entry.noun))
+    with open_dictionary(store) as dictionary:
+        entries = sorted(dictionary.entries(), key=lambda entry: (-entry.pictures, entry.noun))
     table = Table("noun", "pictures", "regions", "prototypes", box=None)
     for entry in entries[: limit or None]:
         counts = (entry.pictures, entry.regions, entry.prototypes)
@@ -44,9 +44,9 @@ def show(
     store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Show the prototypes of a noun, with the captions behind them."""
-    with open_vocabulary(store) as vocabulary:
-        prototypes = vocabulary.prototypes([noun])
-        entry = next((item for item in vocabulary.entries() if item.noun == noun), None)
+    with open_dictionary(store) as dictionary:
+        prototypes = dictionary.prototypes([noun])
+        entry = next((item for item in dictionary.entries() if item.noun == noun), None)
     if entry is None:
         raise WrongInput(f"the dictionary has no noun {noun!r}; see 'captionary vocabulary list'")
     print(f"{noun}: {entry.pictures} pictures, {entry.regions} regions")
@@ -76,16 +76,16 @@ def remove(
 
     if (image is None) == (source is None):
         raise WrongInput("name what to remove: either --image ID or --source NAME")
-    with open_vocabulary(store) as vocabulary:
+    with open_dictionary(store) as dictionary:
         if image is not None:
-            found = [image] if vocabulary.picture(image) else []
+            found = [image] if dictionary.picture(image) else []
         else:
-            found = [picture.id for picture in vocabulary.pictures(source=source)]
-        if not found and not vocabulary.retired():  # else finish a removal that was cut short
+            found = [picture.id for picture in dictionary.pictures(source=source)]
+        if not found and not dictionary.retired():  # else finish a removal that was cut short
             what = f"picture {image!r}" if image is not None else f"source {source!r}"
             raise WrongInput(f"the dictionary at {store} has no {what}; nothing was removed")
-        refresher = build_refresher(vocabulary, Models(encoder, device=device, precision=precision))
-        vocabulary.retire(found)
+        refresher = build_refresher(dictionary, Models(encoder, device=device, precision=precision))
+        dictionary.retire(found)
         nouns = refresher.refresh()
     print(f"{len(found)} pictures removed, {nouns} nouns refreshed in {store}")
 
@@ -97,8 +97,8 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count what the dictionary holds."""
-    with open_vocabulary(store) as vocabulary:
-        figures = asdict(vocabulary.stats())
+    with open_dictionary(store) as dictionary:
+        figures = asdict(dictionary.stats())
     if as_json:
         print(json.dumps(figures))
     else:

@@ -5,7 +5,7 @@ encoder knows the word, and says nothing where it does not. Consistency: what th
 have the word in their captions share, and the others lack. It needs no text tower, only a few
 pictures. How far either is believed is decided for each noun (`text_trust`, `consistency_trust`).
 
-All vectors here are centred (`vision.sphere.centred`), unit length.
+All vectors here are centred (`vocabulary.centring.centred`), unit length.
 """
 
 from collections.abc import Sequence

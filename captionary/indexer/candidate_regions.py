@@ -12,8 +12,8 @@ from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.errors import MissingRegions
 from captionary.schemas.regions import RegionTable
-from captionary.vision.sphere import centred, common_part
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.centring import centred, common_part
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 SMALLEST = 0.02
 """Share of the picture below which a region is no candidate: small crops embed badly."""
@@ -62,23 +62,23 @@ class CandidateReader:
     sample: ids of the pictures that stand for all; one whose regions are lost is left out.
     """
 
-    def __init__(self, vocabulary: Vocabulary, sample: Sequence[str]) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, dictionary: StoredDictionary, sample: Sequence[str]) -> None:
+        self._dictionary = dictionary
         self._kept: OrderedDict[Content, Candidates] = OrderedDict()
         self._standards: dict[bytes, tuple[float, float]] = {}
-        self._drawn = vocabulary.pictures_named(sample)
-        self._sample, tables = _whole(vocabulary, self._drawn)
-        none = np.zeros((0, vocabulary.dim), dtype=np.float32)
+        self._drawn = dictionary.pictures_named(sample)
+        self._sample, tables = _whole(dictionary, self._drawn)
+        none = np.zeros((0, dictionary.dim), dtype=np.float32)
         everything = np.concatenate([none, *(table.vectors for table in tables)])
         self._common = common_part(everything, pictures=len(self._sample))
         parts = [_candidates(table, self._common) for table in tables]
-        self._background = _joined(parts, vocabulary.dim)
+        self._background = _joined(parts, dictionary.dim)
 
     def renewed(self, sample: Sequence[str]) -> "CandidateReader":
         """A reader of the dictionary as it is now: this one, unless the sample has changed."""
-        now = self._vocabulary.pictures_named(sample)
+        now = self._dictionary.pictures_named(sample)
         if list(map(_content, now)) != list(map(_content, self._drawn)):
-            return CandidateReader(self._vocabulary, sample)
+            return CandidateReader(self._dictionary, sample)
         whole = {picture.id for picture in self._sample}
         self._drawn = now  # captions may have come
         self._sample = [picture for picture in now if picture.id in whole]
@@ -87,7 +87,7 @@ class CandidateReader:
     def read(self, pictures: Sequence[Picture]) -> Candidates:
         """The candidates of pictures, in the order given."""
         missing = [picture for picture in pictures if _content(picture) not in self._kept]
-        tables = self._vocabulary.region_tables(missing)
+        tables = self._dictionary.region_tables(missing)
         fresh = {
             _content(picture): _candidates(table, self._common)
             for picture, table in zip(missing, tables, strict=True)
@@ -97,7 +97,7 @@ class CandidateReader:
         self._kept.update(fresh)
         while len(self._kept) > KEPT_PICTURES:
             self._kept.popitem(last=False)
-        return _joined(parts, self._vocabulary.dim)
+        return _joined(parts, self._dictionary.dim)
 
     def sample_without(self, noun: str) -> Candidates:
         """The candidates of pictures of the sample whose captions lack a noun."""
@@ -123,13 +123,13 @@ class CandidateReader:
 
 
 def _whole(
-    vocabulary: Vocabulary, pictures: Sequence[Picture]
+    dictionary: StoredDictionary, pictures: Sequence[Picture]
 ) -> tuple[list[Picture], list[RegionTable]]:
     """Pictures with their regions, without those of which some are lost."""
     whole = list(pictures)
     while True:
         try:
-            return whole, vocabulary.region_tables(whole)
+            return whole, dictionary.region_tables(whole)
         except MissingRegions as error:
             whole = [picture for picture in whole if picture.id not in error.images]
 

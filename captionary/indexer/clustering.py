@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
 from captionary.schemas.arrays import Vectors
-from captionary.vision.sphere import unit
+from captionary.schemas.vectors import unit
 
 MOST = 8
 """Prototypes of one noun at most."""

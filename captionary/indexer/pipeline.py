@@ -27,7 +27,7 @@ from captionary.vision.pictures.loading import (
     thumbnail,
 )
 from captionary.vocabulary.engines.engine import check_vectors
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 BATCH = 16
 """Pictures stored in one go."""
@@ -68,7 +68,7 @@ class Indexer:
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        dictionary: StoredDictionary,
         extractor: RegionExtractor,
         nouns: NounExtractor,
         refresher: Refresher,
@@ -77,7 +77,7 @@ class Indexer:
         max_pixels: int = MAX_PIXELS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
-        self._vocabulary = vocabulary
+        self._dictionary = dictionary
         self._extractor = extractor
         self._nouns = nouns
         self._refresher = refresher
@@ -104,7 +104,7 @@ class Indexer:
             report:    told the state of the job after every pair.
             refreshed: told how many nouns are done, of how many.
         """
-        if self._vocabulary.retired():
+        if self._dictionary.retired():
             # A removal was cut short. Its pictures may come again, and would hide what is left.
             self._refresher.refresh()
         job = Job(state="running")
@@ -156,13 +156,13 @@ class Indexer:
         pair = named.pair
         sha256 = hashlib.sha256(data).hexdigest()
         image_id = pair.id or sha256[:ID_DIGITS]
-        known = self._vocabulary.picture(image_id)
+        known = self._dictionary.picture(image_id)
         if known is not None:
             return Read(named, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
         loaded = decode_picture(data, name=pair.called, max_pixels=self._max_pixels)
         table = self._extractor.extract(loaded).table
         try:
-            check_vectors(table.vectors, dim=self._vocabulary.dim)
+            check_vectors(table.vectors, dim=self._dictionary.dim)
         except CaptionaryError as error:  # left to the store, it would pass for a fault of that
             return _failure(pair, str(error))
         picture = Picture(
@@ -189,7 +189,7 @@ class Indexer:
         for read in reads:
             name = read.picture.id
             before = new[name][0] if name in new else amended.get(name)
-            before = before or self._vocabulary.picture(name) or read.picture
+            before = before or self._dictionary.picture(name) or read.picture
             after = _with_captions(before, read.named)
             if before.sha256 != read.picture.sha256:
                 failures.append(_taken(read.named.pair, name))
@@ -201,8 +201,8 @@ class Indexer:
                 new[name] = (after, new[name][1])
             else:
                 amended[name] = after
-        self._vocabulary.add(list(new.values()))
-        self._vocabulary.amend(list(amended.values()))
+        self._dictionary.add(list(new.values()))
+        self._dictionary.amend(list(amended.values()))
         return replace(
             job,
             pairs=job.pairs + len(batch),

@@ -14,7 +14,7 @@ from captionary.indexer.region_choice import choose_regions, make_prototypes, ta
 from captionary.schemas.dictionary import Picture, Prototype, TaggedRegion
 from captionary.schemas.errors import MissingRegions
 from captionary.vision.clip.protocols import TextEncoder
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 RULES_VERSION = 3
 """Raise it when a change of this package's code changes any tag or prototype."""
@@ -36,8 +36,8 @@ class Refresher:
     text: tells how near regions and words are; must be of the dictionary's own encoder.
     """
 
-    def __init__(self, vocabulary: Vocabulary, text: TextEncoder) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, dictionary: StoredDictionary, text: TextEncoder) -> None:
+        self._dictionary = dictionary
         self._text = text
         self._reader: CandidateReader | None = None
 
@@ -53,10 +53,10 @@ class Refresher:
         Returns:
             How many nouns were made anew.
         """
-        sample = self._vocabulary.draw_sample()
+        sample = self._dictionary.draw_sample()
         made_with = _digest([str(RULES_VERSION), *sample])[:SAMPLE_DIGITS]
-        pending = self._vocabulary.pending()
-        stored = self._vocabulary.generations()
+        pending = self._dictionary.pending()
+        stored = self._dictionary.generations()
         due = {
             noun for noun, generation in stored.items() if generation[:SAMPLE_DIGITS] != made_with
         }
@@ -73,13 +73,13 @@ class Refresher:
                     log.warning("the noun %r is not made anew: %s", noun, error)
                     left.add(noun)
                 report(done, len(due))
-        self._vocabulary.settle([name for name, nouns in pending.items() if not nouns & left])
+        self._dictionary.settle([name for name, nouns in pending.items() if not nouns & left])
         return anew
 
     def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:
         """The reader of the last refresh, where it still serves: it has read much already."""
         if self._reader is None:
-            self._reader = CandidateReader(self._vocabulary, sample)
+            self._reader = CandidateReader(self._dictionary, sample)
         else:
             self._reader = self._reader.renewed(sample)
         return self._reader
@@ -88,7 +88,7 @@ class Refresher:
         self, noun: str, reader: CandidateReader, made_with: str, stored: str | None
     ) -> bool:
         """Make one noun anew, unless its generation says that nothing would change."""
-        pictures = self._vocabulary.first_pictures(noun, limit=MOST_PICTURES)
+        pictures = self._dictionary.first_pictures(noun, limit=MOST_PICTURES)
         generation = f"{made_with}-{_digest(map(_content, pictures))[:20]}"
         if pictures and stored == generation:
             return False
@@ -107,13 +107,13 @@ class Refresher:
                 thumbnails=self._thumbnails,
                 generation=generation,
             )
-        self._vocabulary.tag(noun, tagged)
-        self._vocabulary.replace_prototypes(noun, prototypes)
+        self._dictionary.tag(noun, tagged)
+        self._dictionary.replace_prototypes(noun, prototypes)
         return True
 
     def _thumbnails(self, image_ids: Sequence[str]) -> dict[str, bytes]:
         """Thumbnails by id: read for the few that are shown, for they are most of a record."""
-        found = self._vocabulary.pictures_named(image_ids)
+        found = self._dictionary.pictures_named(image_ids)
         return {picture.id: picture.thumbnail for picture in found}
 
 

@@ -1,15 +1,17 @@
 """The state of a run on disk, and its log: together they let a killed run go on."""
 
 import csv
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
 
+from captionary.files.atomic import write_atomically
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.files import CONFIG_FILE
 
@@ -39,12 +41,8 @@ class Checkpoints:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state in the place of the one before; a kill leaves one of the two."""
-        new = self.path.with_suffix(".new")
-        with new.open("wb") as file:
-            torch.save({"facts": dict(self.facts), "state": dict(state)}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path)
+        saved = {"facts": dict(self.facts), "state": dict(state)}
+        write_atomically(self.path, partial(torch.save, saved))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
         """The state that was saved last; None: nothing was saved yet.
@@ -101,12 +99,11 @@ class Log:
 
     def __init__(self, path: Path, columns: Sequence[str], *, step: int) -> None:
         kept = _lines(path, columns, step) if path.exists() else []
-        new = path.with_suffix(".new")
-        with new.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, columns, extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(kept)
-        new.replace(path)
+        lines = StringIO(newline="")
+        writer = csv.DictWriter(lines, columns, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_atomically(path, lines.getvalue().encode())
         self._file = path.open("a", newline="", encoding="utf-8")
         self._writer = csv.DictWriter(self._file, columns)
 

@@ -2,12 +2,14 @@
 
 import csv
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from captionary.files.atomic import write_atomically
 from captionary.learning.progress import PART, log_columns
 
 if TYPE_CHECKING:
@@ -40,12 +42,11 @@ def draw_curves(log: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     columns = _read(log)
-    new = picture.with_suffix(".new")
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(9, 4), layout="constrained")
         _draw(figure, columns)
-        figure.savefig(new, format="svg", metadata={"Date": None})
-    new.replace(picture)
+        save = partial(figure.savefig, format="svg", metadata={"Date": None})
+        write_atomically(picture, save, durable=False)
 
 
 def _read(log: Path) -> dict[str, NDArray[np.float64]]:

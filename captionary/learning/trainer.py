@@ -19,8 +19,7 @@ from captionary.learning.progress import Clock, Progress, log_columns
 from captionary.learning.settings import Settings, decayed, learning_rate
 from captionary.learning.stop_signals import Stop, stop_requests
 from captionary.learning.task import Measure, Task
-from captionary.schemas.errors import CaptionaryError, WrongInput
-from captionary.vision.clip.files import first_line
+from captionary.schemas.errors import CaptionaryError, WrongInput, one_line
 from captionary.vision.hardware import has_bfloat16
 
 LOG_EVERY = 10
@@ -152,7 +151,7 @@ class Trainer:
             yield
         except (OSError, RuntimeError) as error:  # torch tells of a full disk by the second
             raise CaptionaryError(
-                f"cannot save into {self._folder} ({first_line(error)}); make room there and "
+                f"cannot save into {self._folder} ({one_line(error)}); make room there and "
                 "run the same command again"
             ) from error
 

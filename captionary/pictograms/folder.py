@@ -12,10 +12,12 @@ cut short is simply run again, and a folder can be made larger.
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
 
+from captionary.files.atomic import write_atomically
 from captionary.pictograms.nouns import Kind
 from captionary.pictograms.world import World
 from captionary.schemas.errors import WrongInput
@@ -60,10 +62,13 @@ def write_world(world: World, folder: Path, *, scenes: int, nouns: Kind) -> Iter
         for number in range(scenes):
             _write_scene(world, number, folder)
             yield number + 1
-        with _draft(folder / "captions.jsonl") as draft, draft.open("w", encoding="utf-8") as file:
-            for number in range(scenes):
-                row = {"image": f"images/{number:05d}.png", "captions": world.captions_of(number)}
-                file.write(json.dumps(row) + "\n")
+        lines = (_caption_line(world, number) for number in range(scenes))
+        write_atomically(folder / "captions.jsonl", lambda file: file.writelines(lines))
+
+
+def _caption_line(world: World, number: int) -> bytes:
+    row = {"image": f"images/{number:05d}.png", "captions": world.captions_of(number)}
+    return json.dumps(row).encode() + b"\n"
 
 
 def _claim(folder: Path, settings: Mapping[str, object], scenes: int) -> None:
@@ -104,24 +109,12 @@ def _write_scene(world: World, number: int, folder: Path) -> None:
     scene = world.scene(number)
     values = pack_labels(scene.labels, count=len(world.classes))
     for path, pixels in ((image, scene.picture), (mask, values)):
-        with _draft(path) as draft:
-            Image.fromarray(pixels).save(draft, "PNG")
+        save = partial(Image.fromarray(pixels).save, format="PNG")
+        write_atomically(path, save, durable=False)
 
 
 def _write(path: Path, text: str) -> None:
-    with _draft(path) as draft:
-        draft.write_text(text, encoding="utf-8")
-
-
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """Another name to write a file under, which becomes its own once it is whole.
-
-    It is the same each time, so that one left by a killed run is written over.
-    """
-    draft = path.with_name(f".{path.name}.part")
-    yield draft
-    draft.replace(path)
+    write_atomically(path, text.encode())
 
 
 @contextmanager

@@ -97,7 +97,7 @@ class NounEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class VocabularyStats:
+class DictionaryStats:
     """Counts of a dictionary, and what it was built with."""
 
     images: int

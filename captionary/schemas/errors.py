@@ -15,6 +15,19 @@ Every message is one line: what is wrong, with which value, and what to do.
 from collections.abc import Sequence
 from urllib.parse import quote
 
+LONGEST = 300
+"""Characters of another program's error that are quoted in a message of ours, at most."""
+
+
+def one_line(error: BaseException | str) -> str:
+    """What an error says, on one line of at most LONGEST characters; its type if it says nothing.
+
+    Of an error of the operating system only the reason: our message names the file.
+    """
+    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = " ".join(said.split()) or type(error).__name__
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
 
 class CaptionaryError(Exception):
     """Anything that Captionary reports in one line instead of a traceback."""

@@ -13,11 +13,11 @@ class Region:
 
     mask:  (H, W) bool, with at least one pixel; all masks of a picture have one size, its own
         unless it is very large (vision.extraction).
-    scale: which of the proposer's layers it belongs to; the regions of one layer do not overlap.
+    layer: which of the proposer's layers it belongs to; the regions of one layer do not overlap.
     """
 
     mask: Mask
-    scale: int = 0
+    layer: int = 0
 
     def __post_init__(self) -> None:
         if self.mask.ndim != 2 or self.mask.dtype != np.bool_:

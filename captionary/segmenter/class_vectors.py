@@ -19,7 +19,7 @@ from captionary.segmenter.scoring import (
 )
 from captionary.segmenter.word_forms import forms
 from captionary.vision.clip.protocols import TextEncoder
-from captionary.vision.sphere import common_part
+from captionary.vocabulary.centring import common_part
 from captionary.vocabulary.retrieval import Retriever
 
 FEWEST_REGIONS = 3
@@ -107,7 +107,7 @@ def read_classes_by_dictionary(
         owner=owner,
         weight=weight,
         trust=trust_in_text(spoken, owner, weight, classes=len(classes)),
-        common=common_part(sample, pictures=len(retriever.vocabulary.sample())),
+        common=common_part(sample, pictures=len(retriever.dictionary.sample())),
         revision=revision,
     )
 

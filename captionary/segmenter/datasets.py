@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from captionary.files.picture_formats import is_picture
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName, read_classes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import MOST_LABELS
 from captionary.vision.pictures.label_maps import read_labels
-
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,7 @@ class DatasetFolder:
         images = (
             path
             for path in (self.path / "images").iterdir()
-            if path.suffix.lower() in PICTURE_SUFFIXES and path.stem in masks
+            if is_picture(path.name) and path.stem in masks
         )
         chosen = _part(sorted(images, key=lambda path: path.name), self.part)
         return tuple(MaskedPicture(path, masks[path.stem]) for path in chosen)

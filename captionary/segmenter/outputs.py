@@ -6,7 +6,6 @@
 import base64
 import io
 import json
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypedDict, get_args
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco_mask
 
+from captionary.files.atomic import write_atomically
 from captionary.schemas.arrays import LabelMap, Mask, Rgb
 from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.errors import WrongInput
@@ -87,7 +87,7 @@ def write_outputs(
         if "png" in targets:
             _write_classes(segmentation.classes, folder / "classes.txt")
         for name, path in targets.items():
-            write_whole(path, makers[name][1]())
+            write_atomically(path, makers[name][1]())
     except OSError as error:
         raise WrongInput(f"cannot write into {folder}: {error}") from error
     return list(targets.values())
@@ -100,17 +100,7 @@ def _write_classes(classes: Sequence[str], path: Path) -> None:
         raise WrongInput(
             f"{path} lists other classes, and the PNGs beside it need it; give another --out folder"
         )
-    write_whole(path, names)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that a reader finds the old content or the new, never a part."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        draft.write_bytes(content)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_atomically(path, names)
 
 
 def overlay_jpeg(segmentation: Segmentation, image: Rgb) -> bytes:

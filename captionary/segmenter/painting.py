@@ -83,10 +83,10 @@ def _cells(
 
 def _layers(regions: Sequence[Region], used: NDArray[np.int64]) -> Iterator[LabelMap]:
     """Draw the regions into as few (H, W) maps of 1 + region as they need not to overlap."""
-    by_scale: dict[int, list[int]] = {}
+    by_layer: dict[int, list[int]] = {}
     for index in used.tolist():
-        by_scale.setdefault(regions[index].scale, []).append(index)
-    for waiting in by_scale.values():
+        by_layer.setdefault(regions[index].layer, []).append(index)
+    for waiting in by_layer.values():
         while waiting:
             layer = np.zeros(regions[0].mask.shape, np.int32)
             waiting = [index for index in waiting if not _draw(layer, regions[index], index + 1)]

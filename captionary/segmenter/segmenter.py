@@ -36,7 +36,7 @@ from captionary.segmenter.scoring import (
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import enlarged
-from captionary.vision.sphere import centred
+from captionary.vocabulary.centring import centred
 from captionary.vocabulary.retrieval import RecentlyUsed, Retriever
 
 Fusion: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]

@@ -1,6 +1,6 @@
 """Counts of a dictionary; retired pictures, and regions without a picture, do not count."""
 
-from captionary.schemas.dictionary import NounEntry, VocabularyStats
+from captionary.schemas.dictionary import DictionaryStats, NounEntry
 from captionary.vocabulary.engines.engine import Engine, Where
 from captionary.vocabulary.points import VISIBLE
 
@@ -16,12 +16,12 @@ def entries(engine: Engine) -> list[NounEntry]:
     ]
 
 
-def stats(engine: Engine, *, revision: int, fingerprint: str) -> VocabularyStats:
+def stats(engine: Engine, *, revision: int, fingerprint: str) -> DictionaryStats:
     """Counts of everything; `tagged` are the regions that carry at least one noun."""
     records = engine.collection("pictures").scroll(VISIBLE, fields=["regions"])
     sizes = [int(point.payload["regions"]) for point in records]
     regions = engine.collection("regions")
-    return VocabularyStats(
+    return DictionaryStats(
         images=len(sizes),
         regions=sum(sizes),
         tagged=regions.count(Where(any_of={"noun": list(regions.facet("noun"))})),

@@ -20,7 +20,7 @@ from captionary.vocabulary.engines.engine import Hits, Payload, Point, Where, ch
 from captionary.vocabulary.generations import READS
 from captionary.vocabulary.point_ids import picture_point_id, prototype_point_id
 from captionary.vocabulary.points import VISIBLE, single
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 Prototypes: TypeAlias = tuple[Prototype, ...]
 T = TypeVar("T")
@@ -80,8 +80,8 @@ class RecentlyUsed(Generic[T]):
 class Retriever:
     """Reads a dictionary; what it keeps in memory belongs to one revision of it."""
 
-    def __init__(self, vocabulary: Vocabulary, *, noun_sets: int = NOUN_SETS) -> None:
-        self.vocabulary = vocabulary
+    def __init__(self, dictionary: StoredDictionary, *, noun_sets: int = NOUN_SETS) -> None:
+        self.dictionary = dictionary
         self._matrices: RecentlyUsed[PrototypeMatrix] = RecentlyUsed(noun_sets)
         self._samples: RecentlyUsed[Vectors] = RecentlyUsed(1)
         self._nouns: RecentlyUsed[tuple[str, ...]] = RecentlyUsed(1)
@@ -90,7 +90,7 @@ class Retriever:
     @property
     def revision(self) -> int:
         """The revision of the dictionary that is being read."""
-        return self.vocabulary.revision
+        return self.dictionary.revision
 
     def nouns(self) -> tuple[str, ...]:
         """All nouns that have prototypes, sorted."""
@@ -98,7 +98,7 @@ class Retriever:
 
     def entries(self) -> tuple[NounEntry, ...]:
         """A line for every noun, sorted, as they were when first asked for at this revision."""
-        return self._entries.get(self.revision, lambda: tuple(self.vocabulary.entries()))
+        return self._entries.get(self.revision, lambda: tuple(self.dictionary.entries()))
 
     def prototypes(self, nouns: Iterable[str]) -> Prototypes:
         """The prototypes of nouns, sorted by noun and number; nouns without any are left out."""
@@ -110,7 +110,7 @@ class Retriever:
         Reads from memory where it can; `by_query` asks the store and answers the same.
         """
         matrix = self.matrix(nouns)
-        regions = check_vectors(vectors, dim=self.vocabulary.dim)
+        regions = check_vectors(vectors, dim=self.dictionary.dim)
         return matrix.prototypes, regions @ matrix.vectors.T
 
     def by_query(self, vectors: Vectors, nouns: Iterable[str]) -> tuple[Prototypes, Scores]:
@@ -123,7 +123,7 @@ class Retriever:
         """
         wanted = frozenset(nouns)
         where = Where(any_of={"noun": sorted(wanted)})
-        collection = self.vocabulary.engine.collection("prototypes")
+        collection = self.dictionary.engine.collection("prototypes")
         prototypes = self.prototypes(wanted)
         for _ in range(READS):
             found = collection.search(vectors, where, limit=collection.count(where))
@@ -136,7 +136,7 @@ class Retriever:
     def sample_vectors(self) -> Vectors:
         """(N, D) vectors of all regions of the dictionary's sample of pictures."""
         # A picture of the sample that is removed takes the sample with it: the ids are enough.
-        ids = tuple(self.vocabulary.sample())
+        ids = tuple(self.dictionary.sample())
         return self._samples.get(ids, lambda: self._read_sample(ids))
 
     def nearest_regions(
@@ -151,7 +151,7 @@ class Retriever:
         """The stored regions nearest to a (D,) vector, nearest first, of a noun, source or tag."""
         asked = {"noun": noun, "source": source, "tags": tag}
         where = Where(any_of={k: [v] for k, v in asked.items() if v is not None})
-        collection = self.vocabulary.engine.collection("regions")
+        collection = self.dictionary.engine.collection("regions")
         reach = limit
         while True:
             hits = collection.search(vector[None], where, limit=reach)[0]
@@ -168,26 +168,26 @@ class Retriever:
         return self._matrices.get((wanted, self.revision), lambda: self._read_matrix(wanted))
 
     def _read_nouns(self) -> tuple[str, ...]:
-        facet = self.vocabulary.engine.collection("prototypes").facet
+        facet = self.dictionary.engine.collection("prototypes").facet
         # One that is just being replaced may be missed once, but not twice in a row.
         return tuple(sorted(facet("noun").keys() | facet("noun").keys()))
 
     def _read_matrix(self, nouns: frozenset[str]) -> PrototypeMatrix:
-        prototypes = tuple(self.vocabulary.prototypes(sorted(nouns)))
-        shape = (len(prototypes), self.vocabulary.dim)
+        prototypes = tuple(self.dictionary.prototypes(sorted(nouns)))
+        shape = (len(prototypes), self.dictionary.dim)
         rows = np.array([prototype.vector for prototype in prototypes], np.float32)
         return PrototypeMatrix(prototypes, rows.reshape(shape))
 
     def _read_sample(self, ids: tuple[str, ...]) -> Vectors:
-        tables = self.vocabulary.region_tables(self.vocabulary.pictures_named(ids))
-        none = np.zeros((0, self.vocabulary.dim), np.float32)
+        tables = self.dictionary.region_tables(self.dictionary.pictures_named(ids))
+        none = np.zeros((0, self.dictionary.dim), np.float32)
         return np.concatenate([none, *(table.vectors for table in tables)])
 
     def _visible(self, points: list[Point]) -> list[Point]:
         """Without regions of pictures that are retired, or whose addition was cut short."""
         owners = {point.payload["image_id"] for point in points}
         ids = {picture_point_id(owner): owner for owner in owners}
-        records = self.vocabulary.engine.collection("pictures").retrieve(
+        records = self.dictionary.engine.collection("pictures").retrieve(
             list(ids), fields=["state"]
         )
         gone = set(VISIBLE.none_of["state"])

@@ -26,7 +26,7 @@ def new_made() -> str:
 
 
 class Meta:
-    """The meta of a store; safe between threads. Arguments and errors are those of Vocabulary."""
+    """The meta of a store; safe between threads. Arguments and errors: as StoredDictionary."""
 
     def __init__(
         self, engine: Engine, fingerprint: str | None, dim: int | None, models: Mapping[str, str]

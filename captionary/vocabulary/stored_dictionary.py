@@ -15,11 +15,11 @@ from typing import Self
 from uuid import UUID
 
 from captionary.schemas.dictionary import (
+    DictionaryStats,
     NounEntry,
     Picture,
     Prototype,
     TaggedRegion,
-    VocabularyStats,
 )
 from captionary.schemas.errors import CaptionaryError, MissingRegions
 from captionary.schemas.regions import RegionTable
@@ -46,7 +46,7 @@ PAGE = 64
 SAMPLE = 256
 
 
-class Vocabulary:
+class StoredDictionary:
     """The dictionary of one store; one writer at a time.
 
     fingerprint: of the models that cut and embed regions; None accepts what the store has, and
@@ -370,7 +370,7 @@ class Vocabulary:
         """A line for every noun of captions or prototypes, sorted."""
         return entries(self.engine)
 
-    def stats(self) -> VocabularyStats:
+    def stats(self) -> DictionaryStats:
         """Counts of everything."""
         return stats(self.engine, revision=self.revision, fingerprint=self.fingerprint)
 

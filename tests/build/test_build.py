@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from captionary.build import Models, build_refresher, open_indexer, open_vocabulary
+from captionary.build import Models, build_refresher, open_indexer, open_dictionary
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.errors import FingerprintMismatch, WrongInput
 from captionary.vision.embedding.views import DEFAULT, choose_embedding
@@ -75,8 +75,8 @@ def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> No
     pairs = islice(read_pairs(str(scenes / "captions.jsonl")), 2)
     with open_indexer(models, store) as indexer:
         assert indexer.index(pairs).added == 2
-    with open_vocabulary(store) as vocabulary:
-        build_refresher(vocabulary, Models())
+    with open_dictionary(store) as dictionary:
+        build_refresher(dictionary, Models())
         other = Models(copied(tmp_path / "copy", None), precision="bfloat16")
         with pytest.raises(FingerprintMismatch, match="the store was built with"):
-            build_refresher(vocabulary, other)
+            build_refresher(dictionary, other)

@@ -17,7 +17,7 @@ from captionary.cli.index import failures_file
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import Engine
 from captionary.vocabulary.engines.server import ServerEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.cli.running import Answer, World, captionary, write_lines
 from tests.indexer.planted import dump
 from tests.stand_in.running import StandIn, running
@@ -42,9 +42,9 @@ def store(stand_in: StandIn, world: World, models: tuple[str, ...]) -> str:
 
 
 def contents(engine: Engine) -> tuple[object, ...]:
-    with Vocabulary(engine, fingerprint=None, dim=None) as vocabulary:
-        assert vocabulary.pending() == {}
-        return dump(vocabulary), vocabulary.sample(), vocabulary.models, vocabulary.revision
+    with StoredDictionary(engine, fingerprint=None, dim=None) as dictionary:
+        assert dictionary.pending() == {}
+        return dump(dictionary), dictionary.sample(), dictionary.models, dictionary.revision
 
 
 def stats(store: str | Path) -> dict[str, object]:
@@ -119,12 +119,12 @@ def test_removing_from_a_server(
     folder = shutil.copytree(world.store, tmp_path / "store")
     assert captionary("vocabulary", "copy", folder, address).code == 0
     for where in (folder, address):
-        with Vocabulary(
+        with StoredDictionary(
             EdgeEngine(folder) if where == folder else ServerEngine(address),
             fingerprint=None,
             dim=None,
-        ) as vocabulary:
-            first = next(vocabulary.pictures()).id
+        ) as dictionary:
+            first = next(dictionary.pictures()).id
         answer = captionary("vocabulary", "remove", "--image", first, "--store", where, *models)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out.startswith("1 pictures removed, ")

@@ -12,7 +12,7 @@ from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.indexer.planted import (
     COLOURS,
     EXTRACTOR,
@@ -37,8 +37,8 @@ class ScaledColourText(ColourText):
     logit_scale: float = 20.0
 
 
-def segmenter(vocabulary: Vocabulary) -> Segmenter:
-    return Segmenter(EXTRACTOR, ScaledColourText(), Retriever(vocabulary))
+def segmenter(dictionary: StoredDictionary) -> Segmenter:
+    return Segmenter(EXTRACTOR, ScaledColourText(), Retriever(dictionary))
 
 
 def share_found(answer: Segmentation, picture: Path, noun: str) -> float:
@@ -62,15 +62,15 @@ def test_a_new_noun_is_learnt_from_captions(tmp_path: Path, extractor: NounExtra
     loaded, both = load_picture(picture), Settings(fusion="both", evidence=2)
     store = tmp_path / "store"
     index(store, pairs(tmp_path / "first", SCENES), extractor)
-    with opened(store) as vocabulary:
-        clever = segmenter(vocabulary)
+    with opened(store) as dictionary:
+        clever = segmenter(dictionary)
         before = clever.segment(loaded, CLASSES, both)
-        assert NEW not in Retriever(vocabulary).nouns()
+        assert NEW not in Retriever(dictionary).nouns()
         assert share_found(before, picture, NEW) < 0.2
         assert share_found(before, picture, "apple") > 0.8
 
         scenes = [(NEW, other) for other in ("apple", "banana", "leaf", "lake") * 2]
-        job = indexer(vocabulary, extractor).index(pairs(tmp_path / "second", scenes, first=100))
+        job = indexer(dictionary, extractor).index(pairs(tmp_path / "second", scenes, first=100))
         assert job.added == len(scenes)
 
         after = clever.segment(loaded, CLASSES, both)
@@ -96,10 +96,10 @@ def test_a_new_noun_forgotten_is_new_again(tmp_path: Path, extractor: NounExtrac
     index(store, pairs(tmp_path / "first", SCENES), extractor)
     more = pairs(tmp_path / "second", [(NEW, "apple")] * 4, source="kites", first=100)
     index(store, more, extractor)
-    with opened(store) as vocabulary:
-        retriever = Retriever(vocabulary)
+    with opened(store) as dictionary:
+        retriever = Retriever(dictionary)
         assert NEW in retriever.nouns()
-        vocabulary.retire([picture.id for picture in vocabulary.pictures(source="kites")])
-        indexer(vocabulary, extractor).index([])
+        dictionary.retire([picture.id for picture in dictionary.pictures(source="kites")])
+        indexer(dictionary, extractor).index([])
         assert NEW not in retriever.nouns()
         assert retriever.prototypes([NEW]) == ()

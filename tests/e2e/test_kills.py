@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.indexer.planted import Dump, dump
 from tests.scenes import draw
 
@@ -98,9 +98,9 @@ def at_noun(number: int) -> Callable[[Path], bool]:
 
 
 def contents(store: Path) -> tuple[Dump, list[str]]:
-    with Vocabulary(EdgeEngine(store), fingerprint=None, dim=None) as vocabulary:
-        assert vocabulary.pending() == {}
-        return dump(vocabulary), vocabulary.sample()
+    with StoredDictionary(EdgeEngine(store), fingerprint=None, dim=None) as dictionary:
+        assert dictionary.pending() == {}
+        return dump(dictionary), dictionary.sample()
 
 
 def in_halves(scenes: Path, folder: Path) -> Path:

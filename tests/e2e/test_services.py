@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from captionary.build import open_vocabulary
+from captionary.build import open_dictionary
 from tests.scenes import draw
 from tests.served import PATIENCE, Served, finished, ready, service, stand_in
 
@@ -145,8 +145,8 @@ def test_killed_under_load_accepted_jobs_are_done_once(
         assert set(statuses) <= {0, 200, 503}
         assert indexer.stop() == 0
         assert segmenter.stop() == 0
-    with open_vocabulary(store) as vocabulary:
-        counts = vocabulary.stats()
+    with open_dictionary(store) as dictionary:
+        counts = dictionary.stats()
         assert counts.images == len(captioned)
-        assert vocabulary.pending() == {}
-        assert counts.regions == vocabulary.engine.collection("regions").count()
+        assert dictionary.pending() == {}
+        assert counts.regions == dictionary.engine.collection("regions").count()

@@ -20,13 +20,13 @@ from captionary.schemas.arrays import Rgb, Vectors
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
 from captionary.schemas.regions import Region
+from captionary.schemas.vectors import unit
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.proposers.superpixels import Superpixels
-from captionary.vision.sphere import unit
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import NAMES
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 BINS = 4
 DIM = BINS**3
@@ -127,32 +127,32 @@ SCENES = [
 EXTRACTOR = RegionExtractor(Superpixels(working_side=96), ColourRegions())
 
 
-def opened(store: Path) -> Vocabulary:
+def opened(store: Path) -> StoredDictionary:
     """The dictionary of a folder."""
-    return Vocabulary(EdgeEngine(store), fingerprint=EXTRACTOR.fingerprint, dim=DIM)
+    return StoredDictionary(EdgeEngine(store), fingerprint=EXTRACTOR.fingerprint, dim=DIM)
 
 
-def indexer(vocabulary: Vocabulary, nouns: NounExtractor) -> Indexer:
+def indexer(dictionary: StoredDictionary, nouns: NounExtractor) -> Indexer:
     """The indexer that the command line builds, with the encoders of this world."""
-    refresher = Refresher(vocabulary, ColourText())
-    return Indexer(vocabulary, EXTRACTOR, nouns, refresher, workers=2)
+    refresher = Refresher(dictionary, ColourText())
+    return Indexer(dictionary, EXTRACTOR, nouns, refresher, workers=2)
 
 
 def index(store: Path, items: Iterable[ImageCaption | PairFailure], nouns: NounExtractor) -> Job:
     """Index pairs in one run."""
-    with opened(store) as vocabulary:
-        return indexer(vocabulary, nouns).index(items)
+    with opened(store) as dictionary:
+        return indexer(dictionary, nouns).index(items)
 
 
 Dump = dict[str, dict[Any, Any]]
 
 
-def dump(vocabulary: Vocabulary) -> Dump:
+def dump(dictionary: StoredDictionary) -> Dump:
     """Every point of the three collections, with its payload and the bytes of its vector."""
     return {
         name: {
             point.id: (point.payload, None if point.vector is None else point.vector.tobytes())
-            for point in vocabulary.engine.collection(name).scroll(with_vectors=True)
+            for point in dictionary.engine.collection(name).scroll(with_vectors=True)
         }
         for name in NAMES
     }
@@ -160,5 +160,5 @@ def dump(vocabulary: Vocabulary) -> Dump:
 
 def stored(store: Path) -> Dump:
     """What a closed store holds."""
-    with opened(store) as vocabulary:
-        return dump(vocabulary)
+    with opened(store) as dictionary:
+        return dump(dictionary)

@@ -23,7 +23,7 @@ from captionary.indexer.association import (
     text_trust,
 )
 from captionary.schemas.arrays import Vectors
-from captionary.vision.sphere import unit
+from captionary.schemas.vectors import unit
 
 SEEDS = st.integers(0, 2**32 - 1)
 

@@ -9,9 +9,10 @@ from captionary.indexer import candidate_regions as candidates
 from captionary.indexer.candidate_regions import SMALLEST, CandidateReader
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
-from captionary.vision.sphere import centred, common_part, unit
+from captionary.schemas.vectors import unit
+from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 DIM = 8
 
@@ -40,16 +41,16 @@ KEPT = [[0, 1, 3], [0, 1], [0, 1], [0, 2]]
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vocabulary]:
+def dictionary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredDictionary]:
     folder = tmp_path_factory.mktemp("candidates") / "store"
-    with Vocabulary(EdgeEngine(folder), fingerprint="made", dim=DIM) as store:
+    with StoredDictionary(EdgeEngine(folder), fingerprint="made", dim=DIM) as store:
         store.add(ITEMS)
         yield store
 
 
 @pytest.fixture
-def reader(vocabulary: Vocabulary) -> CandidateReader:
-    return CandidateReader(vocabulary, ["p3", "p0", "p2", "unknown"])
+def reader(dictionary: StoredDictionary) -> CandidateReader:
+    return CandidateReader(dictionary, ["p3", "p0", "p2", "unknown"])
 
 
 def test_candidates_are_the_regions_that_are_not_small(reader: CandidateReader) -> None:
@@ -115,20 +116,22 @@ def test_text_scores_are_standard_over_the_sample(reader: CandidateReader) -> No
         assert scores.std() == pytest.approx(1, abs=1e-5)
 
 
-def test_an_empty_sample_takes_nothing_away(vocabulary: Vocabulary) -> None:
-    found = CandidateReader(vocabulary, []).read([ITEMS[0][0]])
+def test_an_empty_sample_takes_nothing_away(dictionary: StoredDictionary) -> None:
+    found = CandidateReader(dictionary, []).read([ITEMS[0][0]])
     assert np.allclose(found.vectors, ITEMS[0][1].vectors[KEPT[0]], atol=1e-6)
 
 
 def test_a_reader_serves_as_long_as_its_sample_stands(tmp_path: Path) -> None:
-    with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint="made", dim=DIM) as vocabulary:
-        vocabulary.add(ITEMS)
-        reader = CandidateReader(vocabulary, ["p0", "p2"])
+    with StoredDictionary(
+        EdgeEngine(tmp_path / "store"), fingerprint="made", dim=DIM
+    ) as dictionary:
+        dictionary.add(ITEMS)
+        reader = CandidateReader(dictionary, ["p0", "p2"])
         assert reader.renewed(["p0", "p2"]) is reader
         picture = ITEMS[2][0]
-        vocabulary.amend([replace(picture, captions=("a cat",), nouns=(("cat",),))])
+        dictionary.amend([replace(picture, captions=("a cat",), nouns=(("cat",),))])
         assert reader.renewed(["p0", "p2"]) is reader
         assert len(reader.sample_without("cat").index) == 0
         assert reader.renewed(["p0", "p3"]) is not reader
-        vocabulary.add([(replace(picture, sha256="f" * 64), ITEMS[2][1])])
+        dictionary.add([(replace(picture, sha256="f" * 64), ITEMS[2][1])])
         assert reader.renewed(["p0", "p2"]) is not reader

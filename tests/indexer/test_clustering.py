@@ -6,7 +6,7 @@ from sklearn.cluster import KMeans
 
 from captionary.indexer.clustering import MOST, cluster
 from captionary.schemas.arrays import Vectors
-from captionary.vision.sphere import unit
+from captionary.schemas.vectors import unit
 
 DIM = 16
 

@@ -60,12 +60,12 @@ def test_a_run_counts_and_tags(clean: tuple[Job, Dump]) -> None:
 def test_the_same_again_changes_nothing(
     tmp_path: Path, world: list[ImageCaption], nouns: NounExtractor
 ) -> None:
-    with opened(tmp_path / "store") as vocabulary:
-        indexer(vocabulary, nouns).index(world)
-        before, revision = dump(vocabulary), vocabulary.revision
-        job = indexer(vocabulary, nouns).index(world)
-        assert dump(vocabulary) == before
-        assert vocabulary.revision == revision
+    with opened(tmp_path / "store") as dictionary:
+        indexer(dictionary, nouns).index(world)
+        before, revision = dump(dictionary), dictionary.revision
+        job = indexer(dictionary, nouns).index(world)
+        assert dump(dictionary) == before
+        assert dictionary.revision == revision
     assert sums_up(job)
     assert (job.added, job.known, job.nouns) == (0, 12, 0)
 
@@ -84,9 +84,9 @@ def test_pictures_are_held_to_limits(
     world: list[ImageCaption],
     nouns: NounExtractor,
 ) -> None:
-    with opened(tmp_path / "store") as vocabulary:
-        refresher = Refresher(vocabulary, ColourText())
-        strict = Indexer(vocabulary, EXTRACTOR, nouns, refresher, workers=1, **limit)
+    with opened(tmp_path / "store") as dictionary:
+        refresher = Refresher(dictionary, ColourText())
+        strict = Indexer(dictionary, EXTRACTOR, nouns, refresher, workers=1, **limit)
         (failure,) = strict.index(world[:1]).failures
     assert said in failure.reason
 
@@ -128,8 +128,8 @@ def test_a_run_broken_off_is_taken_up(
             if done >= done_nouns:
                 raise KeyboardInterrupt
 
-        with opened(tmp_path / "store") as vocabulary, pytest.raises(KeyboardInterrupt):
-            indexer(vocabulary, nouns).index(world, report=pictures_done, refreshed=nouns_done)
+        with opened(tmp_path / "store") as dictionary, pytest.raises(KeyboardInterrupt):
+            indexer(dictionary, nouns).index(world, report=pictures_done, refreshed=nouns_done)
 
     stop_at(4, 0)
     stop_at(99, 1)
@@ -171,10 +171,10 @@ def test_a_removed_source_leaves_no_trace(
     if later:
         index(tmp_path / "both", kept, nouns)
     index(tmp_path / "both", named, nouns)
-    with opened(tmp_path / "both") as vocabulary:
-        vocabulary.retire([picture.id for picture in vocabulary.pictures(source="B")])
-        indexer(vocabulary, nouns).index([])
-        assert dump(vocabulary) == stored(tmp_path / "alone")
+    with opened(tmp_path / "both") as dictionary:
+        dictionary.retire([picture.id for picture in dictionary.pictures(source="B")])
+        indexer(dictionary, nouns).index([])
+        assert dump(dictionary) == stored(tmp_path / "alone")
 
 
 def test_what_a_cut_short_removal_left_is_cleared_before_pictures_come_back(
@@ -183,9 +183,9 @@ def test_what_a_cut_short_removal_left_is_cleared_before_pictures_come_back(
     """The picture comes back under its old id, with other captions: its old nouns must go."""
     index(tmp_path / "store", world, nouns)
     changed = replace(world[0], captions=("a leaf",))
-    with opened(tmp_path / "store") as vocabulary:
-        first = next(item for item in vocabulary.pictures() if item.image == world[0].image)
-        vocabulary.retire([first.id])
+    with opened(tmp_path / "store") as dictionary:
+        first = next(item for item in dictionary.pictures() if item.image == world[0].image)
+        dictionary.retire([first.id])
     index(tmp_path / "store", [changed], nouns)
     index(tmp_path / "clean", world[1:], nouns)
     index(tmp_path / "clean", [changed], nouns)
@@ -255,8 +255,8 @@ def test_an_id_belongs_to_one_picture(
     assert [failure.where for failure in job.failures] == ["w:1", "w:2"]
     assert all("'mine' belongs to another picture" in f.reason for f in job.failures)
     assert (job.added, job.known) == (1, 1)
-    with opened(tmp_path / "store") as vocabulary:
-        (picture,) = vocabulary.pictures()
+    with opened(tmp_path / "store") as dictionary:
+        (picture,) = dictionary.pictures()
         assert picture.captions == world[0].captions
         assert picture.image == world[0].image
 

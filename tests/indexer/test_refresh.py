@@ -14,9 +14,10 @@ from captionary.indexer.refresh import Refresher
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
-from captionary.vision.sphere import centred, common_part, unit
+from captionary.schemas.vectors import unit
+from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.indexer.planted import dump
 
 DIM = 48
@@ -79,28 +80,28 @@ def pairs_of_nouns(times: int, first: int = 0) -> list[tuple[Picture, RegionTabl
 
 
 @pytest.fixture
-def vocabulary(tmp_path: Path) -> Iterator[Vocabulary]:
-    with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint="planted", dim=DIM) as made:
+def dictionary(tmp_path: Path) -> Iterator[StoredDictionary]:
+    with StoredDictionary(EdgeEngine(tmp_path / "store"), fingerprint="planted", dim=DIM) as made:
         yield made
 
 
-def refreshed(vocabulary: Vocabulary, items: list[tuple[Picture, RegionTable]]) -> int:
-    vocabulary.add(items)
-    return Refresher(vocabulary, PlantedText()).refresh()
+def refreshed(dictionary: StoredDictionary, items: list[tuple[Picture, RegionTable]]) -> int:
+    dictionary.add(items)
+    return Refresher(dictionary, PlantedText()).refresh()
 
 
-def share_right(vocabulary: Vocabulary, noun: str) -> float:
+def share_right(dictionary: StoredDictionary, noun: str) -> float:
     """The share of the noun's pictures in which it took its own region."""
-    pictures = {picture.id: picture for picture in vocabulary.pictures(noun=noun)}
-    tagged = vocabulary.tagged(noun)
+    pictures = {picture.id: picture for picture in dictionary.pictures(noun=noun)}
+    tagged = dictionary.tagged(noun)
     assert {region.image_id for region in tagged} <= pictures.keys()
     hits = [pictures[region.image_id].nouns[0].index(noun) == region.index for region in tagged]
     return sum(hits) / len(pictures)
 
 
-def share_right_by_text_alone(vocabulary: Vocabulary, noun: str) -> float:
-    pictures = list(vocabulary.pictures(noun=noun))
-    reader = CandidateReader(vocabulary, vocabulary.sample())
+def share_right_by_text_alone(dictionary: StoredDictionary, noun: str) -> float:
+    pictures = list(dictionary.pictures(noun=noun))
+    reader = CandidateReader(dictionary, dictionary.sample())
     own = reader.read(pictures)
     scores = own.vectors @ PlantedText().encode_texts([noun])[0]
     best = [int(scores[own.rows_of(number)].argmax()) for number in range(len(pictures))]
@@ -110,26 +111,26 @@ def share_right_by_text_alone(vocabulary: Vocabulary, noun: str) -> float:
     return sum(hits) / len(hits)
 
 
-def test_known_and_unknown_nouns_find_their_regions(vocabulary: Vocabulary) -> None:
+def test_known_and_unknown_nouns_find_their_regions(dictionary: StoredDictionary) -> None:
     """Where text means nothing its best region is right by chance, 1 in 10; consistency is not."""
-    assert refreshed(vocabulary, pairs_of_nouns(2)) == len(NOUNS)
+    assert refreshed(dictionary, pairs_of_nouns(2)) == len(NOUNS)
     for noun in NOUNS:
-        assert share_right(vocabulary, noun) >= 0.9
+        assert share_right(dictionary, noun) >= 0.9
     for noun in KNOWN:
-        assert share_right_by_text_alone(vocabulary, noun) >= 0.9
-    assert np.mean([share_right_by_text_alone(vocabulary, noun) for noun in UNKNOWN]) <= 0.2
+        assert share_right_by_text_alone(dictionary, noun) >= 0.9
+    assert np.mean([share_right_by_text_alone(dictionary, noun) for noun in UNKNOWN]) <= 0.2
 
 
-def test_prototypes_point_where_their_things_lie(vocabulary: Vocabulary) -> None:
+def test_prototypes_point_where_their_things_lie(dictionary: StoredDictionary) -> None:
     items = pairs_of_nouns(2)
-    refreshed(vocabulary, items)
+    refreshed(dictionary, items)
     regions = np.concatenate([table.vectors for _, table in items])
     common = common_part(regions, pictures=len(items))
     for noun in NOUNS:
-        (prototype,) = vocabulary.prototypes([noun])
+        (prototype,) = dictionary.prototypes([noun])
         look = centred(unit(direction(noun) + 1.5 * CONE)[None], common)[0]
         assert float(prototype.vector @ look) > 0.95
-        assert prototype.size == len(vocabulary.tagged(noun)) == 10
+        assert prototype.size == len(dictionary.tagged(noun)) == 10
         assert 0 <= prototype.spread < 0.5
         assert 1 <= len(prototype.exemplars) <= 4
         similarity = [exemplar.similarity for exemplar in prototype.exemplars]
@@ -137,54 +138,56 @@ def test_prototypes_point_where_their_things_lie(vocabulary: Vocabulary) -> None
         assert all(noun in exemplar.caption for exemplar in prototype.exemplars)
 
 
-def test_refreshing_again_does_nothing(vocabulary: Vocabulary) -> None:
-    refreshed(vocabulary, pairs_of_nouns(1))
-    before, revision = dump(vocabulary), vocabulary.revision
-    assert Refresher(vocabulary, PlantedText()).refresh() == 0
-    assert dump(vocabulary) == before
-    assert vocabulary.revision == revision
-    assert vocabulary.pending() == {}
+def test_refreshing_again_does_nothing(dictionary: StoredDictionary) -> None:
+    refreshed(dictionary, pairs_of_nouns(1))
+    before, revision = dump(dictionary), dictionary.revision
+    assert Refresher(dictionary, PlantedText()).refresh() == 0
+    assert dump(dictionary) == before
+    assert dictionary.revision == revision
+    assert dictionary.pending() == {}
 
 
-def test_new_pictures_touch_only_their_nouns(vocabulary: Vocabulary) -> None:
-    refreshed(vocabulary, pairs_of_nouns(2))
-    before = vocabulary.generations()
-    assert refreshed(vocabulary, [planted(100 + n, ("cat", "wug")) for n in range(3)]) == 2
-    after = vocabulary.generations()
+def test_new_pictures_touch_only_their_nouns(dictionary: StoredDictionary) -> None:
+    refreshed(dictionary, pairs_of_nouns(2))
+    before = dictionary.generations()
+    assert refreshed(dictionary, [planted(100 + n, ("cat", "wug")) for n in range(3)]) == 2
+    after = dictionary.generations()
     assert {noun for noun in NOUNS if after[noun] != before[noun]} == {"cat", "wug"}
-    assert len(vocabulary.tagged("wug")) == 13
+    assert len(dictionary.tagged("wug")) == 13
 
 
-def test_a_doubled_dictionary_is_made_anew(vocabulary: Vocabulary) -> None:
-    refreshed(vocabulary, pairs_of_nouns(1))
+def test_a_doubled_dictionary_is_made_anew(dictionary: StoredDictionary) -> None:
+    refreshed(dictionary, pairs_of_nouns(1))
     more = [planted(100 + n, ("cat", "wug")) for n in range(15)]
-    assert refreshed(vocabulary, more) == len(NOUNS)
+    assert refreshed(dictionary, more) == len(NOUNS)
 
 
-def test_a_picture_that_gains_captions_refreshes_its_nouns(vocabulary: Vocabulary) -> None:
-    refreshed(vocabulary, pairs_of_nouns(1))
-    picture = next(vocabulary.pictures(noun="cat"))
+def test_a_picture_that_gains_captions_refreshes_its_nouns(dictionary: StoredDictionary) -> None:
+    refreshed(dictionary, pairs_of_nouns(1))
+    picture = next(dictionary.pictures(noun="cat"))
     nouns = (*picture.nouns, ("mat",))
-    vocabulary.amend([replace(picture, captions=(*picture.captions, "on a mat"), nouns=nouns)])
-    assert Refresher(vocabulary, PlantedText()).refresh() == len({"mat", *picture.all_nouns})
-    assert [region.image_id for region in vocabulary.tagged("mat")] == [picture.id]
+    dictionary.amend([replace(picture, captions=(*picture.captions, "on a mat"), nouns=nouns)])
+    assert Refresher(dictionary, PlantedText()).refresh() == len({"mat", *picture.all_nouns})
+    assert [region.image_id for region in dictionary.tagged("mat")] == [picture.id]
 
 
 @pytest.mark.parametrize("step", ["added", "half", "tagged", "written"])
-def test_work_cut_short_is_done_again(vocabulary: Vocabulary, tmp_path: Path, step: str) -> None:
+def test_work_cut_short_is_done_again(
+    dictionary: StoredDictionary, tmp_path: Path, step: str
+) -> None:
     items = pairs_of_nouns(1)
-    with Vocabulary(EdgeEngine(tmp_path / "clean"), fingerprint="planted", dim=DIM) as clean:
+    with StoredDictionary(EdgeEngine(tmp_path / "clean"), fingerprint="planted", dim=DIM) as clean:
         refreshed(clean, items)
         expected = dump(clean)
-    vocabulary.add(items[:7] if step == "half" else items)
+    dictionary.add(items[:7] if step == "half" else items)
     if step == "tagged":
-        sample = vocabulary.draw_sample()
+        sample = dictionary.draw_sample()
         assert len(sample) == len(items)
-        vocabulary.tag("cat", [])
+        dictionary.tag("cat", [])
     if step == "written":
-        Stopped(vocabulary, PlantedText()).run_and_stop(after=3)
-    refreshed(vocabulary, items)
-    assert dump(vocabulary) == expected
+        Stopped(dictionary, PlantedText()).run_and_stop(after=3)
+    refreshed(dictionary, items)
+    assert dump(dictionary) == expected
 
 
 class Stopped(Refresher):
@@ -199,53 +202,53 @@ class Stopped(Refresher):
             self.refresh(stop)
 
 
-def test_removed_pictures_leave_no_trace(vocabulary: Vocabulary, tmp_path: Path) -> None:
+def test_removed_pictures_leave_no_trace(dictionary: StoredDictionary, tmp_path: Path) -> None:
     items = pairs_of_nouns(2)
     even = [item for item in items if item[0].source == "even"]
-    refreshed(vocabulary, items)
-    vocabulary.retire([picture.id for picture in vocabulary.pictures(source="odd")])
-    Refresher(vocabulary, PlantedText()).refresh()
-    with Vocabulary(EdgeEngine(tmp_path / "even"), fingerprint="planted", dim=DIM) as alone:
+    refreshed(dictionary, items)
+    dictionary.retire([picture.id for picture in dictionary.pictures(source="odd")])
+    Refresher(dictionary, PlantedText()).refresh()
+    with StoredDictionary(EdgeEngine(tmp_path / "even"), fingerprint="planted", dim=DIM) as alone:
         refreshed(alone, even)
-        assert dump(vocabulary) == dump(alone)
-        assert vocabulary.sample() == alone.sample()
+        assert dump(dictionary) == dump(alone)
+        assert dictionary.sample() == alone.sample()
 
 
-def test_everything_can_be_removed(vocabulary: Vocabulary) -> None:
-    refreshed(vocabulary, pairs_of_nouns(1))
-    vocabulary.retire([picture.id for picture in vocabulary.pictures()])
-    assert Refresher(vocabulary, PlantedText()).refresh() == len(NOUNS)
-    assert all(not points for points in dump(vocabulary).values())
-    assert refreshed(vocabulary, pairs_of_nouns(1)) == len(NOUNS)
+def test_everything_can_be_removed(dictionary: StoredDictionary) -> None:
+    refreshed(dictionary, pairs_of_nouns(1))
+    dictionary.retire([picture.id for picture in dictionary.pictures()])
+    assert Refresher(dictionary, PlantedText()).refresh() == len(NOUNS)
+    assert all(not points for points in dump(dictionary).values())
+    assert refreshed(dictionary, pairs_of_nouns(1)) == len(NOUNS)
 
 
-def test_fewer_regions_than_nouns_are_shared(vocabulary: Vocabulary) -> None:
+def test_fewer_regions_than_nouns_are_shared(dictionary: StoredDictionary) -> None:
     """One region and two nouns, as with the proposer `whole`: both nouns are taught by it."""
     picture, table = planted(0, ("cat", "wug"))
     one = RegionTable(table.vectors[:1], table.boxes_xyxy[:1], table.areas[:1])
-    refreshed(vocabulary, [(replace(picture, regions=1), one)])
-    assert [(entry.noun, entry.prototypes) for entry in vocabulary.entries()] == [
+    refreshed(dictionary, [(replace(picture, regions=1), one)])
+    assert [(entry.noun, entry.prototypes) for entry in dictionary.entries()] == [
         ("cat", 1),
         ("wug", 1),
     ]
 
 
-def steps(vocabulary: Vocabulary) -> Iterator[None]:
+def steps(dictionary: StoredDictionary) -> Iterator[None]:
     """A dictionary grows, gets captions, loses pictures, and gets one anew that looks different."""
     for batch in range(4):
-        vocabulary.add(pairs_of_nouns(1, first=100 * batch))
+        dictionary.add(pairs_of_nouns(1, first=100 * batch))
         yield
-    known = vocabulary.pictures_named(["p000", "p101"])
-    vocabulary.amend(
+    known = dictionary.pictures_named(["p000", "p101"])
+    dictionary.amend(
         [replace(p, captions=(*p.captions, "a wug"), nouns=(*p.nouns, ("wug",))) for p in known]
     )
     yield
-    vocabulary.retire(["p001", "p102"])
+    dictionary.retire(["p001", "p102"])
     yield
     picture, table = planted(55, ("cat", "wug"))
-    vocabulary.add([(replace(picture, id="p001"), table)])
+    dictionary.add([(replace(picture, id="p001"), table)])
     yield
-    vocabulary.add(pairs_of_nouns(4, first=1000))
+    dictionary.add(pairs_of_nouns(4, first=1000))
     yield
 
 
@@ -253,10 +256,10 @@ def test_what_is_kept_between_refreshes_changes_nothing(tmp_path: Path) -> None:
     dumps = []
     for name in ("kept", "fresh"):
         engine = EdgeEngine(tmp_path / name)
-        with Vocabulary(engine, fingerprint="planted", dim=DIM) as vocabulary:
-            lasting = Refresher(vocabulary, PlantedText())
-            for _ in steps(vocabulary):
-                refresher = lasting if name == "kept" else Refresher(vocabulary, PlantedText())
+        with StoredDictionary(engine, fingerprint="planted", dim=DIM) as dictionary:
+            lasting = Refresher(dictionary, PlantedText())
+            for _ in steps(dictionary):
+                refresher = lasting if name == "kept" else Refresher(dictionary, PlantedText())
                 refresher.refresh()
-            dumps.append(dump(vocabulary))
+            dumps.append(dump(dictionary))
     assert dumps[0] == dumps[1]

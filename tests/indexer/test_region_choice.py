@@ -16,9 +16,9 @@ from captionary.indexer.region_choice import (
 )
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
-from captionary.vision.sphere import unit
+from captionary.schemas.vectors import unit
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 DIM = 8
 AXES = np.eye(DIM, dtype=np.float32)
@@ -66,17 +66,17 @@ CAPTIONS: list[dict[str, tuple[str, ...]]] = [
 
 
 @pytest.fixture(scope="module")
-def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vocabulary]:
+def dictionary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredDictionary]:
     folder = tmp_path_factory.mktemp("choices") / "store"
-    with Vocabulary(EdgeEngine(folder), fingerprint="made", dim=DIM) as store:
+    with StoredDictionary(EdgeEngine(folder), fingerprint="made", dim=DIM) as store:
         numbered = list(enumerate(zip(LOOKS, CAPTIONS, strict=True)))
         store.add([(made(n, looks, said), table(n, looks)) for n, (looks, said) in numbered])
         yield store
 
 
-def chosen(vocabulary: Vocabulary, noun: str) -> tuple[list[Picture], list[Choice]]:
-    reader = CandidateReader(vocabulary, [f"p{n}" for n in range(len(LOOKS))])
-    pictures = list(vocabulary.pictures(noun=noun))
+def chosen(dictionary: StoredDictionary, noun: str) -> tuple[list[Picture], list[Choice]]:
+    reader = CandidateReader(dictionary, [f"p{n}" for n in range(len(LOOKS))])
+    pictures = list(dictionary.pictures(noun=noun))
     own = reader.read(pictures)
     return pictures, choose_regions(noun, pictures, own, words=WORDS, reader=reader)
 
@@ -90,10 +90,10 @@ def chosen(vocabulary: Vocabulary, noun: str) -> tuple[list[Picture], list[Choic
     ],
 )
 def test_each_noun_takes_its_region(
-    vocabulary: Vocabulary, noun: str, expected: dict[str, int]
+    dictionary: StoredDictionary, noun: str, expected: dict[str, int]
 ) -> None:
-    pictures, choices = chosen(vocabulary, noun)
-    own = CandidateReader(vocabulary, []).read(pictures)
+    pictures, choices = chosen(dictionary, noun)
+    own = CandidateReader(dictionary, []).read(pictures)
     tagged = tag_regions(noun, choices, pictures, own)
     assert {region.image_id: region.index for region in tagged} == expected
     assert {region.noun for region in tagged} == {noun}
@@ -103,14 +103,14 @@ def test_each_noun_takes_its_region(
         assert noun in picture.nouns[picture.captions.index(choice.caption)]
 
 
-def test_the_caption_of_a_choice_is_the_first_that_won_it(vocabulary: Vocabulary) -> None:
-    _, choices = chosen(vocabulary, "dog")
+def test_the_caption_of_a_choice_is_the_first_that_won_it(dictionary: StoredDictionary) -> None:
+    _, choices = chosen(dictionary, "dog")
     assert choices[0].caption == "a cat and a dog"
 
 
-def test_where_regions_are_few_they_are_shared(vocabulary: Vocabulary) -> None:
+def test_where_regions_are_few_they_are_shared(dictionary: StoredDictionary) -> None:
     """Three nouns, two regions: each takes the one that fits it best."""
-    reader = CandidateReader(vocabulary, [f"p{n}" for n in range(len(LOOKS))])
+    reader = CandidateReader(dictionary, [f"p{n}" for n in range(len(LOOKS))])
     picture = made(0, [0, 1], {"a cat, a dog and a mat": ("cat", "dog", "mat")})
     own = reader.read([replace(picture, id="p0")]).first(1)
     kept = replace(
@@ -124,9 +124,9 @@ def test_where_regions_are_few_they_are_shared(vocabulary: Vocabulary) -> None:
     assert sizes == [1, 1, 1]
 
 
-def test_prototypes_tell_what_they_are_made_of(vocabulary: Vocabulary) -> None:
-    pictures, choices = chosen(vocabulary, "cat")
-    own = CandidateReader(vocabulary, []).read(pictures)
+def test_prototypes_tell_what_they_are_made_of(dictionary: StoredDictionary) -> None:
+    pictures, choices = chosen(dictionary, "cat")
+    own = CandidateReader(dictionary, []).read(pictures)
     (prototype,) = make_prototypes(
         "cat",
         choices,
@@ -151,7 +151,7 @@ def test_prototypes_tell_what_they_are_made_of(vocabulary: Vocabulary) -> None:
             assert 18 <= image.height <= 24
 
 
-def test_no_choices_make_no_prototypes(vocabulary: Vocabulary) -> None:
-    own = CandidateReader(vocabulary, []).read([])
+def test_no_choices_make_no_prototypes(dictionary: StoredDictionary) -> None:
+    own = CandidateReader(dictionary, []).read([])
     assert make_prototypes("cat", [], [], own, thumbnails=lambda _: {}, generation="g") == []
     assert tag_regions("cat", [], [], own) == []

@@ -10,16 +10,16 @@ from numpy.testing import assert_allclose
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.classes import ClassName, parse_classes
 from captionary.schemas.dictionary import NounEntry, Prototype
+from captionary.schemas.vectors import unit as to_unit
 from captionary.segmenter.class_vectors import (
     ClassReading,
     read_classes_by_dictionary,
     read_classes_by_text,
 )
-from captionary.vision.sphere import common_part
-from captionary.vision.sphere import unit as to_unit
+from captionary.vocabulary.centring import common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.vocabulary.made import FINGERPRINT, picture, table, tag, unit
 
 NOUNS = (
@@ -63,15 +63,15 @@ def looks(noun: str, sizes: Sequence[int]) -> list[Prototype]:
 def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
     """A dictionary of five pictures in which every noun has three regions, and one has two."""
     engine = EdgeEngine(tmp_path_factory.mktemp("reading") / "store")
-    with Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM) as vocabulary:
-        vocabulary.add([(picture(n, regions=20), table(n, regions=20, dim=DIM)) for n in range(5)])
+    with StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM) as dictionary:
+        dictionary.add([(picture(n, regions=20), table(n, regions=20, dim=DIM)) for n in range(5)])
         for place, noun in enumerate((*NOUNS, SELDOM)):
             pictures = range(2 if noun == SELDOM else 3)
-            vocabulary.tag(noun, [tag(noun, number, place) for number in pictures])
-            vocabulary.replace_prototypes(noun, looks(noun, [3, 1] if noun == "dog" else [3]))
-        vocabulary.draw_sample()
-        vocabulary.settle(vocabulary.pending())
-        yield Retriever(vocabulary)
+            dictionary.tag(noun, [tag(noun, number, place) for number in pictures])
+            dictionary.replace_prototypes(noun, looks(noun, [3, 1] if noun == "dog" else [3]))
+        dictionary.draw_sample()
+        dictionary.settle(dictionary.pending())
+        yield Retriever(dictionary)
 
 
 def read(text: str, retriever: Retriever) -> ClassReading:
@@ -195,14 +195,14 @@ def test_by_text_alone_there_is_nothing_but_prompts() -> None:
 
 
 def test_nouns_are_counted_once_a_revision(retriever: Retriever) -> None:
-    class Counting(Vocabulary):
+    class Counting(StoredDictionary):
         counts = 0
 
         def entries(self) -> list[NounEntry]:
             self.counts += 1
             return super().entries()
 
-    known = retriever.vocabulary
+    known = retriever.dictionary
     counting = Counting(known.engine, fingerprint=FINGERPRINT, dim=DIM)
     own = Retriever(counting)
     assert read("puppy, cat", own).revision == read("poodle", own).revision

@@ -15,7 +15,6 @@ from captionary.schemas.arrays import Rgb
 from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.segmentation import Evidence, LabelledRegion, Segmentation
-from captionary.segmenter import outputs
 from captionary.segmenter.datasets import read_mask
 from captionary.segmenter.outputs import (
     class_map_png,
@@ -192,15 +191,6 @@ def test_a_folder_that_cannot_be_made(
         write_outputs(
             segmentation, image, source=Path("a.jpg"), folder=tmp_path / "file", formats=("json",)
         )
-
-
-def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "a.json"
-    outputs.write_whole(path, b"old")
-    with pytest.raises(TypeError):
-        outputs.write_whole(path, "not bytes")  # type: ignore[arg-type]
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(("text", "wrong"), [("", "nothing"), ("png,gif", "gif"), (",", "nothing")])

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
 from captionary.schemas.arrays import Scores, Vectors
+from captionary.schemas.vectors import unit
 from captionary.segmenter.scoring import (
     Floats,
     Ints,
@@ -21,7 +22,6 @@ from captionary.segmenter.scoring import (
     vote,
     with_text_for_the_rest,
 )
-from captionary.vision.sphere import unit
 
 SEEDS = st.integers(0, 2**32 - 1)
 COUNTS = st.integers(1, 8)

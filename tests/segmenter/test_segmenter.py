@@ -31,10 +31,10 @@ from captionary.vision.extraction import LONGEST, RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture, load_picture
 from captionary.vision.pictures.resizing import enlarged
 from captionary.vision.proposers.superpixels import Scale, Superpixels
-from captionary.vision.sphere import centred
+from captionary.vocabulary.centring import centred
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.exact_engine import ExactEngine
 
 PICTURES = 24
@@ -61,27 +61,29 @@ def captions(scenes: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def vocabulary(
+def dictionary(
     captions: Path,
     encoder: ClipEncoder,
     extractor: RegionExtractor,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Vocabulary]:
+) -> Iterator[StoredDictionary]:
     engine = EdgeEngine(tmp_path_factory.mktemp("segmenter") / "store")
-    with Vocabulary(engine, fingerprint=extractor.fingerprint, dim=extractor.dim) as vocabulary:
+    with StoredDictionary(
+        engine, fingerprint=extractor.fingerprint, dim=extractor.dim
+    ) as dictionary:
         indexer = Indexer(
-            vocabulary, extractor, NounExtractor(), Refresher(vocabulary, encoder), workers=2
+            dictionary, extractor, NounExtractor(), Refresher(dictionary, encoder), workers=2
         )
         job = indexer.index(islice(read_pairs(str(captions)), PICTURES))
         assert (job.added, job.failures) == (PICTURES, ())
-        yield vocabulary
+        yield dictionary
 
 
 @pytest.fixture(scope="module")
 def segmenter(
-    vocabulary: Vocabulary, encoder: ClipEncoder, extractor: RegionExtractor
+    dictionary: StoredDictionary, encoder: ClipEncoder, extractor: RegionExtractor
 ) -> Segmenter:
-    return Segmenter(extractor, encoder, Retriever(vocabulary))
+    return Segmenter(extractor, encoder, Retriever(dictionary))
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +177,7 @@ def test_one_look_serves_every_setting(
 
 
 def test_evidence_names_what_captions_taught(
-    answers: dict[Fusion, Segmentation], vocabulary: Vocabulary
+    answers: dict[Fusion, Segmentation], dictionary: StoredDictionary
 ) -> None:
     nouns = {"person": {"person", "man", "woman"}, "Apples": {"apple"}}
     shown = [
@@ -191,7 +193,7 @@ def test_evidence_names_what_captions_taught(
             assert item.noun in nouns.get(name, {name})
             assert item.exemplars
             for exemplar in item.exemplars:
-                source = vocabulary.picture(exemplar.image_id)
+                source = dictionary.picture(exemplar.image_id)
                 assert source is not None
                 assert exemplar.caption in source.captions
                 with Image.open(io.BytesIO(exemplar.thumbnail)) as thumbnail:
@@ -279,9 +281,9 @@ def test_no_class_reaches_certainty_and_every_class_reaches_nothing(
 
 
 def test_the_answer_says_which_revision_it_read(
-    answers: dict[Fusion, Segmentation], vocabulary: Vocabulary
+    answers: dict[Fusion, Segmentation], dictionary: StoredDictionary
 ) -> None:
-    assert {answers[fusion].revision for fusion in FUSIONS} == {None, vocabulary.revision}
+    assert {answers[fusion].revision for fusion in FUSIONS} == {None, dictionary.revision}
     assert answers["text"].revision is None
 
 
@@ -306,7 +308,7 @@ def test_an_empty_dictionary_adds_nothing_to_text(
     picture: LoadedPicture,
     answers: dict[Fusion, Segmentation],
 ) -> None:
-    empty = Vocabulary(ExactEngine(), fingerprint=extractor.fingerprint, dim=extractor.dim)
+    empty = StoredDictionary(ExactEngine(), fingerprint=extractor.fingerprint, dim=extractor.dim)
     fresh = Segmenter(extractor, encoder, Retriever(empty))
 
     answer = fresh.segment(picture, CLASSES, Settings("both", evidence=3))
@@ -318,7 +320,7 @@ def test_an_empty_dictionary_adds_nothing_to_text(
 
 def test_new_prototypes_are_seen_without_a_restart(
     segmenter: Segmenter,
-    vocabulary: Vocabulary,
+    dictionary: StoredDictionary,
     extractor: RegionExtractor,
     picture: LoadedPicture,
     encoder: ClipEncoder,
@@ -332,10 +334,10 @@ def test_new_prototypes_are_seen_without_a_restart(
     like_region_one = centred(table.vectors, common)[1]
     taught = Prototype("zeppelin", 0, like_region_one, 1, 0.0, "taught")
     try:
-        vocabulary.replace_prototypes("zeppelin", [taught])
+        dictionary.replace_prototypes("zeppelin", [taught])
         after = segmenter.segment(picture, CLASSES, settings)
     finally:
-        vocabulary.replace_prototypes("zeppelin", [])
+        dictionary.replace_prototypes("zeppelin", [])
     forgotten = segmenter.segment(picture, CLASSES, settings)
 
     assert before.revision is not None

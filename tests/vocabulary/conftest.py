@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from captionary.vocabulary.engines.engine import NAMES, Engine, Where
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import ENGINES, opener
 from tests.vocabulary.made import DIM, FINGERPRINT
 
@@ -23,10 +23,10 @@ def engine(
 
 
 @pytest.fixture
-def vocabulary(engine: Engine) -> Vocabulary:
+def dictionary(engine: Engine) -> StoredDictionary:
     """A dictionary with nothing in it."""
     for name in NAMES:
         engine.collection(name).delete(Where())
     meta = {"fingerprint": FINGERPRINT, "dim": DIM, "revision": 0, "sample": None}
     engine.write_meta(meta)
-    return Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM)
+    return StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM)

@@ -20,7 +20,7 @@ from captionary.vocabulary.engines.engine import NAMES, CollectionName, Engine, 
 from captionary.vocabulary.engines.server import ServerEngine
 from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.points import single
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
@@ -53,7 +53,7 @@ def contents(engine: Engine) -> list[object]:
 
 def fill(engine: Engine, pictures: int = 120) -> Engine:
     """A dictionary of so many pictures, ten regions each."""
-    made = Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM, models={"encoder": "mini"})
+    made = StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM, models={"encoder": "mini"})
     made.add([pair(number, regions=10, source="web") for number in range(pictures)])
     made.tag("dog", [tag("dog", 2, 0, 0.1), tag("dog", 7, 1, 1 / 3)])
     made.replace_prototypes("dog", prototypes("dog", 3))
@@ -82,7 +82,7 @@ def test_a_copy_is_the_same(source: Engine, open_target: Open) -> None:
         assert (target.read_meta() or {})["made"] != (source.read_meta() or {})["made"]
     assert told[-1] == ("prototypes", 3, 3)
     assert ("regions", 500, 1200) in told
-    with Vocabulary(open_target(), fingerprint=FINGERPRINT, dim=DIM) as copy:
+    with StoredDictionary(open_target(), fingerprint=FINGERPRINT, dim=DIM) as copy:
         assert (copy.revision, len(copy.sample())) == (2, 8)
         assert copy.models == {"encoder": "mini"}
         assert copy.tagged("dog")[0].similarity == pytest.approx(0.1)
@@ -101,9 +101,9 @@ def test_a_copy_that_was_cut_short_is_no_dictionary_and_goes_on(
     with closing(open_target()) as target, pytest.raises(Cut):
         copy_store(source, target, report=cut)
     with pytest.raises(WrongInput, match=r"unfinished copy; run 'captionary vocabulary copy mem"):
-        Vocabulary(open_target(), fingerprint=None, dim=None)
+        StoredDictionary(open_target(), fingerprint=None, dim=None)
     with pytest.raises(WrongInput, match="unfinished copy"):
-        Vocabulary(open_target(), fingerprint=FINGERPRINT, dim=DIM)
+        StoredDictionary(open_target(), fingerprint=FINGERPRINT, dim=DIM)
     with closing(open_target()) as target:
         # As if the source had changed since: one point more, one less, one otherwise.
         regions = target.collection("regions")
@@ -130,7 +130,7 @@ def test_there_and_back_is_the_same(tmp_path: Path) -> None:
 
 
 def test_a_target_that_holds_a_dictionary_is_left_alone(source: Engine, open_target: Open) -> None:
-    with Vocabulary(open_target(), fingerprint="other", dim=8) as other:
+    with StoredDictionary(open_target(), fingerprint="other", dim=8) as other:
         other.add([pair(99, regions=0)])
         before = contents(other.engine)
         with pytest.raises(WrongInput, match="copy to another place"):
@@ -157,7 +157,7 @@ def test_a_source_that_is_no_dictionary(meta: Payload | None) -> None:
 def test_a_source_that_changes_meanwhile_is_told(source: Engine) -> None:
     def change(name: CollectionName, done: int, _total: int) -> None:
         if name == "prototypes" and done:
-            writer = Vocabulary(source, fingerprint=FINGERPRINT, dim=DIM)
+            writer = StoredDictionary(source, fingerprint=FINGERPRINT, dim=DIM)
             writer.replace_prototypes("cat", prototypes("cat", 1))
 
     target = ExactEngine()
@@ -170,7 +170,7 @@ def test_a_source_that_changes_meanwhile_is_told(source: Engine) -> None:
 def test_pictures_that_come_meanwhile_are_told(source: Engine) -> None:
     def add(name: CollectionName, done: int, _total: int) -> None:
         if name == "prototypes" and done:
-            Vocabulary(source, fingerprint=FINGERPRINT, dim=DIM).add([pair(500, regions=0)])
+            StoredDictionary(source, fingerprint=FINGERPRINT, dim=DIM).add([pair(500, regions=0)])
 
     with pytest.raises(CaptionaryError, match="of the pictures of memory 121 points became 120"):
         copy_store(source, ExactEngine(), report=add)

@@ -12,20 +12,20 @@ import pytest
 from captionary.schemas.errors import StoreInUse, WrongInput
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.edge_folder import LOCK, META
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture
 
 ROOT = Path(__file__).parents[2]
 
 
-def opened(folder: Path) -> Vocabulary:
-    return Vocabulary(EdgeEngine(folder), fingerprint=FINGERPRINT, dim=DIM)
+def opened(folder: Path) -> StoredDictionary:
+    return StoredDictionary(EdgeEngine(folder), fingerprint=FINGERPRINT, dim=DIM)
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
-    with opened(tmp_path / "store") as vocabulary:
-        vocabulary.add([pair(1)])
+    with opened(tmp_path / "store") as dictionary:
+        dictionary.add([pair(1)])
     return tmp_path / "store"
 
 
@@ -60,13 +60,13 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
 
 def test_opening_to_read_makes_no_folder(tmp_path: Path) -> None:
     with pytest.raises(WrongInput, match="there is no dictionary at"):
-        Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint=None, dim=None)
+        StoredDictionary(EdgeEngine(tmp_path / "store"), fingerprint=None, dim=None)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_is_a_new_store(tmp_path: Path) -> None:
-    with opened(tmp_path) as vocabulary:
-        vocabulary.add([pair(1)])
+    with opened(tmp_path) as dictionary:
+        dictionary.add([pair(1)])
     assert (tmp_path / META).exists()
 
 
@@ -124,8 +124,8 @@ def test_a_store_in_use_is_refused_and_usable_later(store: Path) -> None:
             check=True,
         )
         assert answer.stdout == "refused\n"
-    with opened(store) as vocabulary:
-        assert vocabulary.picture("p0001") == picture(1)
+    with opened(store) as dictionary:
+        assert dictionary.picture("p0001") == picture(1)
 
 
 def test_a_creation_that_was_cut_short_is_done_again(store: Path) -> None:
@@ -133,22 +133,22 @@ def test_a_creation_that_was_cut_short_is_done_again(store: Path) -> None:
     spoil_everything(store)
     lose_segments(store)
     with pytest.raises(WrongInput, match="there is no dictionary at"):
-        Vocabulary(EdgeEngine(store), fingerprint=None, dim=None)
-    with opened(store) as vocabulary:
-        assert list(vocabulary.pictures()) == []
-        vocabulary.add([pair(2)])
-    with opened(store) as vocabulary:
-        assert vocabulary.picture("p0002") == picture(2)
+        StoredDictionary(EdgeEngine(store), fingerprint=None, dim=None)
+    with opened(store) as dictionary:
+        assert list(dictionary.pictures()) == []
+        dictionary.add([pair(2)])
+    with opened(store) as dictionary:
+        assert dictionary.picture("p0002") == picture(2)
 
 
 def test_a_store_can_be_moved_without_its_lock(store: Path, tmp_path: Path) -> None:
     moved = store.rename(tmp_path / "moved")
     (moved / LOCK).unlink()
-    with opened(store), opened(moved) as vocabulary:
-        assert vocabulary.picture("p0001") == picture(1)
+    with opened(store), opened(moved) as dictionary:
+        assert dictionary.picture("p0001") == picture(1)
 
 
 def test_closing_twice_is_allowed(store: Path) -> None:
-    vocabulary = opened(store)
-    vocabulary.close()
-    vocabulary.close()
+    dictionary = opened(store)
+    dictionary.close()
+    dictionary.close()

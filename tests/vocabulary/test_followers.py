@@ -13,7 +13,7 @@ from captionary.vocabulary.engines.server import ServerEngine
 from captionary.vocabulary.generations import whole_generation
 from captionary.vocabulary.points import prototype_point
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
@@ -30,12 +30,12 @@ def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open
         yield opening
 
 
-def writing(engine: Engine) -> Vocabulary:
-    return Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM)
+def writing(engine: Engine) -> StoredDictionary:
+    return StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM)
 
 
-def reading(engine: Engine) -> Vocabulary:
-    return Vocabulary(engine, fingerprint=None, dim=None)
+def reading(engine: Engine) -> StoredDictionary:
+    return StoredDictionary(engine, fingerprint=None, dim=None)
 
 
 def test_a_reader_catches_up(open_engine: Open) -> None:
@@ -191,9 +191,9 @@ def test_an_end_of_a_change_that_was_not_written_is_written_later() -> None:
 class Follower(Thread):
     """Reads all nouns again and again; keeps what it found wrong."""
 
-    def __init__(self, vocabulary: Vocabulary, done: Event, *, by_query: bool) -> None:
+    def __init__(self, dictionary: StoredDictionary, done: Event, *, by_query: bool) -> None:
         super().__init__()
-        self.retriever = Retriever(vocabulary)
+        self.retriever = Retriever(dictionary)
         self.wrong: list[str] = []
         self.reads = 0
         self._done = done
@@ -203,7 +203,7 @@ class Follower(Thread):
         vectors = unit(3, seed=9)
         try:
             while not self._done.is_set():
-                self.retriever.vocabulary.catch_up()
+                self.retriever.dictionary.catch_up()
                 self._read_all(vectors)
         except BaseException as error:
             self.wrong.append(repr(error))
@@ -236,8 +236,8 @@ def test_readers_never_find_a_noun_empty_and_see_the_last_state(tmp_path: Path) 
             writer.replace_prototypes(noun, prototypes(noun, 1, generation="g0"))
         readers = [reading(ServerEngine(stand_in.url)) for _ in range(2)]
         followers = [
-            Follower(vocabulary, done, by_query=number == 1)
-            for number, vocabulary in enumerate(readers)
+            Follower(dictionary, done, by_query=number == 1)
+            for number, dictionary in enumerate(readers)
         ]
         for follower in followers:
             follower.start()
@@ -253,11 +253,11 @@ def test_readers_never_find_a_noun_empty_and_see_the_last_state(tmp_path: Path) 
         for follower in followers:
             assert follower.wrong == []
             assert follower.reads > 5
-            follower.retriever.vocabulary.catch_up()
+            follower.retriever.dictionary.catch_up()
             assert follower.retriever.revision == writer.revision == 2 * (CHANGES + 3)
             found = follower.retriever.prototypes(NOUNS)
             assert {item.generation for item in found} == {
                 f"g{number}" for number in range(CHANGES - 2, CHANGES + 1)
             }
-        for vocabulary in (writer, *readers):
-            vocabulary.close()
+        for dictionary in (writer, *readers):
+            dictionary.close()

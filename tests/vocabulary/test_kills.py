@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.vocabulary.made import DIM, FINGERPRINT, picture, prototypes, table
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +22,9 @@ import sys
 from captionary.schemas.dictionary import TaggedRegion
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes
 from captionary.vocabulary.engines.edge import EdgeEngine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-vocabulary = Vocabulary(EdgeEngine(sys.argv[1]), fingerprint=FINGERPRINT, dim=DIM)
+vocabulary = StoredDictionary(EdgeEngine(sys.argv[1]), fingerprint=FINGERPRINT, dim=DIM)
 number = int(sys.argv[2])
 while True:
     vocabulary.add([pair(number, regions=20)])
@@ -60,17 +60,17 @@ def last(said: list[list[str]], verb: str) -> int:
     return max((int(line[1]) for line in said if line[0] == verb), default=-1)
 
 
-def check(vocabulary: Vocabulary, said: list[list[str]]) -> int:
+def check(dictionary: StoredDictionary, said: list[list[str]]) -> int:
     """Compare the store with what was acknowledged; return the number to go on with."""
-    pictures = list(vocabulary.pictures())
+    pictures = list(dictionary.pictures())
     assert [item.id for item in pictures] == [f"p{n:04d}" for n in range(len(pictures))]
     assert last(said, "added") < len(pictures) <= last(said, "added") + 2
-    for number, rows in enumerate(vocabulary.region_tables(pictures)):
+    for number, rows in enumerate(dictionary.region_tables(pictures)):
         assert pictures[number] == picture(number, regions=20)
         assert np.array_equal(rows.vectors, table(number, regions=20).vectors)
-    assert len(vocabulary.pending()) <= 1
-    assert last(said, "settled") < len(pictures) - len(vocabulary.pending())
-    stored = vocabulary.prototypes(["dog"])
+    assert len(dictionary.pending()) <= 1
+    assert last(said, "settled") < len(pictures) - len(dictionary.pending())
+    stored = dictionary.prototypes(["dog"])
     now = {int(item.generation[1:]) for item in stored}
     replaced = last(said, "replaced")
     assert now <= {replaced, replaced + 1} or replaced == -1
@@ -80,7 +80,7 @@ def check(vocabulary: Vocabulary, said: list[list[str]]) -> int:
         assert len(found) == 7
         assert np.array_equal(found, [item.vector for item in expected])
     revisions = [int(line[2]) for line in said if line[0] == "replaced"]
-    assert vocabulary.revision >= max(revisions, default=0)
+    assert dictionary.revision >= max(revisions, default=0)
     return len(pictures)
 
 
@@ -89,7 +89,9 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     for lines in range(1, KILLS + 1):
         after = chance.uniform(0.0, 0.2)
         said = killed(tmp_path / "store", start=start, lines=lines, after=after)
-        with Vocabulary(EdgeEngine(tmp_path / "store"), fingerprint=FINGERPRINT, dim=DIM) as store:
+        with StoredDictionary(
+            EdgeEngine(tmp_path / "store"), fingerprint=FINGERPRINT, dim=DIM
+        ) as store:
             start = max(check(store, said) - 1, 0)
     assert start > 0
 
@@ -114,5 +116,5 @@ def test_a_kill_while_the_store_is_made_leaves_a_usable_folder(tmp_path: Path) -
         process.kill()
         process.communicate()
         engine = EdgeEngine(tmp_path / f"store{trial}")
-        with Vocabulary(engine, fingerprint=FINGERPRINT, dim=DIM) as store:
+        with StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM) as store:
             assert store.stats().images == 0

@@ -6,19 +6,19 @@ import pytest
 from captionary.schemas.errors import CaptionaryError
 from captionary.vocabulary.points import region_points
 from captionary.vocabulary.retrieval import RecentlyUsed, Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, table, tag, unit
 
 
 @pytest.fixture
-def filled(vocabulary: Vocabulary) -> Vocabulary:
+def filled(dictionary: StoredDictionary) -> StoredDictionary:
     for number in range(40):
         noun = f"noun {number:02d}"
-        vocabulary.replace_prototypes(noun, prototypes(noun, 1 + number % 4))
-    return vocabulary
+        dictionary.replace_prototypes(noun, prototypes(noun, 1 + number % 4))
+    return dictionary
 
 
-def test_by_query_and_by_matrix_are_equal(filled: Vocabulary) -> None:
+def test_by_query_and_by_matrix_are_equal(filled: StoredDictionary) -> None:
     retriever, regions = Retriever(filled), unit(12, seed=99)
     for nouns in (
         [f"noun {number:02d}" for number in range(3, 33)],
@@ -38,7 +38,7 @@ def test_by_query_and_by_matrix_are_equal(filled: Vocabulary) -> None:
 
 
 @pytest.mark.parametrize("nouns", [[], ["unheard of"]])
-def test_no_prototypes(filled: Vocabulary, nouns: list[str]) -> None:
+def test_no_prototypes(filled: StoredDictionary, nouns: list[str]) -> None:
     retriever = Retriever(filled)
     for found, scores in (
         retriever.similarities(unit(3), nouns),
@@ -48,18 +48,18 @@ def test_no_prototypes(filled: Vocabulary, nouns: list[str]) -> None:
         assert scores.shape == (3, 0)
 
 
-def test_no_regions(filled: Vocabulary) -> None:
+def test_no_regions(filled: StoredDictionary) -> None:
     retriever = Retriever(filled)
     assert retriever.similarities(unit(0), ["noun 03"])[1].shape == (0, 4)
     assert retriever.by_query(unit(0), ["noun 03"])[1].shape == (0, 4)
 
 
-def test_vectors_of_another_encoder_are_refused(filled: Vocabulary) -> None:
+def test_vectors_of_another_encoder_are_refused(filled: StoredDictionary) -> None:
     with pytest.raises(CaptionaryError, match=r"shape \(16,\)"):
         Retriever(filled).similarities(unit(1, dim=8), ["noun 03"])
 
 
-def test_a_new_revision_is_read(filled: Vocabulary) -> None:
+def test_a_new_revision_is_read(filled: StoredDictionary) -> None:
     retriever = Retriever(filled)
     before = retriever.prototypes(["noun 01"])
     assert retriever.prototypes(["noun 01"]) is before
@@ -85,24 +85,24 @@ def test_the_cache_is_bounded() -> None:
     assert made == [1, 2, 3, 2]
 
 
-def test_sample_vectors_follow_the_sample(vocabulary: Vocabulary) -> None:
-    retriever = Retriever(vocabulary)
+def test_sample_vectors_follow_the_sample(dictionary: StoredDictionary) -> None:
+    retriever = Retriever(dictionary)
     assert retriever.sample_vectors().shape == (0, DIM)
-    vocabulary.add([pair(number) for number in range(6)])
-    drawn = vocabulary.draw_sample(3)
+    dictionary.add([pair(number) for number in range(6)])
+    drawn = dictionary.draw_sample(3)
     expected = np.concatenate([table(int(name[1:])).vectors for name in drawn])
     assert np.array_equal(retriever.sample_vectors(), expected)
     assert retriever.sample_vectors() is retriever.sample_vectors()
-    vocabulary.retire([drawn[0]])
-    vocabulary.draw_sample(3)
+    dictionary.retire([drawn[0]])
+    dictionary.draw_sample(3)
     assert not np.array_equal(retriever.sample_vectors(), expected)
 
 
-def test_near_regions_are_exact_and_filtered(vocabulary: Vocabulary) -> None:
+def test_near_regions_are_exact_and_filtered(dictionary: StoredDictionary) -> None:
     items = [pair(number, source="ab"[number % 2]) for number in range(8)]
-    vocabulary.add(items)
-    vocabulary.tag("dog", [tag("dog", 2, 1), tag("dog", 5, 0)])
-    retriever, vector = Retriever(vocabulary), unit(1, seed=77)[0]
+    dictionary.add(items)
+    dictionary.tag("dog", [tag("dog", 2, 1), tag("dog", 5, 0)])
+    retriever, vector = Retriever(dictionary), unit(1, seed=77)[0]
     cosines = {
         (picture.id, index): float(row @ vector)
         for picture, rows in items
@@ -126,12 +126,12 @@ def test_near_regions_are_exact_and_filtered(vocabulary: Vocabulary) -> None:
     assert retriever.nearest_regions(vector, limit=99, tag="odd", source="a") == []
 
 
-def test_regions_of_no_picture_are_not_near(vocabulary: Vocabulary) -> None:
-    vocabulary.add([pair(1), pair(2), pair(3)])
+def test_regions_of_no_picture_are_not_near(dictionary: StoredDictionary) -> None:
+    dictionary.add([pair(1), pair(2), pair(3)])
     stray, rows = pair(4)
     points = region_points(stray, rows, fingerprint=FINGERPRINT)
-    vocabulary.engine.collection("regions").upsert(points)
-    vocabulary.retire(["p0003"])
-    found = Retriever(vocabulary).nearest_regions(rows.vectors[0], limit=6)
+    dictionary.engine.collection("regions").upsert(points)
+    dictionary.retire(["p0003"])
+    found = Retriever(dictionary).nearest_regions(rows.vectors[0], limit=6)
     assert len(found) == 6
     assert {near.image_id for near in found} == {"p0001", "p0002"}

@@ -23,7 +23,7 @@ from captionary.vocabulary.engines.server_collection import MOST_BYTES as OURS
 from captionary.vocabulary.engines.server_collection import MOST_ITEMS, in_batches
 from captionary.vocabulary.engines.server_requests import ServerCalls
 from captionary.vocabulary.point_ids import picture_point_id
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.stand_in.rest import MOST_BYTES
 from tests.stand_in.running import StandIn, running
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, unit
@@ -201,7 +201,7 @@ def test_a_creation_that_was_cut_short_is_made_again(stand_in: StandIn) -> None:
     address = f"{stand_in.url}/cut"
     with closing(ServerEngine(address, ServerSettings(KEY))) as cut:
         cut.create(dim=8)
-    with Vocabulary(
+    with StoredDictionary(
         ServerEngine(address, ServerSettings(KEY)), fingerprint=FINGERPRINT, dim=DIM
     ) as whole:
         whole.add([pair(1)])
@@ -234,7 +234,7 @@ def test_a_dictionary_that_has_lost_its_meta_point_is_spared(stand_in: StandIn) 
 def test_two_dictionaries_on_a_server_do_not_see_each_other(
     stand_in: StandIn, engine: ServerEngine
 ) -> None:
-    with Vocabulary(
+    with StoredDictionary(
         ServerEngine(stand_in.url, ServerSettings(KEY)), fingerprint="other", dim=8
     ) as other:
         other.add([pair(1, regions=0)])

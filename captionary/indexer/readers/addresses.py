@@ -9,7 +9,7 @@ from typing import BinaryIO, cast
 
 import fsspec
 
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput, one_line
 
 COMPRESSED = ".gz"
 
@@ -70,7 +70,7 @@ def opened(address: str) -> Iterator[BinaryIO]:
         with _opening(address) as file:
             yield file
     except (OSError, EOFError, zlib.error) as error:
-        raise WrongInput(f"cannot read {address}: {reason(error)}") from error
+        raise WrongInput(f"cannot read {address}: {one_line(error)}") from error
 
 
 def _opening(address: str) -> AbstractContextManager[BinaryIO]:
@@ -82,7 +82,7 @@ def _opening(address: str) -> AbstractContextManager[BinaryIO]:
             AbstractContextManager[BinaryIO], fsspec.open(address, "rb", compression="infer")
         )
     except (ValueError, ImportError) as error:  # unknown protocol, or its package is missing
-        raise WrongInput(f"cannot read {address}: {reason(error)}") from error
+        raise WrongInput(f"cannot read {address}: {one_line(error)}") from error
 
 
 def read_bytes(address: str) -> bytes:
@@ -99,7 +99,7 @@ def is_folder(address: str) -> bool:
         files, path = fsspec.core.url_to_fs(address)
         return bool(files.isdir(path))
     except (OSError, ValueError, ImportError) as error:
-        raise WrongInput(f"cannot read {address}: {reason(error)}") from error
+        raise WrongInput(f"cannot read {address}: {one_line(error)}") from error
 
 
 def exists(address: str) -> bool:
@@ -126,11 +126,5 @@ def names_in(folder: str) -> list[str]:
             files, path = fsspec.core.url_to_fs(folder)
             names = [name_of(str(entry)) for entry in files.ls(path, detail=False)]
     except (OSError, ValueError, ImportError) as error:
-        raise WrongInput(f"cannot read {folder}: {reason(error)}") from error
+        raise WrongInput(f"cannot read {folder}: {one_line(error)}") from error
     return sorted(name for name in names if not name.startswith("."))
-
-
-def reason(error: BaseException) -> str:
-    """What an error says, in one line."""
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(said.split()) or type(error).__name__

@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from captionary.indexer.readers.addresses import name_of, opened, reason
+from captionary.indexer.readers.addresses import name_of, opened
 from captionary.indexer.readers.rows import Row, Rows
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.pairs import PairFailure
 
 
@@ -47,7 +47,7 @@ def _content(source: str) -> dict[str, list[Any]]:
         with opened(source) as file:
             content = json.load(file)
     except (ValueError, RecursionError) as error:
-        raise WrongInput(f"{source} is not JSON: {reason(error)}") from error
+        raise WrongInput(f"{source} is not JSON: {one_line(error)}") from error
     lists = ("images", "annotations")
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
         raise WrongInput(

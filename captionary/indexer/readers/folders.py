@@ -2,12 +2,11 @@
 
 from pathlib import PurePosixPath
 
+from captionary.files.picture_formats import is_picture
 from captionary.indexer.readers.addresses import name_of, names_in, read_bytes
 from captionary.indexer.readers.rows import Row, Rows
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.pairs import PairFailure
-
-PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def folder_rows(source: str) -> Rows:
@@ -40,7 +39,7 @@ def count_folder(source: str) -> int:
 
 def _pictures_and_texts(folder: str) -> tuple[list[str], dict[str, str]]:
     names = names_in(folder)
-    pictures = [name for name in names if PurePosixPath(name).suffix.lower() in PICTURES]
+    pictures = [name for name in names if is_picture(name)]
     texts = {_stem(name): name for name in names if name.lower().endswith(".txt")}
     return pictures, texts
 

@@ -5,24 +5,25 @@ not read through again before it changes.
 """
 
 import hashlib
-import os
 import zipfile
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from captionary.indexer.readers.addresses import Pictures, name_of, reason
+from captionary.files.atomic import write_atomically
+from captionary.files.tar_members import Member
+from captionary.indexer.readers.addresses import Pictures, name_of
 from captionary.indexer.readers.rows import Row, pair_of
 from captionary.indexer.readers.shards import JSON, TEXT, Part, columns_in, told_in
 from captionary.indexer.readers.tar_headers import BLOCK
-from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.errors import UnreadablePicture, WrongInput, one_line
 from captionary.schemas.pairs import ImageCaption, PairFailure
-from captionary.vision.pictures.tar_members import Member
 
 Places = NDArray[np.uint32]
 """(N, 5), of each pair: block where the picture begins, bytes of it, block where its captions
@@ -51,16 +52,14 @@ class Listing:
 
     def save(self, path: Path) -> None:
         """Write it, whole or not at all."""
-        new = path.with_suffix(f".{os.getpid()}.new")
-        with new.open("wb") as file:
-            np.savez(
-                file,
-                places=self.places,
-                digests=self.digests,
-                left_out=np.array(self.left_out),
-                first=np.array(self.first),
-            )
-        new.replace(path)
+        save = partial(
+            np.savez,
+            places=self.places,
+            digests=self.digests,
+            left_out=np.array(self.left_out),
+            first=np.array(self.first),
+        )
+        write_atomically(path, save, durable=False)
 
     @classmethod
     def load(cls, path: Path) -> "Listing | None":
@@ -100,7 +99,8 @@ def listing_of(shard: str, folder: Path) -> Listing:
             made.save(path)
         except OSError as error:
             raise WrongInput(
-                f"cannot write into {folder} ({reason(error)}); make room, or choose another folder"
+                f"cannot write into {folder} ({one_line(error)}); make room, or choose another "
+                "folder"
             ) from error
     return made
 
@@ -119,7 +119,7 @@ def pair_at(shard: Path, place: Sequence[int]) -> ImageCaption:
             content = _read(file, text * BLOCK, text_length)
         columns = columns_in(content, JSON if is_json else TEXT)
     except (OSError, EOFError, ValueError, RecursionError) as error:
-        raise _unreadable(shard, text, f"read: {reason(error)}") from error
+        raise _unreadable(shard, text, f"read: {one_line(error)}") from error
     said = name.decode("utf-8", "replace")
     address = Member(said, picture * BLOCK, length, str(shard)).address
     pair = pair_of(Row("", {"image": address, **columns}), pictures=HERE)

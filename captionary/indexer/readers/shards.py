@@ -11,6 +11,8 @@ from itertools import islice, product
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from captionary.files.picture_formats import SUFFIXES
+from captionary.files.tar_members import Member
 from captionary.indexer.readers.addresses import (
     exists,
     is_folder,
@@ -18,15 +20,13 @@ from captionary.indexer.readers.addresses import (
     name_of,
     names_in,
     opened,
-    reason,
     suffix_of,
 )
-from captionary.indexer.readers.folders import PICTURES, captions_in
+from captionary.indexer.readers.folders import captions_in
 from captionary.indexer.readers.rows import BadValueError, Row, Rows
 from captionary.indexer.readers.tar_headers import files_in
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.pairs import PairFailure
-from captionary.vision.pictures.tar_members import Member
 
 SHARD = ".tar"
 PACKED = (".gz", ".tgz")
@@ -116,7 +116,7 @@ def are_several(source: str) -> bool:
 def holds_shards(folder: str) -> bool:
     """Whether a folder holds shards, and no pictures beside them."""
     kinds = {suffix_of(name) for name in names_in(folder)}
-    return SHARD in kinds and not kinds & set(PICTURES)
+    return SHARD in kinds and not kinds & set(SUFFIXES)
 
 
 def expanded(pattern: str) -> list[str]:
@@ -170,7 +170,7 @@ def _samples(shard: str) -> Iterator[Sample | PairFailure]:
     except WrongInput as error:
         trouble = str(error)
     except Exception as error:  # each fsspec back end has errors of its own
-        trouble = f"it cannot be read to its end: {reason(error)}; what follows is left out"
+        trouble = f"it cannot be read to its end: {one_line(error)}; what follows is left out"
     if sample:
         yield sample
     if trouble:
@@ -203,7 +203,7 @@ def _told(item: Sample | PairFailure, shard: str) -> Told:
         return Told(item)
     stem = _stem(item)
     where = f"{shard}:{stem}"
-    picture = next((item[kind] for kind in PICTURES if kind in item), None)
+    picture = next((item[kind] for kind in SUFFIXES if kind in item), None)
     if picture is None:
         return Told(PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}"))
     image = picture.member.address
@@ -217,7 +217,7 @@ def _told(item: Sample | PairFailure, shard: str) -> Told:
     except BadValueError as error:
         said = str(error)
     except (ValueError, RecursionError) as error:
-        said = f"its .json is not JSON: {reason(error)}"
+        said = f"its .json is not JSON: {one_line(error)}"
     return Told(PairFailure(where, image, said))
 
 

@@ -11,9 +11,9 @@ from itertools import islice
 import pyarrow as pa
 from pyarrow import parquet
 
-from captionary.indexer.readers.addresses import is_compressed, is_local, name_of, opened, reason
+from captionary.indexer.readers.addresses import is_compressed, is_local, name_of, opened
 from captionary.indexer.readers.rows import COLUMNS, Row, Rows, has_columns, require_columns
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.pairs import PairFailure
 
 HEAD = 100  # lines of JSON Lines among which one must be usable
@@ -45,7 +45,7 @@ def _json_row(where: str, line: bytes) -> Row | PairFailure:
     try:
         values = json.loads(line.removeprefix(codecs.BOM_UTF8).decode())
     except (ValueError, RecursionError) as error:
-        return PairFailure(where, "", f"it is not JSON: {reason(error)}")
+        return PairFailure(where, "", f"it is not JSON: {one_line(error)}")
     if not isinstance(values, dict):
         return PairFailure(where, "", "it is JSON but not an object in braces")
     return Row(where, values)
@@ -68,7 +68,7 @@ def delimited_rows(source: str, *, delimiter: str) -> Rows:
         try:
             header = [column.strip() for column in next((row for row in reader if row), [])]
         except csv.Error as error:
-            raise WrongInput(f"{source} is not readable as CSV: {reason(error)}") from error
+            raise WrongInput(f"{source} is not readable as CSV: {one_line(error)}") from error
         require_columns(header, source=source)
         while True:
             where = f"{name_of(source)}:{reader.line_num + 1}"
@@ -77,7 +77,7 @@ def delimited_rows(source: str, *, delimiter: str) -> Rows:
             except StopIteration:
                 return
             except csv.Error as error:
-                yield PairFailure(where, "", f"it is not readable as CSV: {reason(error)}")
+                yield PairFailure(where, "", f"it is not readable as CSV: {one_line(error)}")
                 continue
             if values:
                 yield _delimited_row(where, header, values)
@@ -151,7 +151,7 @@ def _parquet(source: str) -> Iterator[parquet.ParquetFile]:
             with parquet.ParquetFile(source if native else file) as table:
                 yield table
         except pa.ArrowException as error:
-            raise WrongInput(f"{source} is not readable as Parquet: {reason(error)}") from error
+            raise WrongInput(f"{source} is not readable as Parquet: {one_line(error)}") from error
 
 
 def count_parquet(source: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from io import SEEK_END
 from typing import BinaryIO, NamedTuple
 
-from captionary.vision.pictures.tar_members import Member
+from captionary.files.tar_members import Member
 
 BLOCK = tarfile.BLOCKSIZE
 AHEAD = 3 * BLOCK

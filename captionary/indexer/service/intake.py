@@ -13,6 +13,7 @@ from PIL import Image
 from pydantic import ValidationError
 from starlette.datastructures import FormData, UploadFile
 
+from captionary.files.picture_formats import FORMATS
 from captionary.indexer.pipeline import ID_DIGITS
 from captionary.indexer.service.jobs import Accepted
 from captionary.indexer.service.spool import Kept, Spool
@@ -21,7 +22,6 @@ from captionary.schemas.bodies import PairBody
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.serving.limits import Limits
 from captionary.serving.problems import Problem
-from captionary.vision.pictures.loading import FORMATS
 
 FIELDS = ("image", "caption", "id", "source", "tag")
 """Of a form."""

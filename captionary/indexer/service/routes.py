@@ -23,7 +23,7 @@ from captionary.serving.api_keys import Keys
 from captionary.serving.limits import Gate, Limits
 from captionary.serving.metrics import Metrics
 from captionary.serving.problems import MEDIA_TYPE, Problem
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 INTAKES, WAITING_INTAKES = 2, 16
 """Requests whose pairs are checked and written at a time, and that may wait for it."""
@@ -50,13 +50,13 @@ class IndexerService:
         queue: JobQueue,
         *,
         indexer: Indexer,
-        vocabulary: Vocabulary,
+        dictionary: StoredDictionary,
         keys: Keys,
         limits: Limits,
         metrics: Metrics,
         allowed: Sequence[str] = (),
     ) -> None:
-        self._vocabulary = vocabulary
+        self._dictionary = dictionary
         self._queue = queue
         self._spool = Spool(queue.folder / "uploads")
         self._fetcher = Fetcher(allowed, most=limits.body)
@@ -67,7 +67,7 @@ class IndexerService:
             fetcher=self._fetcher,
             indexer=indexer,
             refresher=indexer.refresher,
-            vocabulary=vocabulary,
+            dictionary=dictionary,
             metrics=metrics,
         )
         self._gate: Gate | None = None
@@ -83,8 +83,8 @@ class IndexerService:
     def check(self) -> None:
         """Raise CaptionaryError while nothing can be indexed."""
         self._worker.check()
-        if self._vocabulary.engine.read_meta() is None:
-            raise CaptionaryError(f"the store {self._vocabulary.engine.address} is gone")
+        if self._dictionary.engine.read_meta() is None:
+            raise CaptionaryError(f"the store {self._dictionary.engine.address} is gone")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -205,11 +205,11 @@ class IndexerService:
 
     def remove_image(self, id: Id) -> AcceptedBody:
         """Remove a picture, once everything accepted before is done."""
-        return self._remove("image", id, there=self._vocabulary.picture(id) is not None)
+        return self._remove("image", id, there=self._dictionary.picture(id) is not None)
 
     def remove_source(self, name: Id) -> AcceptedBody:
         """Remove all pictures of a source, once everything accepted before is done."""
-        return self._remove("source", name, there=self._vocabulary.has_source(name))
+        return self._remove("source", name, there=self._dictionary.has_source(name))
 
     def _remove(self, kind: Kind, target: str, *, there: bool) -> AcceptedBody:
         if not (there or self._queue.might_bring(kind, target)):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+from captionary.files.atomic import sync_folder
 from captionary.schemas.errors import CaptionaryError
 
 
@@ -69,11 +70,7 @@ class Spool:
     def sync(self) -> None:
         """Return when the names of all files would survive a power cut."""
         with self._errors():
-            folder = os.open(self._folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync_folder(self._folder)
 
     def discard(self, names: Iterable[str]) -> None:
         """Remove files; those that are not there are ignored."""

@@ -8,7 +8,7 @@ from typing import Self
 
 import httpx
 
-from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.errors import UnreadablePicture, WrongInput, one_line
 
 TIMEOUT = 10
 """Seconds for a connection, and between two pieces."""
@@ -123,9 +123,8 @@ class Fetcher:
                         raise UnreadablePicture(f"{address} takes longer than {PATIENCE} s")
                     yield piece
         except httpx.HTTPError as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
             raise UnreadablePicture(
-                f"{address} cannot be fetched: {reason}; check the address"
+                f"{address} cannot be fetched: {one_line(error)}; check the address"
             ) from error
 
 

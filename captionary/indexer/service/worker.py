@@ -24,11 +24,12 @@ from captionary.schemas.errors import (
     StoreUnreachable,
     UnreadablePicture,
     WrongInput,
+    one_line,
 )
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
 from captionary.serving.metrics import Metrics
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 BATCH = 32
 """Pairs indexed in one go; then their nouns are refreshed."""
@@ -57,7 +58,7 @@ class Worker:
         fetcher: Fetcher,
         indexer: Indexer,
         refresher: Refresher,
-        vocabulary: Vocabulary,
+        dictionary: StoredDictionary,
         metrics: Metrics,
     ) -> None:
         self._queue = queue
@@ -65,7 +66,7 @@ class Worker:
         self._fetcher = fetcher
         self._indexer = indexer
         self._refresher = refresher
-        self._vocabulary = vocabulary
+        self._dictionary = dictionary
         self._metrics = metrics
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -161,8 +162,8 @@ class Worker:
         if removal.kind == "image":
             found = [removal.target]
         else:
-            found = [picture.id for picture in self._vocabulary.pictures(source=removal.target)]
-        self._vocabulary.retire(found)
+            found = [picture.id for picture in self._dictionary.pictures(source=removal.target)]
+        self._dictionary.retire(found)
         self._refresher.refresh(self._between_nouns)
 
     def _index(self, batch: Sequence[QueuedPair]) -> None:
@@ -276,5 +277,5 @@ def _passes(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    said = " ".join(str(error).split())
+    said = one_line(error)
     return said if isinstance(error, CaptionaryError) else f"{type(error).__name__}: {said}"

@@ -11,8 +11,8 @@ import open_clip
 import torch
 
 from captionary.learning.models.byte_pairs import MERGES_FILE, Merge, learn_merges, vocabulary_size
-from captionary.schemas.errors import WrongInput
-from captionary.vision.clip.files import EMBED_KEY, ClipFiles, first_line, load_tokenizer
+from captionary.schemas.errors import WrongInput, one_line
+from captionary.vision.clip.files import EMBED_KEY, ClipFiles, load_tokenizer
 from captionary.vision.grouping.config import LEARNED_KEY, Learned, read_learned, written_learned
 from captionary.vision.grouping.vilseg import Clustering
 
@@ -142,7 +142,7 @@ def _read_json(path: Path) -> tuple[Mapping[str, Any], Learned | None, str | Non
         return config, None if groups is None else read_learned(groups), embed
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WrongInput(
-            f"cannot read the architecture {path} ({first_line(error)}); give a JSON file like "
+            f"cannot read the architecture {path} ({one_line(error)}); give a JSON file like "
             "those of open_clip"
         ) from error
 

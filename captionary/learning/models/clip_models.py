@@ -12,10 +12,11 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save
 
+from captionary.files.atomic import write_atomically
 from captionary.learning.models.architectures import Architecture
 from captionary.learning.models.byte_pairs import MERGES_FILE, merges_file
-from captionary.schemas.errors import WrongInput
-from captionary.vision.clip.files import CONFIG_FILE, EMBED_KEY, TEMPLATES_KEY, first_line
+from captionary.schemas.errors import WrongInput, one_line
+from captionary.vision.clip.files import CONFIG_FILE, EMBED_KEY, TEMPLATES_KEY
 from captionary.vision.grouping.config import LEARNED_KEY, WEIGHTS_FILE, written_learned
 from captionary.vision.grouping.pgseg import PgsegTower, build_pgseg
 from captionary.vision.grouping.stage import Grouping
@@ -57,8 +58,7 @@ def build_clip(architecture: Architecture, *, seed: int) -> torch.nn.Module:
             )
         except Exception as error:  # wrong values fail anywhere in the layers' constructors
             raise WrongInput(
-                f"the model {architecture.name} cannot be built ({first_line(error)}); "
-                "check its JSON"
+                f"the model {architecture.name} cannot be built ({one_line(error)}); check its JSON"
             ) from error
     return model
 
@@ -139,6 +139,4 @@ def write_clip(
     if architecture.merges is not None:
         files[MERGES_FILE] = merges_file(architecture.merges)
     for name, content in files.items():
-        new = folder / f"{name}.new"
-        new.write_bytes(content)
-        new.replace(folder / name)
+        write_atomically(folder / name, content)

@@ -41,8 +41,8 @@ class Live:
             raise ValueError("a service needs a Segmenter with a retriever")
         self.segmenter = segmenter
         self.retriever = segmenter.retriever
-        self.vocabulary = segmenter.retriever.vocabulary
-        self.listing = Listing(self.vocabulary)
+        self.dictionary = segmenter.retriever.dictionary
+        self.listing = Listing(self.dictionary)
         self._looking = threading.Lock()
         self._due = 0.0
         self._failure: str | None = None
@@ -68,8 +68,8 @@ class Live:
         """Look, and answer what is wrong."""
         running = self.segmenter.extractor.fingerprint
         try:
-            self.vocabulary.catch_up()
-            if (store := self.vocabulary.fingerprint) != running:
+            self.dictionary.catch_up()
+            if (store := self.dictionary.fingerprint) != running:
                 raise FingerprintMismatch(store=store, running=running)
         except CaptionaryError as error:
             return str(error)

@@ -13,7 +13,7 @@ from captionary.schemas.errors import WrongInput
 from captionary.schemas.regions import Region
 from captionary.vision.extraction import LONGEST, RegionExtractor, scaled
 from captionary.vision.pictures.loading import LoadedPicture, crop_thumbnail
-from captionary.vision.sphere import centred, common_part
+from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.engines.engine import EVERYTHING, Where
 from captionary.vocabulary.retrieval import NearRegion, Retriever
 
@@ -79,11 +79,11 @@ def _near_nouns(retriever: Retriever, vector: Vector, wanted: Wanted) -> list[di
 
     The store searches: all prototypes at once, with their pictures, would fill the memory.
     """
-    vocabulary = retriever.vocabulary
-    common = common_part(retriever.sample_vectors(), pictures=len(vocabulary.sample()))
+    dictionary = retriever.dictionary
+    common = common_part(retriever.sample_vectors(), pictures=len(dictionary.sample()))
     own = centred(vector[None], common)
     where = EVERYTHING if wanted.noun is None else Where(any_of={"noun": [wanted.noun]})
-    collection = vocabulary.engine.collection("prototypes")
+    collection = dictionary.engine.collection("prototypes")
     reach = wanted.limit * PROTOTYPES_A_NOUN
     while True:
         hits = collection.search(own, where, limit=reach)[0]
@@ -103,7 +103,7 @@ def _near_regions(retriever: Retriever, vector: Vector, wanted: Wanted) -> list[
         vector, limit=wanted.limit, noun=wanted.noun, source=wanted.source, tag=wanted.tag
     )
     owners = sorted({region.image_id for region in found})
-    pictures = {one.id: one for one in retriever.vocabulary.pictures_named(owners)}
+    pictures = {one.id: one for one in retriever.dictionary.pictures_named(owners)}
     return [
         _region_json(region, picture)
         for region in found

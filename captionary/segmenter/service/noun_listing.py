@@ -6,9 +6,9 @@ from threading import Lock
 from typing import Any, Generic, TypeVar
 
 from captionary.schemas.bodies import NounBody
-from captionary.schemas.dictionary import NounEntry, Prototype, VocabularyStats
+from captionary.schemas.dictionary import DictionaryStats, NounEntry, Prototype
 from captionary.segmenter.outputs import exemplar_json
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 T = TypeVar("T")
 
@@ -23,8 +23,8 @@ class Counted(Generic[T]):
     at work changes it all the time. Others go on with the last count meanwhile.
     """
 
-    def __init__(self, vocabulary: Vocabulary, count: Callable[[], T]) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, dictionary: StoredDictionary, count: Callable[[], T]) -> None:
+        self._dictionary = dictionary
         self._count = count
         self._counting = Lock()
         self._due = 0.0
@@ -45,10 +45,10 @@ class Counted(Generic[T]):
     def _is_old(self) -> bool:
         if self.last is None:
             return True
-        return self.last[0] != self._vocabulary.revision and time.monotonic() >= self._due
+        return self.last[0] != self._dictionary.revision and time.monotonic() >= self._due
 
     def _renew(self) -> None:
-        start, revision = time.monotonic(), self._vocabulary.revision
+        start, revision = time.monotonic(), self._dictionary.revision
         self.last = revision, self._count()
         end = time.monotonic()
         self._due = end + max(PAUSE, PAUSE_BY_COUNT * (end - start))
@@ -57,17 +57,17 @@ class Counted(Generic[T]):
 class Listing:
     """The nouns of a dictionary, and how much there is of everything."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
-        self._entries = Counted(vocabulary, self._sorted)
-        self._stats = Counted(vocabulary, vocabulary.stats)
+    def __init__(self, dictionary: StoredDictionary) -> None:
+        self._dictionary = dictionary
+        self._entries = Counted(dictionary, self._sorted)
+        self._stats = Counted(dictionary, dictionary.stats)
 
-    def stats(self) -> VocabularyStats:
+    def stats(self) -> DictionaryStats:
         """Counts of everything."""
         return self._stats.get()[1]
 
     @property
-    def counted(self) -> VocabularyStats | None:
+    def counted(self) -> DictionaryStats | None:
         """The last of `stats`, without a look at the store; None: there is none yet."""
         return None if self._stats.last is None else self._stats.last[1]
 
@@ -76,7 +76,7 @@ class Listing:
         return self._entries.get()[1]
 
     def _sorted(self) -> tuple[NounEntry, ...]:
-        found = self._vocabulary.entries()
+        found = self._dictionary.entries()
         return tuple(sorted(found, key=lambda entry: (-entry.pictures, entry.noun)))
 
     def find(self, part: str) -> tuple[int, list[NounEntry]]:
@@ -94,8 +94,8 @@ class Listing:
 
     def detail(self, entry: NounEntry) -> dict[str, Any]:
         """A noun with its prototypes, as `schemas.bodies.NounDetailBody`."""
-        revision = self._vocabulary.revision
-        looks = [_look_json(item) for item in self._vocabulary.prototypes([entry.noun])]
+        revision = self._dictionary.revision
+        looks = [_look_json(item) for item in self._dictionary.prototypes([entry.noun])]
         return {**noun_body(entry).model_dump(), "looks": looks, "revision": revision}
 
 

@@ -17,7 +17,7 @@ from captionary.schemas.bodies import (
     SegmentationBody,
     VocabularyBody,
 )
-from captionary.schemas.dictionary import VocabularyStats
+from captionary.schemas.dictionary import DictionaryStats
 from captionary.schemas.errors import CaptionaryError
 from captionary.segmenter.segmenter import Segmenter
 from captionary.segmenter.service.answers import Answering
@@ -48,7 +48,7 @@ COUNT_EVERY = 1.0
 READS, WAITING_READS = 4, 60
 """Requests that look into the dictionary at a time, and that may wait for it."""
 
-NOTHING = VocabularyStats(
+NOTHING = DictionaryStats(
     images=0, regions=0, tagged=0, nouns=0, prototypes=0, revision=0, fingerprint=""
 )
 KINDS = ("images", "regions", "nouns", "prototypes")
@@ -262,7 +262,7 @@ class SegmenterService:
         live.catch_up()
         return live
 
-    def _count(self) -> VocabularyStats:
+    def _count(self) -> DictionaryStats:
         return self._caught_up().listing.stats()
 
     async def _keep_counting(self) -> None:

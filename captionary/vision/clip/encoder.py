@@ -8,6 +8,7 @@ import open_clip
 import torch
 
 from captionary.schemas.arrays import Vectors
+from captionary.schemas.vectors import unit
 from captionary.vision.clip import conv, vit
 from captionary.vision.clip.batch_norm import fold_batch_norms
 from captionary.vision.clip.files import (
@@ -29,7 +30,6 @@ from captionary.vision.clip.texts import (
 from captionary.vision.grouping.pgseg import PgsegTower
 from captionary.vision.grouping.vilseg import patch_features
 from captionary.vision.hardware import choose_device, choose_precision
-from captionary.vision.sphere import unit
 
 IMAGE_BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
 """Pictures per pass. On a CPU small batches stay in the cache and are faster than large ones."""

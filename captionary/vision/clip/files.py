@@ -19,7 +19,7 @@ import open_clip
 import torch
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
-from captionary.schemas.errors import MissingExtra, WrongInput
+from captionary.schemas.errors import MissingExtra, WrongInput, one_line
 from captionary.vision.clip.catalogue import BUNDLED, LEARNED, all_model_names
 from captionary.vision.clip.texts import TEMPLATES
 from captionary.vision.grouping.config import (
@@ -139,7 +139,7 @@ def _in_folder(folder: Path) -> ClipFiles:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WrongInput(
-            f"{path} is not a model configuration ({first_line(error)}); copy the folder again"
+            f"{path} is not a model configuration ({one_line(error)}); copy the folder again"
         ) from error
     if templates is not None and templates not in list(TEMPLATES):
         raise WrongInput(
@@ -195,7 +195,7 @@ def _from_hub(name: str, preprocess: Mapping[str, Any]) -> str:
     except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
         raise WrongInput(
             f"cannot download {wanted[0]} of {repository} for the encoder {name} "
-            f"({first_line(error)}); check the network, or work offline with local-dir:FOLDER"
+            f"({one_line(error)}); check the network, or work offline with local-dir:FOLDER"
         ) from error
 
 
@@ -218,7 +218,7 @@ def load_clip(files: ClipFiles) -> Any:
             )
     except Exception as error:  # damaged files fail in many ways: safetensors, pickle, torch
         raise WrongInput(
-            f"the encoder {files.name} cannot be loaded ({first_line(error)}); "
+            f"the encoder {files.name} cannot be loaded ({one_line(error)}); "
             "copy or download it again"
         ) from error
     return model.eval().requires_grad_(False)
@@ -236,7 +236,7 @@ def load_cluster_head(files: ClipFiles) -> ClusterHead | None:
         head = load_head(files.folder, files.config["vision_cfg"]["width"], files.learned)
     except Exception as error:  # as above
         raise WrongInput(
-            f"cannot read {files.folder / HEAD_FILE} ({first_line(error)}); copy the folder again"
+            f"cannot read {files.folder / HEAD_FILE} ({one_line(error)}); copy the folder again"
         ) from error
     return head.eval().requires_grad_(False)
 
@@ -253,8 +253,7 @@ def load_tokenizer(files: ClipFiles) -> Any:
         tokenizer = open_clip.get_tokenizer(files.name, bpe_path=str(files.merges))
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise WrongInput(
-            f"cannot read the vocabulary {files.merges} ({first_line(error)}); "
-            "copy the folder again"
+            f"cannot read the vocabulary {files.merges} ({one_line(error)}); copy the folder again"
         ) from error
     known = int(files.config["text_cfg"].get("vocab_size", 0))
     if tokenizer.eot_token_id + 1 != known:
@@ -304,9 +303,3 @@ def _own(config: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in config.items()
         if key not in start
     }
-
-
-def first_line(error: Exception) -> str:
-    """An error's message on one line of at most 200 characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 200 else f"{text[:197]}..."

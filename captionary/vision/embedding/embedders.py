@@ -10,13 +10,13 @@ import torch
 
 from captionary.schemas.arrays import Rgb, Vectors
 from captionary.schemas.regions import Region
+from captionary.schemas.vectors import unit
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.clip.feature_maps import DenseMaps, frame_size
 from captionary.vision.clip.protocols import ImageEncoder
 from captionary.vision.embedding.coverage import coverage
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
-from captionary.vision.sphere import unit
 
 
 class RegionEmbedder(Protocol):

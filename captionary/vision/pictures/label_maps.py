@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from captionary.schemas.arrays import LabelMap
-from captionary.schemas.errors import UnreadablePicture
+from captionary.schemas.errors import UnreadablePicture, one_line
 from captionary.schemas.labels import unpack_labels
 
 MODES = frozenset({"1", "L", "P", "I", "I;16"})
@@ -30,8 +30,7 @@ def read_labels(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
     except FileNotFoundError as error:
         raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
     except Exception as error:  # decoders raise anything at all on foreign bytes
-        reason = " ".join(str(error).split())
-        raise UnreadablePicture(f"the mask {path} cannot be read: {reason}") from error
+        raise UnreadablePicture(f"the mask {path} cannot be read: {one_line(error)}") from error
     if values is None:
         raise UnreadablePicture(f"the mask {path} {problem}")
     return unpack_labels(values)

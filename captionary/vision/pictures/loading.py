@@ -17,12 +17,12 @@ import fsspec
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from captionary.files.picture_formats import FORMATS
+from captionary.files.tar_members import Member
 from captionary.schemas.arrays import Box, Rgb
-from captionary.schemas.errors import UnreadablePicture
+from captionary.schemas.errors import UnreadablePicture, one_line
 from captionary.vision.pictures.resizing import resized
-from captionary.vision.pictures.tar_members import Member
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
 READ_AT_ONCE = 1 << 20
@@ -133,7 +133,7 @@ def _read(path: Path, max_bytes: int) -> bytes:
         raise UnreadablePicture(f"{path} is a folder, not a picture; name a file") from error
     except (OSError, ValueError) as error:
         raise UnreadablePicture(
-            f"{path} cannot be read: {_one_line(error)}; check the path and its permissions"
+            f"{path} cannot be read: {one_line(error)}; check the path and its permissions"
         ) from error
 
 
@@ -145,7 +145,7 @@ def _fetch(address: str, max_bytes: int) -> bytes:
             return _at_most(file, max_bytes)
     except Exception as error:  # each fsspec back end has errors of its own
         raise UnreadablePicture(
-            f"{address} cannot be read: {_one_line(error)}; check the address"
+            f"{address} cannot be read: {one_line(error)}; check the address"
         ) from error
 
 
@@ -180,7 +180,7 @@ def _decode(data: bytes, *, shown: str, name: str, max_pixels: int) -> LoadedPic
             raise _too_large(shown, _first_number(str(error)), most) from error
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(
-                f"{shown} is truncated or damaged: {_one_line(error)}; copy the picture again"
+                f"{shown} is truncated or damaged: {one_line(error)}; copy the picture again"
             ) from error
     if pixels is None:
         raise _too_large(shown, count, max_pixels)
@@ -196,10 +196,6 @@ def _too_large(shown: str, pixels: int, limit: int) -> UnreadablePicture:
 def _first_number(text: str) -> int:
     found = re.search(r"\d+", text)
     return int(found.group()) if found else 0
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _upright_rgb(image: Image.Image) -> Rgb:

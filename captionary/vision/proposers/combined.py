@@ -34,9 +34,9 @@ class Together:
         """
         regions: list[Region] = []
         for proposer in self.proposers:
-            first = 1 + max((region.scale for region in regions), default=-1)
+            first = 1 + max((region.layer for region in regions), default=-1)
             own = proposer.propose(picture)
-            regions += [Region(region.mask, first + region.scale) for region in own]
+            regions += [Region(region.mask, first + region.layer) for region in own]
         masks = np.array([region.mask for region in regions])
         order = -np.arange(len(regions), dtype=np.float32)
         return [regions[index] for index in distinct(masks, order, same_iou=SAME_REGION_IOU)]

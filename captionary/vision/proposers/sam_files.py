@@ -19,8 +19,8 @@ import huggingface_hub
 import torch
 from huggingface_hub.errors import GatedRepoError
 
-from captionary.schemas.errors import MissingExtra, WrongInput
-from captionary.vision.clip.files import HUB_TIMEOUT_S, add_weights, first_line
+from captionary.schemas.errors import MissingExtra, WrongInput, one_line
+from captionary.vision.clip.files import HUB_TIMEOUT_S, add_weights
 
 MODEL_TYPES = ("sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video")
 """What config.json may say: the models that take points, and the video models that hold one."""
@@ -81,7 +81,7 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
         ) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WrongInput(
-            f"{path} is not a model configuration ({first_line(error)}); copy the folder again"
+            f"{path} is not a model configuration ({one_line(error)}); copy the folder again"
         ) from error
     if kind not in MODEL_TYPES:
         raise WrongInput(
@@ -112,7 +112,7 @@ def _from_hub(name: str) -> Path:
         ) from error
     except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
         raise WrongInput(
-            f"the SAM {name} is no folder, nor can it be downloaded ({first_line(error)}); "
+            f"the SAM {name} is no folder, nor can it be downloaded ({one_line(error)}); "
             "check the path and the network"
         ) from error
 
@@ -133,7 +133,7 @@ def load_sam(files: SamFiles, device: torch.device) -> tuple[Any, Any]:
             )
     except Exception as error:  # damaged files fail in many ways: safetensors, checks of config
         raise WrongInput(
-            f"the SAM {files.folder} cannot be loaded ({first_line(error)}); "
+            f"the SAM {files.folder} cannot be loaded ({one_line(error)}); "
             "copy or download it again"
         ) from error
     # transformers would go on with random numbers in place of what the file lacks.

@@ -23,7 +23,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from captionary.schemas.arrays import Vectors
-from captionary.schemas.errors import CaptionaryError, StoreInUse, WrongInput
+from captionary.schemas.errors import CaptionaryError, StoreInUse, WrongInput, one_line
 from captionary.vocabulary.engines.edge_folder import StoreFolder, damaged
 from captionary.vocabulary.engines.engine import (
     EVERYTHING,
@@ -55,8 +55,7 @@ def engine_errors(path: Path) -> Iterator[None]:
     except (CaptionaryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        reason = " ".join(str(error).split())[:300]
-        raise CaptionaryError(f"the store {path} failed: {reason}") from error
+        raise CaptionaryError(f"the store {path} failed: {one_line(error)}") from error
 
 
 class EdgeCollection:

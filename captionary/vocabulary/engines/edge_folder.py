@@ -9,14 +9,14 @@ A lock file without a meta file is a store whose creation was cut short: it hold
 
 import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from captionary.schemas.errors import StoreInUse, WrongInput
+from captionary.files.atomic import write_atomically
+from captionary.schemas.errors import StoreInUse, WrongInput, one_line
 from captionary.vocabulary.engines.engine import Payload
 
 META = "captionary.json"
@@ -108,21 +108,14 @@ class StoreFolder:
 
     def write_meta(self, meta: Payload) -> None:
         """Replace the meta: a reader, or a crash, finds the old one or the new one."""
-        beside = self.path / f"{META}.tmp"
+        text = json.dumps({**meta, "format": FORMAT}, ensure_ascii=False, indent=1)
         with file_errors(self.path):
-            with beside.open("w", encoding="utf-8") as file:
-                json.dump({**meta, "format": FORMAT}, file, ensure_ascii=False, indent=1)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(self.path / META)
-            folder = os.open(self.path, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_atomically(self.path / META, text.encode())
 
 
 def damaged(path: Path, reason: str) -> str:
     """The message for a store that cannot be read."""
-    reason = " ".join(reason.split())[:200]
-    return f"the store {path} is damaged ({reason}); restore a copy of it, or index into a new one"
+    return (
+        f"the store {path} is damaged ({one_line(reason)}); restore a copy of it, or index into a "
+        "new one"
+    )

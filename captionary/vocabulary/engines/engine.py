@@ -1,7 +1,7 @@
 """The small interface between the dictionary's rules and the engine that keeps its points.
 
 An engine keeps three collections: `pictures` (no vectors), `regions` and `prototypes` (one vector
-a point). It knows nothing of nouns; `vocabulary.Vocabulary` knows nothing of files and servers.
+a point). It knows nothing of nouns, and `StoredDictionary` knows nothing of files and servers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

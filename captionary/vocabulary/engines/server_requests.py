@@ -19,7 +19,7 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
-from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
+from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput, one_line
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -138,19 +138,19 @@ class ServerCalls:
 def read_failure(error: Exception) -> Failure:
     """What an exception of the client says."""
     if isinstance(error, ResourceExhaustedResponse):
-        return Failure(429, _line(str(error)), wait=error.retry_after_s)
+        return Failure(429, one_line(str(error)), wait=error.retry_after_s)
     if isinstance(error, UnexpectedResponse):
         said = _words(error.content)
         status = f"status {error.status_code} {error.reason_phrase}".strip()
         # What stands before a server may fail or refuse bodies too, in words of its own.
         foreign = said is None and (error.status_code or 0) < 500 and error.status_code != 413
-        return Failure(error.status_code, _line(said or status), foreign)
+        return Failure(error.status_code, one_line(said or status), foreign)
     if isinstance(error, ResponseHandlingException):
         source = error.source
         if isinstance(source, httpx.TransportError):
-            return Failure(None, _line(str(source) or type(source).__name__))
+            return Failure(None, one_line(str(source) or type(source).__name__))
     if isinstance(error, grpc.Call):
-        return Failure(GRPC_STATUS.get(error.code(), 500), _line(error.details() or "no reason"))
+        return Failure(GRPC_STATUS.get(error.code(), 500), one_line(error.details() or "no reason"))
     return Failure(200, "its answer is not in Qdrant's form", foreign=True)
 
 
@@ -161,7 +161,3 @@ def _words(content: bytes) -> str | None:
         return str(status["error"])
     except (ValueError, LookupError, TypeError):
         return None
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())[:300]

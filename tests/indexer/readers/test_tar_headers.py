@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from captionary.files.tar_members import Member
 from captionary.indexer.readers.tar_headers import files_in
-from captionary.vision.pictures.tar_members import Member
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 

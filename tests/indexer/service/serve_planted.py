@@ -13,10 +13,10 @@ def main(folder: Path) -> None:
     """Serve a folder's store and queue, a few pictures at a time; tell the address first."""
     worker.BATCH = 4
     parts = Parts(folder, NounExtractor())
-    with parts.opened() as vocabulary:
+    with parts.opened() as dictionary:
         listening = listen("127.0.0.1", 0)
         print(address_of(listening), flush=True)
-        serve(parts.app(vocabulary), listening)
+        serve(parts.app(dictionary), listening)
 
 
 if __name__ == "__main__":

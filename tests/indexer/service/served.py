@@ -24,7 +24,7 @@ from captionary.vision.clip.protocols import TextEncoder
 from captionary.vision.extraction import RegionExtractor
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import Engine
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.indexer.planted import EXTRACTOR, ColourText
 
 PATIENCE = 60.0
@@ -48,14 +48,16 @@ class Parts:
     most_pairs: int = 10_000
     most_bytes: int = 1 << 30
 
-    def opened(self) -> Vocabulary:
+    def opened(self) -> StoredDictionary:
         engine = self.engine or EdgeEngine(self.folder / "store")
-        return Vocabulary(engine, fingerprint=self.extractor.fingerprint, dim=self.extractor.dim)
+        return StoredDictionary(
+            engine, fingerprint=self.extractor.fingerprint, dim=self.extractor.dim
+        )
 
-    def app(self, vocabulary: Vocabulary) -> FastAPI:
-        refresher = Refresher(vocabulary, self.text)
+    def app(self, dictionary: StoredDictionary) -> FastAPI:
+        refresher = Refresher(dictionary, self.text)
         indexer = Indexer(
-            vocabulary,
+            dictionary,
             self.extractor,
             self.nouns,
             refresher,
@@ -70,7 +72,7 @@ class Parts:
         service = IndexerService(
             queue,
             indexer=indexer,
-            vocabulary=vocabulary,
+            dictionary=dictionary,
             keys=self.keys,
             limits=self.limits,
             metrics=metrics,
@@ -89,7 +91,7 @@ class Running:
     """A service that runs; faults of it are raised here."""
 
     client: TestClient
-    vocabulary: Vocabulary
+    dictionary: StoredDictionary
     parts: Parts
 
     def send(self, *pairs: dict[str, Any]) -> str:
@@ -133,10 +135,10 @@ class Running:
 @contextmanager
 def running(parts: Parts) -> Iterator[Running]:
     with (
-        parts.opened() as vocabulary,
-        TestClient(parts.app(vocabulary), base_url="http://127.0.0.1") as client,
+        parts.opened() as dictionary,
+        TestClient(parts.app(dictionary), base_url="http://127.0.0.1") as client,
     ):
-        yield Running(client, vocabulary, parts)
+        yield Running(client, dictionary, parts)
 
 
 def base64_of(path: Path) -> str:

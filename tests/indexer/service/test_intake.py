@@ -244,7 +244,7 @@ def test_base64_is_put_together_across_pieces(
     monkeypatch.setattr(uploads, "PIECE", 64)
     name = service.send(pair_of(apple, SAID, id="in pieces"))
     assert service.end(name).failures == []
-    picture = service.vocabulary.picture("in pieces")
+    picture = service.dictionary.picture("in pieces")
     assert picture is not None
     assert picture.size_hw == (96, 96)
     service.end(service.remove("images/in pieces"))

@@ -100,12 +100,12 @@ def jobs_of(folder: Path, count: int) -> list[list[dict[str, Any]]]:
 
 def check(folder: Path, count: int) -> None:
     """Every picture is there once, with all its captions, and nothing is left to do."""
-    with opened(folder / "store") as vocabulary:
-        pictures = {picture.id: picture for picture in vocabulary.pictures()}
+    with opened(folder / "store") as dictionary:
+        pictures = {picture.id: picture for picture in dictionary.pictures()}
         wanted = {f"{job}/{n}" for job in range(count) for n in range(len(SCENES))}
         assert pictures.keys() == wanted
-        assert vocabulary.pending() == {}
-        stats = vocabulary.stats()
+        assert dictionary.pending() == {}
+        stats = dictionary.stats()
         assert stats.regions == sum(picture.regions for picture in pictures.values())
         for job in range(count):
             said = pictures[f"{job}/0"].captions

@@ -60,7 +60,7 @@ def test_an_uploaded_caption_is_used_when_its_job_is_done(
     caplog.set_level(logging.INFO, "captionary")
     path = scenes / "images" / "00000.png"
     with running(with_mini) as service:
-        assert service.vocabulary.prototypes(["wombat"]) == []
+        assert service.dictionary.prototypes(["wombat"]) == []
         start = time.perf_counter()
         answer = service.client.post(
             "/v1/pairs",
@@ -76,9 +76,9 @@ def test_an_uploaded_caption_is_used_when_its_job_is_done(
         job = service.end(answer.json()["job"])
         took = time.perf_counter() - start
         assert (job.state, job.pairs, job.done, job.failures) == ("done", 1, 1, [])
-        (prototype,) = service.vocabulary.prototypes(["wombat"])
+        (prototype,) = service.dictionary.prototypes(["wombat"])
         assert prototype.exemplars[0].caption in ("a wombat on the grass", "this is a big wombat")
-        (picture,) = service.vocabulary.pictures()
+        (picture,) = service.dictionary.pictures()
         assert (picture.image, picture.source, picture.tags) == ("wombat.png", "zoo", ("x", "y"))
         assert picture.captions == ("a wombat on the grass", "this is a big wombat")
         assert str(with_mini.folder) not in repr(picture)
@@ -96,11 +96,11 @@ def test_the_same_again_changes_nothing(parts: Parts, rows: list[Row]) -> None:
     sent = [pair_of(path, said, source="s") for path, said in rows[:4]]
     with running(parts) as service:
         service.end(service.send(*sent))
-        before = dump(service.vocabulary)
+        before = dump(service.dictionary)
         first, second = service.send(*sent), service.send(*reversed(sent))
         assert service.end(first).failures == service.end(second).failures == []
-        assert dump(service.vocabulary) == before
-        names = {picture.image for picture in service.vocabulary.pictures()}
+        assert dump(service.dictionary) == before
+        names = {picture.image for picture in service.dictionary.pictures()}
         assert names == {f"pair {number}" for number in range(4)}
 
 
@@ -132,7 +132,7 @@ def test_what_is_removed_was_never_there(
 
 def points_of(service: Running) -> Any:
     """What the dictionary holds, but for the number that a pair had in its request."""
-    points = dump(service.vocabulary)
+    points = dump(service.dictionary)
     for payload, _ in points["pictures"].values():
         payload.pop("image")
     return points
@@ -146,10 +146,10 @@ def test_removals_are_barriers(parts: Parts, rows: list[Row]) -> None:
         service.remove("images/it")
         last = service.send(pair_of(path, said, id="it"))
         service.end(last)
-        picture = service.vocabulary.picture("it")
+        picture = service.dictionary.picture("it")
         assert picture is not None
         assert picture.captions == (said,)
-        assert service.vocabulary.prototypes(["wombat"]) == []
+        assert service.dictionary.prototypes(["wombat"]) == []
 
 
 def test_what_is_not_there_cannot_be_removed(parts: Parts) -> None:
@@ -240,8 +240,8 @@ def test_keys_are_asked_for(parts: Parts, rows: list[Row]) -> None:
 
 
 def test_the_service_describes_itself(parts: Parts) -> None:
-    with parts.opened() as vocabulary:
-        document = replace(parts, limits=Limits(pairs=7)).app(vocabulary).openapi()
+    with parts.opened() as dictionary:
+        document = replace(parts, limits=Limits(pairs=7)).app(dictionary).openapi()
     assert not (parts.folder / "jobs").exists()  # nothing is made before it runs
     asked = document["paths"]["/v1/pairs"]["post"]
     bodies = {kind: body["schema"] for kind, body in asked["requestBody"]["content"].items()}
@@ -268,7 +268,7 @@ def test_a_picture_is_found_by_what_it_was_called(parts: Parts, rows: list[Row])
         service.end(service.send(pair_of(path, said, id=names[0], source=names[2])))
         for name in names:
             service.end(service.send(pair_of(path, said, id=name)))
-            found = service.vocabulary.picture(name)
+            found = service.dictionary.picture(name)
             assert isinstance(found, Picture)
             service.end(service.remove(f"images/{quote(name, safe='')}"))
-            assert service.vocabulary.picture(name) is None
+            assert service.dictionary.picture(name) is None

@@ -76,8 +76,8 @@ def test_a_picture_that_cannot_be_embedded_fails_alone(
         assert told[2] == ("broken.png", cause)
         assert told[4][0] == "endless.png"
         assert "are not finite" in told[4][1]
-        assert len(list(service.vocabulary.pictures())) == 4
-        assert service.vocabulary.pending() == {}
+        assert len(list(service.dictionary.pictures())) == 4
+        assert service.dictionary.pending() == {}
         assert moody.seen.count("broken") == MOST_ATTEMPTS - 1  # once with others, then alone
         assert service.is_clean()
         assert service.client.get("/readyz").status_code == 200
@@ -184,7 +184,7 @@ def test_what_the_store_never_takes_is_given_up(
         (failure,) = job.failures
         reason = "it cannot be indexed: the server memory failed: it is odd"
         assert (failure.pair, failure.reason) == (1, reason)
-        assert len(list(service.vocabulary.pictures())) == 2
+        assert len(list(service.dictionary.pictures())) == 2
         assert service.client.get("/readyz").status_code == 200
     # Once with others, then alone; each time but the last is waited after.
     assert caplog.text.count("a batch failed") == MOST_ATTEMPTS - 1
@@ -205,21 +205,21 @@ def test_lost_regions_hold_up_their_nouns_only_and_a_removal_mends_them(
     regions = engine.collection("regions")
     regions.delete([regions.first(_OF_HARMED, order_by="index", limit=1)[0].id])
     with running(Parts(tmp_path, nouns, engine=engine)) as service:
-        before = service.vocabulary.generations()
+        before = service.dictionary.generations()
         for pair in (sent[4], sent[3]):  # apple+leaf, leaf+lake
             assert service.end(service.send(pair)).failures == []
-        after = service.vocabulary.generations()
+        after = service.dictionary.generations()
         assert {noun for noun in after if after[noun] == before[noun]} == {"apple", "banana"}
-        (left,) = service.vocabulary.pending()
-        assert service.vocabulary.pending()[left] == {"apple", "leaf"}
+        (left,) = service.dictionary.pending()
+        assert service.dictionary.pending()[left] == {"apple", "leaf"}
         assert "the noun 'apple' is not made anew: regions of picture 'harmed'" in caplog.text
         assert "remove it with 'captionary vocabulary remove --image harmed'" in caplog.text
         service.end(service.remove("images/harmed"))
-        assert service.vocabulary.pending() == {}
-        mended = dump(service.vocabulary)
+        assert service.dictionary.pending() == {}
+        mended = dump(service.dictionary)
     with running(Parts(tmp_path / "never", nouns, engine=ExactEngine())) as service:
         service.end(service.send(sent[0], sent[1], sent[4], sent[3]))
-        assert dump(service.vocabulary) == mended
+        assert dump(service.dictionary) == mended
 
 
 _OF_HARMED = Where(any_of={"image_id": ["harmed"]})
@@ -243,11 +243,11 @@ def test_a_stop_in_the_middle_loses_nothing(
         job = service.end(name)
         assert (job.state, job.pairs, job.done, job.failures) == ("done", 12, 12, [])
         assert service.is_clean()
-        stopped = dump(service.vocabulary)
+        stopped = dump(service.dictionary)
     parts, _ = with_moods(tmp_path / "whole", nouns)
     with running(parts) as service:
         service.end(service.send(*named))
-        assert dump(service.vocabulary) == stopped
+        assert dump(service.dictionary) == stopped
 
 
 def test_progress_shows_while_a_batch_runs(
@@ -319,7 +319,7 @@ def test_pictures_by_address_are_fetched(
         ]
         assert job.failures[0].reason.startswith(f"{urls[1]} is not a picture")
         assert job.failures[1].reason == f"{urls[2]} answers 404; check the address"
-        kept = {picture.image for picture in service.vocabulary.pictures()}
+        kept = {picture.image for picture in service.dictionary.pictures()}
         assert kept == {urls[0], urls[3]}
         assert service.is_clean()
 

@@ -33,7 +33,7 @@ from captionary.vision.extraction import RegionExtractor
 from captionary.vision.proposers.choice import choose_proposer
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 PICTURES = 16
 CLASSES = "person: man | woman, snow, sky, apple, dog, bus"
@@ -71,8 +71,8 @@ class Looking:
         proposer = choose_proposer("superpixels+clusters")(maps)
         return cls(encoder, RegionExtractor(proposer, embedding.embedder(maps)))
 
-    def opened(self, store: Path) -> Vocabulary:
-        return Vocabulary(
+    def opened(self, store: Path) -> StoredDictionary:
+        return StoredDictionary(
             EdgeEngine(store), fingerprint=self.extractor.fingerprint, dim=self.extractor.dim
         )
 
@@ -82,7 +82,7 @@ class Taught:
     """A dictionary with its models. scenes: the folder that its first pictures came from."""
 
     looking: Looking
-    vocabulary: Vocabulary
+    dictionary: StoredDictionary
     scenes: Path
     store: Path
 
@@ -90,13 +90,13 @@ class Taught:
     def segmenter(self) -> Segmenter:
         """One that remembers nothing yet."""
         looking = self.looking
-        return Segmenter(looking.extractor, looking.encoder, Retriever(self.vocabulary))
+        return Segmenter(looking.extractor, looking.encoder, Retriever(self.dictionary))
 
     @cached_property
     def indexer(self) -> Indexer:
-        refresher = Refresher(self.vocabulary, self.looking.encoder)
+        refresher = Refresher(self.dictionary, self.looking.encoder)
         extractor = self.looking.extractor
-        return Indexer(self.vocabulary, extractor, NounExtractor(), refresher, workers=2)
+        return Indexer(self.dictionary, extractor, NounExtractor(), refresher, workers=2)
 
     def index(self, first: int, last: int) -> None:
         pairs = read_pairs(str(self.scenes / "captions.jsonl"))
@@ -113,8 +113,8 @@ class Taught:
 def teach(
     looking: Looking, scenes: Path, store: Path, *, pictures: int = PICTURES
 ) -> Iterator[Taught]:
-    with looking.opened(store) as vocabulary:
-        taught = Taught(looking, vocabulary, scenes, store)
+    with looking.opened(store) as dictionary:
+        taught = Taught(looking, dictionary, scenes, store)
         if pictures:
             taught.index(0, pictures)
         yield taught

@@ -72,7 +72,7 @@ def test_pictures_are_what_the_segmenter_draws(client: TestClient, taught: Taugh
     assert overlay.content == overlay_jpeg(expected, original.pixels)
     for answer in (flat, overlay):
         assert json.loads(answer.headers["X-Classes"]) == list(expected.classes)
-        assert answer.headers["X-Revision"] == str(taught.vocabulary.revision)
+        assert answer.headers["X-Revision"] == str(taught.dictionary.revision)
 
 
 def test_class_names_of_other_scripts_fit_into_a_header(client: TestClient, taught: Taught) -> None:

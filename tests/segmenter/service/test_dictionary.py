@@ -12,7 +12,7 @@ from PIL import Image
 from captionary.schemas.bodies import AboutBody, NounDetailBody, RetrievalBody, VocabularyBody
 from captionary.serving.api_keys import Keys
 from captionary.vision.pictures.loading import load_picture
-from captionary.vision.sphere import centred, common_part
+from captionary.vocabulary.centring import centred, common_part
 from tests.segmenter.service.served import PICTURES, Taught, ask, problem, started, until
 
 READ = "this-key-may-only-read"
@@ -26,7 +26,7 @@ def retrieved(client: TestClient, taught: Taught, number: int, **fields: object)
 
 def image_id(taught: Taught, number: int) -> str:
     path = str(taught.picture(number))
-    return next(item.id for item in taught.vocabulary.pictures() if item.image.endswith(path))
+    return next(item.id for item in taught.dictionary.pictures() if item.image.endswith(path))
 
 
 def listed(client: TestClient, query: str = "") -> VocabularyBody:
@@ -48,7 +48,7 @@ def test_a_picture_of_the_dictionary_finds_itself(
     found = retrieved(client, taught, number, limit=5)
 
     first = found.regions[0]
-    stored = taught.vocabulary.picture(image_id(taught, number))
+    stored = taught.dictionary.picture(image_id(taught, number))
     assert stored is not None
     assert (first.image_id, first.box, first.area) == (stored.id, [0, 0, 96, 96], 1)
     assert first.similarity == pytest.approx(1, abs=1e-4)
@@ -57,14 +57,14 @@ def test_a_picture_of_the_dictionary_finds_itself(
     for near in (found.nouns, found.regions):
         similarities = [item.similarity for item in near]
         assert similarities == sorted(similarities, reverse=True)
-    assert found.revision == taught.vocabulary.revision
+    assert found.revision == taught.dictionary.revision
 
 
 def test_a_box_finds_the_regions_that_fill_it(client: TestClient, taught: Taught) -> None:
     """A region that fills its box, as layers of ground do, looks the same as the box."""
-    stored = taught.vocabulary.picture(image_id(taught, 3))
+    stored = taught.dictionary.picture(image_id(taught, 3))
     assert stored is not None
-    table = taught.vocabulary.region_tables([stored])[0]
+    table = taught.dictionary.region_tables([stored])[0]
     boxes = table.boxes_xyxy.astype(np.int64)
     filled = table.areas * 96 * 96 / np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
     index = max(range(1, len(table)), key=lambda row: (filled[row], table.areas[row]))
@@ -81,12 +81,12 @@ def test_a_box_finds_the_regions_that_fill_it(client: TestClient, taught: Taught
 def test_near_nouns_are_those_of_the_prototypes_as_segmenting_compares_them(
     client: TestClient, taught: Taught
 ) -> None:
-    vocabulary, looking = taught.vocabulary, taught.looking
+    dictionary, looking = taught.dictionary, taught.looking
     retriever = taught.segmenter.retriever
     assert retriever is not None
     picture = load_picture(taught.picture(20))
     whole = looking.extractor.extract(picture).table.vectors[0]
-    common = common_part(retriever.sample_vectors(), pictures=len(vocabulary.sample()))
+    common = common_part(retriever.sample_vectors(), pictures=len(dictionary.sample()))
     matrix = retriever.matrix(retriever.nouns())
     similarity = matrix.vectors @ centred(whole[None], common)[0]
     best: dict[str, float] = {}
@@ -133,12 +133,12 @@ def test_a_region_comes_with_its_part_of_the_picture(client: TestClient, taught:
 def test_nouns_are_listed_by_how_many_pictures_have_them(
     client: TestClient, taught: Taught
 ) -> None:
-    entries = {entry.noun: entry for entry in taught.vocabulary.entries()}
+    entries = {entry.noun: entry for entry in taught.dictionary.entries()}
 
     body = listed(client)
 
     assert body.total == len(entries) == len(body.nouns)
-    assert body.revision == taught.vocabulary.revision
+    assert body.revision == taught.dictionary.revision
     pictures = [line.pictures for line in body.nouns]
     assert pictures == sorted(pictures, reverse=True)
     for line in body.nouns:
@@ -176,7 +176,7 @@ def test_a_noun_is_shown_with_its_prototypes(client: TestClient, taught: Taught)
     body = NounDetailBody.model_validate(client.get(f"/v1/vocabulary/{line.noun}").json())
 
     assert body.model_dump(exclude={"looks", "revision"}) == line.model_dump()
-    prototypes = taught.vocabulary.prototypes([line.noun])
+    prototypes = taught.dictionary.prototypes([line.noun])
     assert [look.number for look in body.looks] == [item.number for item in prototypes]
     exemplar, stored = body.looks[0].exemplars[0], prototypes[0].exemplars[0]
     assert base64.b64decode(exemplar.thumbnail) == stored.thumbnail
@@ -198,7 +198,7 @@ def test_an_unknown_noun_is_not_there(client: TestClient, noun: str) -> None:
 
 
 def test_about_tells_what_there_is(client: TestClient, taught: Taught) -> None:
-    stats = taught.vocabulary.stats()
+    stats = taught.dictionary.stats()
 
     body = AboutBody.model_validate(client.get("/v1/about").json())
 
@@ -225,7 +225,7 @@ def test_about_tells_no_counts_to_who_may_not_read(taught: Taught) -> None:
 
 def test_figures_tell_the_size_of_the_dictionary(client: TestClient, taught: Taught) -> None:
     ask(client, taught.picture(20), fusion="text")
-    stats = taught.vocabulary.stats()
+    stats = taught.dictionary.stats()
     revision = f"captionary_revision {float(stats.revision)}\n"
     until(lambda: revision in client.get("/metrics").text)  # counted beside the requests
 

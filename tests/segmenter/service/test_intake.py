@@ -20,7 +20,7 @@ from captionary.serving.api_keys import Keys
 from captionary.serving.limits import Gate, Limits
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.segmenter.service.served import Answer, Taught, ask, png, problem, started, until
 
 KEYS = Keys(read=("this-key-may-only-read",))
@@ -136,7 +136,7 @@ def test_nothing_of_a_body_is_left_over(
     assert not [one for one in left if str(tmp_path) in str(one.readlink())]
 
 
-class Silent(Vocabulary):
+class Silent(StoredDictionary):
     """Answers nothing about its nouns until it may."""
 
     may_answer = threading.Event()

@@ -123,7 +123,7 @@ def test_a_new_noun_is_used_without_a_restart(small: Taught) -> None:
         before = client.get("/v1/vocabulary?limit=1000").json()
         known = {line["noun"] for line in before["nouns"]}
         small.index(2, 6)
-        revision = small.vocabulary.revision
+        revision = small.dictionary.revision
         until(lambda: client.get("/v1/vocabulary").json()["revision"] == revision)
         until(lambda: client.get("/v1/about").json()["revision"] == revision)
         after = client.get("/v1/vocabulary?limit=1000").json()

@@ -17,7 +17,7 @@ from captionary.segmenter.service.noun_listing import PAUSE, PAUSE_BY_COUNT, Cou
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
-from captionary.vocabulary.stored_dictionary import Vocabulary
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.segmenter.service.served import Looking, Taught, teach, until
 
 
@@ -28,37 +28,37 @@ def small(looking: Looking, scenes: Path, tmp_path: Path) -> Iterator[Taught]:
         yield taught
 
 
-def change(vocabulary: Vocabulary) -> None:
+def change(dictionary: StoredDictionary) -> None:
     """Have the revision rise."""
-    noun = vocabulary.entries()[0].noun
-    found = vocabulary.prototypes([noun])
+    noun = dictionary.entries()[0].noun
+    found = dictionary.prototypes([noun])
     assert found
-    generation = f"{vocabulary.revision}"
-    vocabulary.replace_prototypes(noun, [replace(one, generation=generation) for one in found])
+    generation = f"{dictionary.revision}"
+    dictionary.replace_prototypes(noun, [replace(one, generation=generation) for one in found])
 
 
 def test_an_unchanged_dictionary_is_counted_once(small: Taught) -> None:
     numbers = count()
-    counted = Counted(small.vocabulary, lambda: next(numbers))
+    counted = Counted(small.dictionary, lambda: next(numbers))
 
     first, again = counted.get(), counted.get()
     time.sleep(PAUSE)
 
-    assert first == again == counted.get() == (small.vocabulary.revision, 0)
+    assert first == again == counted.get() == (small.dictionary.revision, 0)
 
 
 def test_a_dictionary_that_changes_all_the_time_is_counted_now_and_then(small: Taught) -> None:
     numbers = count()
-    counted = Counted(small.vocabulary, lambda: next(numbers))
+    counted = Counted(small.dictionary, lambda: next(numbers))
     start = time.monotonic()
 
     for _ in range(30):
-        change(small.vocabulary)
+        change(small.dictionary)
         counted.get()
 
     took = time.monotonic() - start
     assert next(numbers) <= 2 + took / PAUSE
-    until(lambda: counted.get()[0] == small.vocabulary.revision)
+    until(lambda: counted.get()[0] == small.dictionary.revision)
 
 
 def test_a_count_that_takes_long_is_made_less_often(small: Taught) -> None:
@@ -66,9 +66,9 @@ def test_a_count_that_takes_long_is_made_less_often(small: Taught) -> None:
         time.sleep(0.3)
         return time.monotonic()
 
-    counted = Counted(small.vocabulary, slow)
+    counted = Counted(small.dictionary, slow)
     _, first = counted.get()
-    change(small.vocabulary)
+    change(small.dictionary)
     time.sleep(PAUSE + 0.1)
 
     assert counted.get()[1] == first
@@ -86,9 +86,9 @@ def test_nobody_waits_for_a_new_count_who_can_have_an_old_one(small: Taught) -> 
             assert go_on.wait(30)
         return number
 
-    counted = Counted(small.vocabulary, held)
+    counted = Counted(small.dictionary, held)
     assert counted.get()[1] == 0
-    change(small.vocabulary)
+    change(small.dictionary)
     time.sleep(PAUSE)
     with ThreadPoolExecutor(1) as pool:
         newer = pool.submit(counted.get)
@@ -101,7 +101,7 @@ def test_nobody_waits_for_a_new_count_who_can_have_an_old_one(small: Taught) -> 
 
 def test_a_new_noun_is_listed_soon(small: Taught, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting_module, "PAUSE_BY_COUNT", 0)
-    listing = Listing(small.vocabulary)
+    listing = Listing(small.dictionary)
     before, stats = len(listing.entries()), listing.stats()
     assert listing.counted == stats
     small.index(2, 6)
@@ -111,7 +111,7 @@ def test_a_new_noun_is_listed_soon(small: Taught, monkeypatch: pytest.MonkeyPatc
     assert listing.counted == stats
 
 
-class Asked(Vocabulary):
+class Asked(StoredDictionary):
     """Notes how often pictures are asked for."""
 
     asked = 0
@@ -129,11 +129,11 @@ def test_the_pictures_of_near_regions_are_asked_for_at_once(
     extractor = looking.extractor
     with Asked(
         EdgeEngine(tmp_path / "store"), fingerprint=extractor.fingerprint, dim=extractor.dim
-    ) as vocabulary:
-        retriever = Retriever(vocabulary)
+    ) as dictionary:
+        retriever = Retriever(dictionary)
         retriever.sample_vectors()
-        vocabulary.asked = 0
+        dictionary.asked = 0
         found = near_json(retriever, vector, Wanted(20))["regions"]
 
     assert len({region["image_id"] for region in found}) > 1
-    assert vocabulary.asked == 1
+    assert dictionary.asked == 1

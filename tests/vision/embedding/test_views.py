@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.regions import Region
+from captionary.schemas.vectors import unit
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.embedders import Blend, MaskedCrops, PooledFeatures, RegionTokens
 from captionary.vision.embedding.views import (
@@ -21,7 +22,6 @@ from captionary.vision.embedding.views import (
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.proposers.choice import choose_proposer, usual_proposer
 from captionary.vision.proposers.superpixels import Superpixels
-from captionary.vision.sphere import unit
 
 MakePicture = Callable[..., LoadedPicture]
 

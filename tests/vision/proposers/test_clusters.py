@@ -21,11 +21,11 @@ def test_layers_are_disjoint_and_start_with_the_whole(
     picture = make_picture(90, 120)
     proposer = Clusters(DenseMaps(encoder, encoder.input_size_hw[0]))
     regions = proposer.propose(picture)
-    assert regions[0].scale == 0
+    assert regions[0].layer == 0
     assert regions[0].mask.all()
     assert len(regions) > 1
-    for scale in {region.scale for region in regions}:
-        layer = np.array([region.mask for region in regions if region.scale == scale])
+    for scale in {region.layer for region in regions}:
+        layer = np.array([region.mask for region in regions if region.layer == scale])
         assert layer.sum(axis=0).max() == 1
     again = proposer.propose(picture)
     assert [r.mask.tobytes() for r in regions] == [r.mask.tobytes() for r in again]

@@ -55,12 +55,12 @@ def test_layers_are_disjoint_and_start_with_the_whole(
     for seed in range(3):
         picture = make_picture(90, 120, seed)
         regions = proposer.propose(picture)
-        assert regions[0].scale == 0
+        assert regions[0].layer == 0
         assert regions[0].mask.all()
-        assert {region.scale for region in regions} <= {*range(layers)}
+        assert {region.layer for region in regions} <= {*range(layers)}
         assert len({region.mask.tobytes() for region in regions}) == len(regions)
         for scale in range(layers):
-            layer = [region.mask for region in regions if region.scale == scale]
+            layer = [region.mask for region in regions if region.layer == scale]
             assert np.sum(layer, axis=0).max() <= 1
         again = proposer.propose(picture)
         assert [r.mask.tobytes() for r in regions] == [r.mask.tobytes() for r in again]
@@ -172,7 +172,7 @@ def test_it_proposes_together_with_others(
         for earlier in regions[:number]:
             both = (region.mask & earlier.mask).sum()
             assert both <= 0.95 * (region.mask | earlier.mask).sum()
-            assert not both or region.scale != earlier.scale
+            assert not both or region.layer != earlier.layer
     assert len(regions) >= len(Superpixels().propose(picture))
 
 

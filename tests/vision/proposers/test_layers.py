@@ -32,15 +32,15 @@ def overlapping(draw: st.DrawFn) -> NDArray[np.bool_]:
 def test_layers_hold_every_mask_and_never_overlap(masks: NDArray[np.bool_]) -> None:
     size = masks.shape[1], masks.shape[2]
     whole, *regions = layered(list(masks), size)
-    assert whole.scale == 0
+    assert whole.layer == 0
     assert whole.mask.all()
     assert sorted(region.mask.tobytes() for region in regions) == sorted(m.tobytes() for m in masks)
     areas = [region.area for region in regions]
     assert areas == sorted(areas, reverse=True)
-    scales = {region.scale for region in regions}
+    scales = {region.layer for region in regions}
     assert scales == set(range(1, len(scales) + 1))
     for scale in scales:
-        layer = np.array([region.mask for region in regions if region.scale == scale])
+        layer = np.array([region.mask for region in regions if region.layer == scale])
         assert layer.sum(axis=0).max() == 1
 
 
@@ -48,8 +48,8 @@ def test_layers_hold_every_mask_and_never_overlap(masks: NDArray[np.bool_]) -> N
 def test_a_mask_is_in_the_first_layer_that_has_room(masks: NDArray[np.bool_]) -> None:
     _, *regions = layered(list(masks), (masks.shape[1], masks.shape[2]))
     for index, region in enumerate(regions):
-        for scale in range(1, region.scale):
-            larger = [other for other in regions[:index] if other.scale == scale]
+        for scale in range(1, region.layer):
+            larger = [other for other in regions[:index] if other.layer == scale]
             assert any((other.mask & region.mask).any() for other in larger)
 
 

@@ -50,12 +50,12 @@ def test_superpixels_are_distinct_and_the_same_each_time(
     regions = Superpixels().propose(picture)
     again = Superpixels().propose(picture)
     assert [r.mask.tobytes() for r in regions] == [r.mask.tobytes() for r in again]
-    assert regions[0].scale == 0
+    assert regions[0].layer == 0
     assert regions[0].mask.all()
     masks = {region.mask.tobytes() for region in regions}
     assert len(masks) == len(regions)
-    for scale in {region.scale for region in regions}:
-        layer = np.array([region.mask for region in regions if region.scale == scale])
+    for scale in {region.layer for region in regions}:
+        layer = np.array([region.mask for region in regions if region.layer == scale])
         assert layer.sum(axis=0).max() == 1
 
 
@@ -177,6 +177,6 @@ def test_together_keeps_layers_apart_and_drops_what_is_there(make_picture: MakeP
         for earlier in regions[:number]:
             both = (region.mask & earlier.mask).sum()
             assert both <= 0.95 * (region.mask | earlier.mask).sum()
-            assert not both or region.scale != earlier.scale
+            assert not both or region.layer != earlier.layer
     assert sum(region.mask.all() for region in regions) == 1
     assert len(Together((Superpixels(), Superpixels())).propose(picture)) == len(alone)

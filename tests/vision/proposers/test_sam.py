@@ -75,14 +75,14 @@ def test_regions_of_a_picture(folder: Path) -> None:
     regions = sam(folder).propose(picture)
     assert len(regions) > 5
     assert regions[0].mask.all()
-    assert regions[0].scale == 0
+    assert regions[0].layer == 0
     for region in regions:
         assert region.mask.shape == (60, 90)
         assert region.mask.dtype == np.bool_
     for region in regions[1:]:
         assert ANY.least_area / 2 < region.area < 0.97
-    for scale in {region.scale for region in regions}:
-        layer = np.array([region.mask for region in regions if region.scale == scale])
+    for scale in {region.layer for region in regions}:
+        layer = np.array([region.mask for region in regions if region.layer == scale])
         assert layer.sum(axis=0).max() == 1
 
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from captionary.files.tar_members import Member
 from captionary.schemas.errors import UnreadablePicture
 from captionary.vision.pictures.loading import file_name, load_picture
-from captionary.vision.pictures.tar_members import Member
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

@@ -4,7 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionary.schemas.arrays import Vectors
-from captionary.vision.sphere import CENTRING, centred, common_part, unit
+from captionary.schemas.vectors import unit
+from captionary.vocabulary.centring import CENTRING, centred, common_part
 
 
 def cone(rows: int, *, seed: int, dim: int = 12) -> Vectors:

@@ -1,8 +1,13 @@
-"""Mathematics on the unit sphere, where all embeddings live."""
+"""Centring: regions without what all regions of a dictionary have in common.
+
+All embeddings of one encoder lie in a narrow cone; its axis tells nothing of a region and drowns
+what does.
+"""
 
 import numpy as np
 
 from captionary.schemas.arrays import Vector, Vectors
+from captionary.schemas.vectors import unit
 
 CENTRING = 0.8
 """How much of the dictionary's mean region is subtracted. All of it costs accuracy, and so does
@@ -12,18 +17,10 @@ FEW_PICTURES = 10
 """A mean over this many pictures is trusted by half."""
 
 
-def unit(raw_vectors: Vectors) -> Vectors:
-    """Scale rows to unit length, (N, D) -> (N, D); a row of zeros stays zero."""
-    length = np.linalg.norm(raw_vectors, axis=-1, keepdims=True)
-    scaled: Vectors = (raw_vectors / np.maximum(length, 1e-12)).astype(np.float32)
-    return scaled
-
-
 def common_part(vectors: Vectors, *, pictures: int) -> Vector:
     """What regions have in common, (N, D) -> (D,): to be subtracted by `centred`.
 
-    All embeddings of one encoder lie in a narrow cone; its axis tells nothing of a region and
-    drowns what does. A mean of few pictures says more of them than of the encoder, and counts less.
+    A mean of few pictures says more of them than of the encoder, and counts less.
 
     Args:
         vectors:  the regions of a sample of pictures, unit length.
