@@ -26,9 +26,10 @@ from captionary.build import Models, open_both
 from captionary.cli.progress import bars
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.labels import IGNORE
+from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.datasets import DatasetFolder, read_mask
-from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import load_picture
 from captionary.vision.pictures.resizing import enlarged

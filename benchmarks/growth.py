@@ -36,8 +36,9 @@ from captionary.demo.scenes import (
 from captionary.demo.story import Look
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.classes import ClassName
+from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.pictures.loading import load_picture
 
 STEPS = (0, 1, 4, 16, 64)

@@ -31,9 +31,10 @@ from captionary.indexer.readers import read_pairs
 from captionary.pictograms.folder import write_world
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Split, World
+from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.datasets import DatasetFolder, read_mask
-from captionary.segmenter.segmenter import Fusion, Settings
+from captionary.segmenter.segmenter import Settings
 from captionary.vision.pictures.loading import load_picture
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)

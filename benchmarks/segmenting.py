@@ -16,8 +16,9 @@ from statistics import median
 from benchmarks.clock import Clock, print_shares
 from benchmarks.watched import watched
 from captionary.build import Models
+from captionary.schemas.options import Fusion
 from captionary.segmenter.datasets import DatasetFolder
-from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever

@@ -1,8 +1,10 @@
 """Options that several commands share."""
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, TypeAlias
 
 import typer
+
+from captionary.schemas import options
 
 Store: TypeAlias = Annotated[
     str,
@@ -33,14 +35,11 @@ Embed: TypeAlias = Annotated[
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision: TypeAlias = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
 
-FusionName: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
-BackgroundName: TypeAlias = Literal["none", "names", "threshold", "auto"]
-
 Fusion: TypeAlias = Annotated[
-    FusionName, typer.Option(help="What scores regions; text needs no dictionary.")
+    options.Fusion, typer.Option(help="What scores regions; text needs no dictionary.")
 ]
 Background: TypeAlias = Annotated[
-    BackgroundName, typer.Option(help="What becomes of pixels that belong to no class.")
+    options.BackgroundMode, typer.Option(help="What becomes of pixels that belong to no class.")
 ]
 Threshold: TypeAlias = Annotated[
     float,

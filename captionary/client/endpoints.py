@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -20,9 +20,7 @@ from captionary.schemas.bodies import (
     SegmentationBody,
     VocabularyBody,
 )
-
-Fusion: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
-Background: TypeAlias = Literal["none", "names", "threshold", "auto"]
+from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two looks at a job."""
@@ -46,8 +44,8 @@ class Calls:
         classes: str | Sequence[str],
         *,
         fusion: Fusion = "both",
-        background: Background = "none",
-        threshold: float = 0.2,
+        background: BackgroundMode = "none",
+        threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
         evidence: int = 0,
     ) -> Flow[SegmentationBody]:
@@ -72,8 +70,8 @@ class Calls:
         classes: str | Sequence[str],
         *,
         fusion: Fusion = "both",
-        background: Background = "none",
-        threshold: float = 0.2,
+        background: BackgroundMode = "none",
+        threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
     ) -> Flow[bytes]:
         """A PNG whose pixels are numbers of classes, in the order asked; options as `segment`."""
@@ -87,8 +85,8 @@ class Calls:
         classes: str | Sequence[str],
         *,
         fusion: Fusion = "both",
-        background: Background = "none",
-        threshold: float = 0.2,
+        background: BackgroundMode = "none",
+        threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
     ) -> Flow[bytes]:
         """A JPEG of the picture with its classes in colours; options as `segment`."""
@@ -225,7 +223,7 @@ class Calls:
 def _fields(
     classes: str | Sequence[str],
     fusion: Fusion,
-    background: Background,
+    background: BackgroundMode,
     threshold: float,
     refine: bool,
 ) -> dict[str, Any]:

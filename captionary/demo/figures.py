@@ -8,8 +8,8 @@ import numpy as np
 
 from captionary.demo.scenes import Sizes
 from captionary.demo.story import FUSIONS, Asked, Told
+from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.segmenter import Fusion
 
 
 def figures(told: Told, *, encoder: str, seed: int, sizes: Sizes) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Scene
 from captionary.schemas.arrays import LabelMap, Rgb
 from captionary.schemas.dictionary import Exemplar
+from captionary.schemas.options import Fusion
 from captionary.schemas.regions import Region
 from captionary.segmenter.drawing.overlay import draw_classes
 from captionary.segmenter.drawing.palette import GREY, class_colours
-from captionary.segmenter.segmenter import Fusion
 
 SIDE = 384
 """Pixels of a panel's side."""

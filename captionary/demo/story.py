@@ -24,9 +24,10 @@ from captionary.indexer.pipeline import Indexer
 from captionary.indexer.readers import read_pairs
 from captionary.pictograms.world import Scene
 from captionary.schemas.classes import ClassName
+from captionary.schemas.options import Fusion
 from captionary.schemas.regions import CutPicture, Region
 from captionary.schemas.segmentation import Segmentation
-from captionary.segmenter.segmenter import Fusion, Segmenter, Settings
+from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.pictures.loading import load_picture
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)

@@ -5,15 +5,13 @@ common surroundings), `threshold` (a region that no class fits well), `auto` (bo
 """
 
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from captionary.schemas.arrays import Scores
 from captionary.schemas.classes import ClassName
+from captionary.schemas.options import BackgroundMode
 from captionary.segmenter.word_forms import forms
-
-BackgroundMode: TypeAlias = Literal["none", "names", "threshold", "auto"]
 
 BACKGROUND = "background"
 
@@ -23,10 +21,6 @@ SURROUNDINGS = (
     *("shelf", "curtain", "stair", "floor", "hill", "rail", "fence"),
 )
 """What a picture's background is made of, as prompts (the list in use for VOC and COCO-Object)."""
-
-DEFAULT_THRESHOLD = 0.2
-"""Below it a best probability counts as none. Published settings lie between 0.1 and 0.25; a list
-of many classes spreads the same certainty thinner and wants a lower one."""
 
 
 def add_background(

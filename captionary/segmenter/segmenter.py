@@ -3,21 +3,16 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Literal, TypeAlias
 
 import numpy as np
 
 from captionary.schemas.arrays import Scores, Vectors
 from captionary.schemas.classes import ClassName
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
 from captionary.schemas.regions import CutPicture, RegionTable
 from captionary.schemas.segmentation import Evidence, LabelledRegion, Segmentation
-from captionary.segmenter.background import (
-    DEFAULT_THRESHOLD,
-    BackgroundMode,
-    add_background,
-    apply_threshold,
-)
+from captionary.segmenter.background import add_background, apply_threshold
 from captionary.segmenter.class_vectors import (
     ClassReading,
     ScaledTextEncoder,
@@ -38,8 +33,6 @@ from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import enlarged
 from captionary.vocabulary.centring import centred
 from captionary.vocabulary.retrieval import RecentlyUsed, Retriever
-
-Fusion: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
 
 PROTOTYPE_SCALE = 10.0
 """Sharpness of prototype votes, for cosines of centred regions."""

@@ -4,13 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionary.schemas.classes import parse_classes
+from captionary.schemas.options import BackgroundMode
 from captionary.schemas.regions import Region
-from captionary.segmenter.background import (
-    SURROUNDINGS,
-    BackgroundMode,
-    add_background,
-    apply_threshold,
-)
+from captionary.segmenter.background import SURROUNDINGS, add_background, apply_threshold
 from captionary.segmenter.painting import paint
 
 

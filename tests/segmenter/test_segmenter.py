@@ -21,10 +21,11 @@ from captionary.indexer.refresh import Refresher
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.options import Fusion
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.class_vectors import read_classes_by_dictionary
 from captionary.segmenter.refinement import refined
-from captionary.segmenter.segmenter import Fusion, Segmenter, Settings, score_regions
+from captionary.segmenter.segmenter import Segmenter, Settings, score_regions
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.embedders import MaskedCrops
 from captionary.vision.extraction import LONGEST, RegionExtractor

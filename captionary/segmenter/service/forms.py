@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from captionary.schemas.classes import ClassName, parse_classes
 from captionary.schemas.errors import WrongInput
-from captionary.segmenter.background import DEFAULT_THRESHOLD, BackgroundMode
-from captionary.segmenter.segmenter import Fusion, Settings
+from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
+from captionary.segmenter.segmenter import Settings
 from captionary.segmenter.service.content_negotiation import preferred
 from captionary.serving.problems import Problem
 from captionary.vision.pictures.loading import LoadedPicture, decode_picture

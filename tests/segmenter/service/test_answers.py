@@ -11,6 +11,7 @@ from PIL import Image
 
 from captionary.schemas.bodies import SegmentationBody
 from captionary.schemas.classes import parse_classes
+from captionary.schemas.options import Fusion
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.outputs import (
     class_map_png,
@@ -18,7 +19,7 @@ from captionary.segmenter.outputs import (
     read_class_map,
     segmentation_json,
 )
-from captionary.segmenter.segmenter import Fusion, Settings
+from captionary.segmenter.segmenter import Settings
 from captionary.vision.pictures.loading import load_picture
 from tests.segmenter.service.served import CLASSES, Taught, ask, started
 

@@ -10,7 +10,8 @@ import pytest
 
 from captionary.schemas.bodies import AboutBody, RetrievalBody, SegmentationBody, VocabularyBody
 from captionary.schemas.errors import CaptionaryError, WrongInput
-from captionary.segmenter.segmenter import Fusion, Segmenter
+from captionary.schemas.options import Fusion
+from captionary.segmenter.segmenter import Segmenter
 from captionary.segmenter.service.live import LOOK_EVERY
 from captionary.serving.limits import Gate
 from tests.segmenter.service.served import (
