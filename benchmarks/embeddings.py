@@ -15,6 +15,7 @@ import json
 import tempfile
 import time
 from collections import defaultdict
+from contextlib import closing
 from pathlib import Path
 from typing import get_args
 
@@ -22,7 +23,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from captionary.build import Models, open_both
+from captionary.build import ModelNames, Parts
 from captionary.cli.progress import bars
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.labels import IGNORE
@@ -31,8 +32,9 @@ from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.extraction import RegionExtractor
+from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import load_picture
-from captionary.vision.pictures.resizing import enlarged
+from captionary.vision.pictures.resizing import resize_labels
 from captionary.vision.proposers.label_maps import LabelMaps
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
@@ -54,7 +56,7 @@ def measure(segmenter: Segmenter, data: DatasetFolder) -> dict[str, float]:
         seconds.append(time.perf_counter() - start)
         counts.append(len(cut.regions))
         own = true.extract(picture)
-        shown = enlarged(truth, own.regions[0].mask.shape)
+        shown = resize_labels(truth, own.regions[0].mask.shape)
         wanted = [int(shown[region.mask][0]) for region in own.regions]
         for fusion in FUSIONS:
             settings = Settings(fusion)
@@ -105,9 +107,10 @@ def main() -> None:
         for number, (proposer, embed) in enumerate(ways, start=1):
             name = f"{proposer} {embed}"
             store = (options.stores or Path(folder)) / name.replace("/", "-").replace(" ", "-")
-            with open_both(Models(options.encoder, proposer, embed), str(store)) as opened:
-                opened[0].index(read_pairs(options.captions))
-                figures[name] = measure(opened[1], data)
+            models = ModelNames(options.encoder, proposer, embed)
+            with closing(Parts(str(store), models)) as parts, one_torch_thread():
+                parts.indexer.index(read_pairs(options.captions))
+                figures[name] = measure(parts.segmenter, data)
             bar.show(number)
             show({name: figures[name]})
     show(figures)

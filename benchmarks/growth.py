@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +23,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from captionary.build import Models, open_both
+from captionary.build import ModelNames, Parts
 from captionary.cli.progress import bars
 from captionary.demo.scenes import (
     Cast,
@@ -33,12 +34,13 @@ from captionary.demo.scenes import (
     write_captioned,
     write_dataset,
 )
-from captionary.demo.story import Look
+from captionary.demo.story import CutScene
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.classes import ClassName
 from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.segmenter import Segmenter, Settings
+from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import load_picture
 
 STEPS = (0, 1, 4, 16, 64)
@@ -55,7 +57,7 @@ def choose_casts(seed: int, newcomers: int, sizes: Sizes) -> list[Cast]:
     """Casts of the same nouns, but each with a newcomer of its own."""
     cast = choose_cast(seed, replace(sizes, novel=sizes.novel + newcomers - 1))
     others, novel = cast.novel[: newcomers - 1], cast.novel[newcomers - 1 :]
-    company = tuple(noun for noun in cast.company if noun not in others)
+    company = tuple(noun for noun in cast.companions if noun not in others)
     return [Cast(cast.seen, novel, noun, company) for noun in (cast.newcomer, *others)]
 
 
@@ -68,42 +70,44 @@ def grow(casts: Sequence[Cast], seed: int, sizes: Sizes, regions: str, folder: P
         for before, now in pairwise(STEPS)
     ]
     store = str(folder / "store")
-    looks: list[list[Look]] = []
+    looks: list[list[CutScene]] = []
     ious: dict[tuple[str, Fusion, int], list[float]] = {}
     for step, lesson in zip(STEPS, lessons, strict=True):
         taught = folder / f"taught-{step}"
         write_dataset(lesson, taught, casts[0].classes)
-        with open_both(_models(regions, taught), store) as (indexer, _):
-            indexer.index(read_pairs(str(write_captioned(lesson, taught))))
+        with closing(Parts(store, _models(regions, taught))) as parts, one_torch_thread():
+            parts.indexer.index(read_pairs(str(write_captioned(lesson, taught))))
         looks = looks or [
             _look(cast, seed, regions, folder / f"asked-{number}", store)
             for number, cast in enumerate(casts)
         ]
-        with open_both(_models(regions, taught), store) as (_, segmenter):
+        with closing(Parts(store, _models(regions, taught))) as parts:
             for cast, shown in zip(casts, looks, strict=True):
-                for fusion, iou in _ask(segmenter, shown, cast.classes).items():
+                for fusion, iou in _ask(parts.segmenter, shown, cast.classes).items():
                     ious.setdefault((regions, fusion, step), []).append(iou)
     return ious
 
 
-def _models(regions: str, folder: Path) -> Models:
-    return Models("mini", "superpixels" if regions == "superpixels" else f"masks:{folder}/masks")
+def _models(regions: str, folder: Path) -> ModelNames:
+    return ModelNames(
+        "mini", "superpixels" if regions == "superpixels" else f"masks:{folder}/masks"
+    )
 
 
-def _look(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list[Look]:
+def _look(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list[CutScene]:
     """Cut and embed other scenes with a cast's newcomer."""
     scenes = draw_newcomer(cast, split="held-out", seed=seed, scenes=ASKED)
     files = write_dataset(scenes, folder, cast.classes)
-    with open_both(_models(regions, folder), store) as (_, segmenter):
-        extract = segmenter.extractor.extract
+    with closing(Parts(store, _models(regions, folder))) as parts:
+        extract = parts.extractor.extract
         return [
-            Look(scene, extract(load_picture(file)))
+            CutScene(scene, extract(load_picture(file)))
             for scene, file in zip(scenes, files, strict=True)
         ]
 
 
 def _ask(
-    segmenter: Segmenter, looks: Sequence[Look], classes: Sequence[ClassName]
+    segmenter: Segmenter, looks: Sequence[CutScene], classes: Sequence[ClassName]
 ) -> Mapping[Fusion, float]:
     """IoU of the newcomer, the last class."""
     matrices = {fusion: ConfusionMatrix([item.name for item in classes]) for fusion in FUSIONS}

@@ -12,6 +12,7 @@ import resource
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
@@ -20,10 +21,10 @@ import torch
 from PIL import Image
 
 from benchmarks.clock import Clock, print_shares
-from benchmarks.watched import watched
-from captionary.build import Models, open_dictionary, open_indexer
+from benchmarks.timed_models import timed_models
+from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.indexer.nouns import NounExtractor
-from captionary.indexer.pipeline import Indexer, Named, Read
+from captionary.indexer.pipeline import EmbeddedPair, Indexer, PairWithNouns
 from captionary.indexer.readers import read_pairs
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.jobs import Job
@@ -40,11 +41,11 @@ class MeasuredIndexer(Indexer):
 
     clock: Clock
 
-    def _outcome(self, item: Named | PairFailure) -> Read | PairFailure:
+    def _process(self, item: PairWithNouns | PairFailure) -> EmbeddedPair | PairFailure:
         with self.clock.part("reading pictures"):
-            return super()._outcome(item)
+            return super()._process(item)
 
-    def _store(self, batch: Sequence[Read | PairFailure], job: Job) -> Job:
+    def _store(self, batch: Sequence[EmbeddedPair | PairFailure], job: Job) -> Job:
         with self.clock.part("rest"):
             return super()._store(batch, job)
 
@@ -72,8 +73,8 @@ def endless(source: str, folder: Path) -> Iterator[ImageCaption]:
 
 def altered(pair: ImageCaption, turn: int, folder: Path) -> ImageCaption:
     """The pair with another corner pixel, written as a new file."""
-    path = folder / f"{turn}-{Path(pair.image).name}"
-    with Image.open(pair.image) as picture:
+    path = folder / f"{turn}-{Path(pair.picture_name).name}"
+    with Image.open(pair.picture_name) as picture:
         changed = picture.convert("RGB")
     changed.putpixel((0, 0), (turn % 256, turn // 256, 0))
     changed.save(path.with_suffix(".jpg"), quality=95)
@@ -94,9 +95,9 @@ def print_memory(label: str) -> None:
     print(f"  {label:<24} own {shown:>9}, peak with mapped files {peak:>7,.0f} MB", flush=True)
 
 
-def shares_part(models: Models, source: str, *, count: int) -> None:
+def shares_part(models: ModelNames, source: str, *, count: int) -> None:
     clock = Clock()
-    encoder, extractor = watched(models, clock)
+    encoder, extractor = timed_models(models, clock)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         engine = clock.watch_engine("store", EdgeEngine(Path(folder) / "store"))
@@ -118,11 +119,13 @@ def shares_part(models: Models, source: str, *, count: int) -> None:
     print_shares(clock, count=count)
 
 
-def speed_part(models: Models, source: str, *, count: int, workers: int | None) -> None:
+def speed_part(models: ModelNames, source: str, *, count: int, workers: int | None) -> None:
     stored = [0, 0.0]
     with tempfile.TemporaryDirectory() as folder:
         store = str(Path(folder) / "store")
-        with open_indexer(models, store, workers=workers) as indexer:
+        torch.set_num_threads(1)  # each worker has a core to itself
+        with closing(Parts(store, models, IndexingOptions(workers=workers))) as parts:
+            indexer = parts.indexer
             print(f"\n{count} pictures, {workers or 'all'} threads; memory of the process:")
             print_memory("models loaded")
             start = time.perf_counter()
@@ -135,9 +138,8 @@ def speed_part(models: Models, source: str, *, count: int, workers: int | None) 
 
             job = indexer.index(islice(endless(source, Path(folder)), count), report=report)
             seconds = time.perf_counter() - start
-        print_memory("nouns refreshed, end")
-        with open_dictionary(store) as dictionary:
-            regions = dictionary.stats().regions
+            print_memory("nouns refreshed, end")
+            regions = parts.stored.stats().regions
     print(f"cut, embedded and stored: {count / stored[1]:.2f} pictures/s, {regions:,} regions")
     print(f"nouns refreshed: {job.nouns:,} in {seconds - stored[1]:.1f} s")
     print(f"all: {count / seconds:.2f} pictures/s; {len(job.failures)} refused")
@@ -153,7 +155,7 @@ def main() -> None:
     parser.add_argument("--shares", type=int, default=50, help="pictures, for the shares")
     parser.add_argument("--workers", type=int, help="threads; one a core unless told")
     options = parser.parse_args()
-    models = Models(options.encoder, options.proposer, options.embed).completed({})
+    models = ModelNames(options.encoder, options.proposer, options.embed)
     if options.shares:
         shares_part(models, options.captions, count=options.shares)
     if options.count:

@@ -32,7 +32,7 @@ from scipy.spatial import cKDTree
 
 from captionary.schemas.regions import Region
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.embedding.views import parse_embedding
 from captionary.vision.pictures.loading import LoadedPicture
 
 SIZE_HW = (480, 640)
@@ -100,12 +100,12 @@ RESET = Path("/proc/self/clear_refs")
 def measure(encoder: ClipEncoder, way: str, regions: int, device: str) -> dict[str, float]:
     """Median seconds of a picture, and growth of the peak in MB."""
     picture, cut = cells(regions)
-    embedding = choose_embedding(way)
+    embedding = parse_embedding(way)
     peak = Peak(device)
 
     def look() -> None:
         # New maps each time: they remember their last picture.
-        embedding.embedder(embedding.maps(encoder)).embed(picture, cut)
+        embedding.embedder(embedding.feature_maps(encoder)).embed(picture, cut)
 
     return {"seconds": seconds_of(look, device=device), "mb": peak.growth}
 

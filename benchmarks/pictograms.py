@@ -15,6 +15,7 @@ import statistics
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -23,18 +24,19 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from captionary.build import Models, open_both
+from captionary.build import ModelNames, Parts
 from captionary.cli.progress import bars
 from captionary.demo.figures import mean_iou
 from captionary.demo.scenes import Cast, Sizes, choose_cast
 from captionary.indexer.readers import read_pairs
-from captionary.pictograms.folder import write_world
+from captionary.pictograms.dataset_folder import write_world
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Split, World
 from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.segmenter import Settings
+from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import load_picture
 
 FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
@@ -54,9 +56,9 @@ def measure(
     of = {name: f"masks:{path / 'masks'}" for name, path in (("taught", taught), ("asked", asked))}
     true = proposer == "true masks"
     store = str(folder / proposer.replace(" ", "-"))
-    models = Models(encoder, of["taught"] if true else proposer, embed)
-    with open_both(models, store) as (indexer, _):
-        indexer.index(read_pairs(str(taught / "captions.jsonl")))
+    models = ModelNames(encoder, of["taught"] if true else proposer, embed)
+    with closing(Parts(store, models)) as parts, one_torch_thread():
+        parts.indexer.index(read_pairs(str(taught / "captions.jsonl")))
     groups = {
         "seen": range(len(GROUNDS) + sizes.seen),
         "novel": range(len(GROUNDS) + sizes.seen, len(GROUNDS) + sizes.seen + sizes.novel),
@@ -64,7 +66,8 @@ def measure(
     matrices = {fusion: ConfusionMatrix([c.name for c in data.classes]) for fusion in FUSIONS}
     hits: dict[tuple[str, Fusion], list[bool]] = defaultdict(list)
     models = replace(models, proposer=of["asked"] if true else proposer)
-    with open_both(models, store) as (_, segmenter):
+    with closing(Parts(store, models)) as parts:
+        segmenter = parts.segmenter
         for pair in data:
             picture = load_picture(pair.image)
             truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))

@@ -26,11 +26,11 @@ from captionary.schemas.arrays import LabelMap, Mask
 from captionary.schemas.labels import IGNORE
 from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.embedding.views import choose_embedding, usual_embedding
+from captionary.vision.embedding.views import default_embedding
 from captionary.vision.extraction import LONGEST
 from captionary.vision.pictures.loading import load_picture
-from captionary.vision.pictures.resizing import enlarged, resized_shape
-from captionary.vision.proposers.choice import choose_proposer
+from captionary.vision.pictures.resizing import resize_labels, scaled_size
+from captionary.vision.proposers.plan import parse_proposer
 
 SMALLEST = 0.01
 COMPARED_SIDE = 256
@@ -52,8 +52,8 @@ def best_iou(true: Mask, masks: np.ndarray) -> float:
 
 def measure(data: DatasetFolder, encoder: ClipEncoder, name: str, count: int) -> list[float]:
     """Mean best IoU, recall at 0.5 and 0.7, regions a picture, median seconds."""
-    embedding = choose_embedding(usual_embedding(encoder))
-    proposer = choose_proposer(name)(embedding.maps(encoder))
+    embedding = default_embedding(encoder)
+    proposer = parse_proposer(name).build(embedding.feature_maps(encoder), ClipEncoder)
     ious, counts, seconds = [], [], []
     for pair in islice(data, count):
         picture = load_picture(pair.image).at_most(LONGEST)
@@ -61,10 +61,10 @@ def measure(data: DatasetFolder, encoder: ClipEncoder, name: str, count: int) ->
         start = time.perf_counter()
         regions = proposer.propose(picture)
         seconds.append(time.perf_counter() - start)
-        size_hw = resized_shape(picture.size_hw, COMPARED_SIDE)
-        masks = [enlarged(region.mask.astype(np.int32), size_hw) > 0 for region in regions]
+        size_hw = scaled_size(picture.size_hw, COMPARED_SIDE)
+        masks = [resize_labels(region.mask.astype(np.int32), size_hw) > 0 for region in regions]
         stack = np.array(masks)
-        ious += [best_iou(true, stack) for true in true_regions(enlarged(truth, size_hw))]
+        ious += [best_iou(true, stack) for true in true_regions(resize_labels(truth, size_hw))]
         counts.append(len(regions))
     reached = np.array(ious)
     recalls = [float((reached > least).mean()) for least in (0.5, 0.7)]

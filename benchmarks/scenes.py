@@ -9,12 +9,15 @@ import multiprocessing
 import time
 from multiprocessing.synchronize import Barrier
 
+from captionary.pictograms.grounds import GROUNDS, TILES, draw_tile
 from captionary.pictograms.nouns import choose_nouns
 from captionary.pictograms.world import World
 
 
 def draw(world: World, numbers: range, ready: Barrier) -> None:
-    world.scene(0)
+    for ground in GROUNDS:
+        for tile in range(TILES):
+            draw_tile(ground, tile, world.size)
     ready.wait()
     for number in numbers:
         world.scene(number)

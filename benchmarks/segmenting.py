@@ -14,8 +14,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.clock import Clock, print_shares
-from benchmarks.watched import watched
-from captionary.build import Models
+from benchmarks.timed_models import timed_models
+from captionary.build import ModelNames
 from captionary.schemas.options import Fusion
 from captionary.segmenter.datasets import DatasetFolder
 from captionary.segmenter.segmenter import Segmenter, Settings
@@ -53,8 +53,8 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=50, help="pictures; at least 2")
     options = parser.parse_args()
     data, clock = DatasetFolder(options.dataset), Clock()
-    models = Models(options.encoder, options.proposer, options.embed).completed({})
-    encoder, extractor = watched(models, clock)
+    models = ModelNames(options.encoder, options.proposer, options.embed)
+    encoder, extractor = timed_models(models, clock)
     text = clock.watch("encoder of words", encoder)
     count = max(options.count, 2)
     measure(Segmenter(extractor, text), data, clock, fusion="text", count=count)

@@ -23,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -32,12 +32,12 @@ import httpx
 import numpy as np
 import torch
 
-from captionary.build import Models, open_segmenter
-from captionary.pictograms.folder import write_world
+from captionary.build import ModelNames, Parts
+from captionary.pictograms.dataset_folder import write_world
 from captionary.pictograms.nouns import Noun, choose_nouns
 from captionary.pictograms.world import World
 from captionary.schemas.classes import parse_classes
-from captionary.segmenter.outputs import segmentation_json
+from captionary.segmenter.json_data import segmentation_json
 from captionary.segmenter.segmenter import Settings
 from captionary.vision.pictures.loading import decode_picture
 
@@ -58,20 +58,20 @@ class Load:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def drawn(folder: Path, nouns: Sequence[Noun], scenes: int, seed: int) -> Path:
+def draw_scenes(folder: Path, nouns: Sequence[Noun], scenes: int, seed: int) -> Path:
     world = World(tuple(nouns), size=SIDE, seed=seed, split="train", captions=2)
     for _ in write_world(world, folder, scenes=scenes, nouns="all"):
         pass
     return folder
 
 
-def run(*words: object) -> None:
+def run_command(*words: object) -> None:
     command = [sys.executable, "-m", "captionary", *map(str, words)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 
 @contextmanager
-def served(store: object, state: Path, log: Path) -> Iterator[tuple[str, int]]:
+def serve(store: object, state: Path, log: Path) -> Iterator[tuple[str, int]]:
     """The address and process id of the services."""
     command = [sys.executable, "-m", "captionary", "serve", "--store", str(store)]
     command += ["--port", "0", "--state", str(state), "--device", "cpu"]
@@ -92,23 +92,26 @@ def memory(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
 
-def ask(client: httpx.Client, picture: bytes, classes: str) -> httpx.Response:
+def post_picture(client: httpx.Client, picture: bytes, classes: str) -> httpx.Response:
     return client.post("/v1/segment", files={"image": picture}, data={"classes": classes})
 
 
-def added(client: httpx.Client, copy: Path, pictures: Sequence[bytes], classes: str) -> None:
+def measure_overhead(
+    client: httpx.Client, copy: Path, pictures: Sequence[bytes], classes: str
+) -> None:
     """Compare this process with the service, picture by picture."""
     torch.set_num_threads(1)
     here, there = [], []
     named = parse_classes(classes)
-    with open_segmenter(Models(device="cpu"), str(copy), "both") as segmenter:
+    with closing(Parts(str(copy), ModelNames(device="cpu"))) as parts:
+        segmenter = parts.segmenter
         for number, picture in enumerate([*pictures[:2], *pictures, *pictures]):
             start = time.perf_counter()
             loaded = decode_picture(picture, name="picture")
             answer = segmentation_json(segmenter.segment(loaded, named, Settings("both")))
             body = json.dumps(answer).encode()
             middle = time.perf_counter()
-            response = ask(client, picture, classes)
+            response = post_picture(client, picture, classes)
             end = time.perf_counter()
             assert response.json() == json.loads(body), "the service answers something else"
             if number >= 2:
@@ -122,14 +125,16 @@ def added(client: httpx.Client, copy: Path, pictures: Sequence[bytes], classes: 
     )
 
 
-def call(address: str, pictures: Sequence[bytes], classes: str, end: float, load: Load) -> None:
+def call_until(
+    address: str, pictures: Sequence[bytes], classes: str, end: float, load: Load
+) -> None:
     """Ask until the time is over."""
     with httpx.Client(base_url=address, timeout=PATIENCE) as client:
         number = threading.get_ident()
         while time.perf_counter() < end:
             number += 1
             start = time.perf_counter()
-            response = ask(client, pictures[number % len(pictures)], classes)
+            response = post_picture(client, pictures[number % len(pictures)], classes)
             took = time.perf_counter() - start
             with load.lock:
                 load.statuses[response.status_code] += 1
@@ -139,13 +144,13 @@ def call(address: str, pictures: Sequence[bytes], classes: str, end: float, load
                 time.sleep(min(float(response.headers["Retry-After"]), 5))
 
 
-def press(
+def measure_load(
     address: str, pid: int, pictures: Sequence[bytes], classes: str, callers: int, seconds: float
 ) -> None:
     """So many callers for so many seconds."""
     load, before, start = Load(), memory(pid), time.perf_counter()
     arguments = (address, pictures, classes, start + seconds, load)
-    threads = [threading.Thread(target=call, args=arguments) for _ in range(callers)]
+    threads = [threading.Thread(target=call_until, args=arguments) for _ in range(callers)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -170,7 +175,7 @@ def caption_to_use(client: httpx.Client, folder: Path, nouns: Sequence[Noun]) ->
     seconds = []
     for drawing in nouns:
         noun = drawing.name
-        scene = drawn(folder / noun, [drawing], 1, seed=3)
+        scene = draw_scenes(folder / noun, [drawing], 1, seed=3)
         row = json.loads((scene / "captions.jsonl").read_text(encoding="utf-8"))
         assert not has_prototypes(client, noun)
         files = {"image": (scene / row["image"]).read_bytes()}
@@ -198,20 +203,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         known, new = choose_nouns("seen")[:KNOWN], choose_nouns("novel")[:NEW]
-        captioned = drawn(folder / "captioned", known, CAPTIONED, seed=1)
-        asked = drawn(folder / "asked", known, ASKED, seed=2)
+        captioned = draw_scenes(folder / "captioned", known, CAPTIONED, seed=1)
+        asked = draw_scenes(folder / "asked", known, ASKED, seed=2)
         store, copy = folder / "store", folder / "copy"
-        run("index", captioned / "captions.jsonl", "--store", store, "--encoder", options.encoder)
+        run_command(
+            "index", captioned / "captions.jsonl", "--store", store, "--encoder", options.encoder
+        )
         shutil.copytree(store, copy)
         classes = ", ".join(noun.name for noun in known)
         pictures = [path.read_bytes() for path in sorted((asked / "images").iterdir())]
         with (
-            served(store, folder / "state", folder / "log") as (address, pid),
+            serve(store, folder / "state", folder / "log") as (address, pid),
             httpx.Client(base_url=address, timeout=PATIENCE) as client,
         ):
-            added(client, copy, pictures, classes)
+            measure_overhead(client, copy, pictures, classes)
             for callers in options.concurrency:
-                press(address, pid, pictures, classes, callers, options.seconds)
+                measure_load(address, pid, pictures, classes, callers, options.seconds)
                 time.sleep(SETTLED)
             caption_to_use(client, folder / "new", new)
 

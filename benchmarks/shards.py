@@ -20,20 +20,17 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import torch
 
 from captionary.indexer.readers import local_shards, read_pairs
-from captionary.indexer.readers.tar_headers import files_in
-from captionary.learning.data.examples import by_picture
-from captionary.learning.data.shard_pairs import pairs_in
-from captionary.learning.processes import Processes
+from captionary.indexer.readers.shard_pairs import index_shards
+from captionary.indexer.readers.tar_headers import read_members
+from captionary.learning.data.examples import group_by_picture
 from captionary.schemas.pairs import ImageCaption
 
 T = TypeVar("T")
 
 PICTURE = 3000  # bytes
 DRAWN = 10_000
-ALONE = Processes(torch.device("cpu"))
 
 
 def write_shard(path: Path, *, first: int, samples: int) -> None:
@@ -77,12 +74,12 @@ def by_tarfile(shards: list[str]) -> None:
 def by_header(shards: list[str]) -> None:
     for shard in shards:
         with Path(shard).open("rb") as file:
-            for _ in files_in(file, shard):
+            for _ in read_members(file, shard):
                 pass
 
 
-def objects(source: str) -> list[tuple[str, tuple[str, ...]]]:
-    return by_picture(item for item in read_pairs(source) if isinstance(item, ImageCaption))
+def objects(source: str) -> list[ImageCaption]:
+    return group_by_picture(item for item in read_pairs(source) if isinstance(item, ImageCaption))
 
 
 def report(folder: Path, *, samples: int) -> None:
@@ -93,15 +90,15 @@ def report(folder: Path, *, samples: int) -> None:
     measured("listing as objects", lambda: objects(str(folder)), count=samples)
 
     def listed() -> object:
-        return pairs_in(shards, folder=lists, processes=ALONE)
+        return index_shards(shards, folder=lists)
 
     measured("listing as arrays, and keeping the lists", listed, count=samples)
     measured("reading the lists", listed, count=samples)
-    pairs, _ = pairs_in(shards, folder=lists, processes=ALONE)
+    pairs = index_shards(shards, folder=lists).pairs
     order = np.random.default_rng(0).integers(samples, size=DRAWN).tolist()
     measured("drawing a caption", lambda: [pairs[index] for index in order], count=DRAWN)
     held("as objects", lambda: objects(str(folder)), count=samples)
-    held("as arrays", lambda: pairs_in(shards, folder=lists, processes=ALONE), count=samples)
+    held("as arrays", lambda: index_shards(shards, folder=lists), count=samples)
 
 
 def main() -> None:

@@ -8,30 +8,29 @@ report on the other, with `captionary evaluate`.
 
 import argparse
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from captionary.build import Models, open_segmenter
+from captionary.build import ModelNames, Parts
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.regions import CutPicture
 from captionary.segmenter.class_vectors import (
-    ClassReading,
-    read_classes_by_dictionary,
-    read_classes_by_text,
+    ClassVectors,
+    encode_classes_by_dictionary,
+    encode_classes_by_text,
 )
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.datasets import DatasetFolder, read_mask
-from captionary.segmenter.painting import paint
-from captionary.segmenter.segmenter import Settings, score_regions
+from captionary.segmenter.painting import paint_picture
+from captionary.segmenter.region_scores import score_regions
+from captionary.segmenter.segmenter import Settings
 from captionary.vision.pictures.loading import load_picture
-from captionary.vision.pictures.resizing import enlarged
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A picture in regions, and the truth about it."""
+class CutExample:
+    """A picture in regions, and its ground truth."""
 
     cut: CutPicture
     truth: LabelMap
@@ -47,15 +46,21 @@ def grid() -> Iterator[Settings]:
 
 
 def measure(
-    asked: list[Asked], reading: ClassReading, settings: Settings, *, text_scale: float
+    examples: list[CutExample], vectors: ClassVectors, settings: Settings, *, text_scale: float
 ) -> ConfusionMatrix:
     """Score and paint every picture with one setting."""
-    matrix = ConfusionMatrix([item.name for item in reading.classes])
-    for one in asked:
-        scores = score_regions(one.cut.table.vectors, reading, settings, text_scale=text_scale)
-        weights = np.ones(len(one.cut.regions), dtype=np.float32)
-        painted, _ = paint(one.cut.regions, scores.fused, weights)
-        matrix.add(one.truth, enlarged(painted, one.truth.shape))
+    matrix = ConfusionMatrix([item.name for item in vectors.classes])
+    for one in examples:
+        scores = score_regions(
+            one.cut.table.vectors,
+            vectors,
+            fusion=settings.fusion,
+            weight=settings.weight,
+            scale=settings.scale,
+            text_scale=text_scale,
+        )
+        class_map, _ = paint_picture(one.cut, scores.fused)
+        matrix.add(one.truth, class_map)
     return matrix
 
 
@@ -65,21 +70,24 @@ def main() -> None:
     parser.add_argument("--store", required=True)
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--part", default="1/2")
-    asked = parser.parse_args()
-    data = DatasetFolder(asked.dataset, part=asked.part)
-    with open_segmenter(Models(asked.encoder), asked.store) as segmenter:
+    options = parser.parse_args()
+    data = DatasetFolder(options.dataset, part=options.part)
+    with closing(Parts(options.store, ModelNames(options.encoder))) as parts:
+        segmenter = parts.segmenter
         assert segmenter.retriever is not None
-        reading = read_classes_by_dictionary(data.classes, segmenter.text, segmenter.retriever)
-        by_text = read_classes_by_text(data.classes, segmenter.text)
-        looked = []
+        by_dictionary = encode_classes_by_dictionary(
+            data.classes, segmenter.text, segmenter.retriever
+        )
+        by_text = encode_classes_by_text(data.classes, segmenter.text)
+        examples = []
         for pair in data:
             picture = load_picture(pair.image)
             cut = segmenter.extractor.extract(picture)
             truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
-            looked.append(Asked(cut, truth))
+            examples.append(CutExample(cut, truth))
         for settings in grid():
-            read = by_text if settings.fusion == "text" else reading
-            matrix = measure(looked, read, settings, text_scale=segmenter.text.logit_scale)
+            vectors = by_text if settings.fusion == "text" else by_dictionary
+            matrix = measure(examples, vectors, settings, text_scale=segmenter.text.logit_scale)
             name = f"{settings.fusion}, scale {settings.scale:g}, weight {settings.weight:g}"
             accuracy = 100 * matrix.pixel_accuracy
             print(f"{name:34} mIoU {100 * matrix.miou:5.1f}  pixels {accuracy:5.1f}")

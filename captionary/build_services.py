@@ -6,20 +6,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from captionary.build import Models, open_both, open_reader
-from captionary.indexer.service import IndexerService, JobQueue, claimed
-from captionary.segmenter.segmenter import Segmenter
+from captionary.build import IndexingOptions, ModelNames, Parts
+from captionary.indexer.service import IndexerService, JobQueue, open_queue
 from captionary.segmenter.service import SegmenterService
 from captionary.serving.app import Service, build_app
-from captionary.serving.cross_origin import guard_for
-from captionary.serving.limits import Gate
+from captionary.serving.cross_origin import choose_guard_mode
 from captionary.serving.metrics import Metrics
 from captionary.serving.settings import ServeSettings
+from captionary.serving.work_queue import WorkQueue
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from captionary.indexer.pipeline import Indexer
+    from captionary.segmenter.segmenter import Segmenter
 
 Role: TypeAlias = Literal["indexer", "segmenter", "both"]
 
@@ -29,13 +28,13 @@ SAME_ADDRESS = ""
 @contextmanager
 def open_app(
     role: Role,
-    models: Models,
+    models: ModelNames,
     store: str,
     settings: ServeSettings,
     *,
     state: Path | None = None,
     pipeline: str | None = None,
-    openly: bool = False,
+    allow_network: bool = False,
 ) -> "Iterator[FastAPI]":
     """The app of one service or of both, ready to be served.
 
@@ -44,75 +43,103 @@ def open_app(
 
     Args:
         state: folder of the indexer's queue; None: beside the store.
-        openly: whether other machines are served without keys.
+        allow_network: whether other machines are served without keys.
 
     Raises:
-        WrongInput, StoreInUse, FingerprintMismatch: as `open_indexer`, or another process has
-            the queue.
+        WrongInput, StoreInUse, FingerprintMismatch: as `Parts.indexer`, or another process has the
+            queue.
     """
-    parts = _Parts(settings)
-    with ExitStack() as opened:
+    metrics = Metrics()
+    with ExitStack() as stack:
         if role == "segmenter":
-            reader = parts.later(opened, models, store)
-            services: list[Service] = [parts.segmenter(reader, settings.indexer_url)]
+            open_segmenter = _segmenter_opener(stack, models, store)
+            services: list[Service] = [
+                _segmenter_service(open_segmenter, settings, metrics, settings.indexer_url)
+            ]
         else:
-            queue = opened.enter_context(claimed(state or _beside(store)))
-            workers = settings.at_a_time if role == "indexer" else max(1, settings.at_a_time // 2)
-            indexer, segmenter = opened.enter_context(
-                open_both(models, store, pipeline=pipeline, workers=workers, limits=parts.limits)
-            )
-            services = [parts.indexer(indexer, segmenter, queue)]
+            queue = stack.enter_context(open_queue(state or _beside(store)))
+            parts = _indexing_parts(role, models, store, settings, pipeline)
+            stack.callback(parts.close)
+            services = [_indexer_service(parts, queue, settings, metrics)]
             if role == "both":
-                services.append(parts.segmenter(lambda: segmenter, SAME_ADDRESS))
-        title = "Captionary" if role == "both" else f"Captionary {role}"
+                services.append(
+                    _segmenter_service(lambda: parts.segmenter, settings, metrics, SAME_ADDRESS)
+                )
         yield build_app(
             services,
-            title=title,
-            version=parts.version,
-            limits=parts.limits,
-            metrics=parts.metrics,
+            title="Captionary" if role == "both" else f"Captionary {role}",
+            version=_version(),
+            limits=settings.limits,
+            metrics=metrics,
             origins=settings.origins,
-            guard=guard_for(settings.keys, openly=openly),
+            guard=choose_guard_mode(settings.keys, allow_network=allow_network),
         )
 
 
-class _Parts:
-    """What the services of one process share."""
+def _indexing_parts(
+    role: Role, models: ModelNames, store: str, settings: ServeSettings, pipeline: str | None
+) -> Parts:
+    import torch
 
-    def __init__(self, settings: ServeSettings) -> None:
-        self._settings = settings
-        self.version = importlib.metadata.version("captionary")
-        self.keys, self.limits = settings.keys, settings.limits
-        self.metrics = Metrics()
+    # Each worker has a core to itself; threads within a pass would only get in their way.
+    torch.set_num_threads(1)
+    workers = max(1, settings.concurrency // (1 if role == "indexer" else 2))
+    limits = settings.limits
+    return Parts(store, models, IndexingOptions(pipeline, workers, limits.pixels, limits.body))
 
-    def indexer(self, indexer: "Indexer", segmenter: Segmenter, queue: JobQueue) -> IndexerService:
-        """The indexer's service; `segmenter` reads the same dictionary."""
-        assert segmenter.retriever is not None
-        return IndexerService(
-            queue,
-            indexer=indexer,
-            dictionary=segmenter.retriever.dictionary,
-            keys=self.keys,
-            limits=self.limits,
-            metrics=self.metrics,
-            allowed=self._settings.allowed_urls,
-        )
 
-    def segmenter(self, opened: Callable[[], Segmenter], indexer: str | None) -> SegmenterService:
-        """The segmenter's service; `indexer` is where its page sends captioned pictures."""
-        return SegmenterService(
-            opened=opened,
-            keys=self.keys,
-            limits=self.limits,
-            metrics=self.metrics,
-            gate=Gate(working=self._settings.at_a_time, waiting=self._settings.waiting),
-            version=self.version,
-            indexer=indexer,
-        )
+def _indexer_service(
+    parts: Parts, queue: JobQueue, settings: ServeSettings, metrics: Metrics
+) -> IndexerService:
+    return IndexerService(
+        queue,
+        indexer=parts.indexer,
+        dictionary=parts.stored,
+        keys=settings.keys,
+        limits=settings.limits,
+        metrics=metrics,
+        allowed=settings.allowed_urls,
+    )
 
-    def later(self, opened: ExitStack, models: Models, store: str) -> Callable[[], Segmenter]:
-        """Opens a dictionary to read when it is first asked to, and again after a failure."""
-        return lambda: opened.enter_context(open_reader(models, store))
+
+def _segmenter_service(
+    open_segmenter: "Callable[[], Segmenter]",
+    settings: ServeSettings,
+    metrics: Metrics,
+    indexer: str | None,
+) -> SegmenterService:
+    """The segmenter's service; `indexer` is where its page sends captioned pictures."""
+    return SegmenterService(
+        open_segmenter=open_segmenter,
+        keys=settings.keys,
+        limits=settings.limits,
+        metrics=metrics,
+        queue=WorkQueue(workers=settings.concurrency, waiting=settings.waiting),
+        version=_version(),
+        indexer=indexer,
+    )
+
+
+def _segmenter_opener(
+    stack: ExitStack, models: ModelNames, store: str
+) -> "Callable[[], Segmenter]":
+    """A function that opens a dictionary to read it; where that fails it may be called again."""
+
+    def open_segmenter() -> "Segmenter":
+        parts = Parts(store, models)
+        try:
+            segmenter = parts.segmenter
+        except BaseException:
+            parts.close()
+            raise
+        stack.callback(parts.close)
+        return segmenter
+
+    return open_segmenter
+
+
+def _version() -> str:
+    return importlib.metadata.version("captionary")
 
 
 def _beside(store: str) -> Path:

@@ -1,69 +1,77 @@
-"""Processes that tests start and end: `captionary serve`, and the stand-in for Qdrant."""
+"""Services that tests start and end: `captionary serve`, and the stand-in for Qdrant."""
 
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 
-ROOT = Path(__file__).parents[1]
-PATIENCE = 120
-"""Seconds to wait for a process to come as far as wanted."""
+from captionary.cli.main import main
+from tests.processes import PATIENCE, ROOT, Forked
+from tests.stand_in.__main__ import main as serve_stand_in
+
+__all__ = ["PATIENCE", "ROOT", "Served", "finished", "ready", "service", "stand_in"]
 
 
 @dataclass
 class Served:
-    """A process that says in its first line where it listens.
+    """A process that prints in its first line where it listens.
 
-    words: its command line. settings: of its environment.
+    work:     what it runs.
+    log:      file of its standard error; its output goes beside it.
+    settings: of its environment.
     """
 
-    words: Sequence[str]
+    work: Callable[..., object]
+    arguments: tuple[Any, ...]
     log: Path
     settings: Mapping[str, str]
-    process: "subprocess.Popen[str] | None" = None
+    process: "Forked | None" = None
     address: str = ""
 
     def start(self) -> Self:
         """Start it, and wait until it listens."""
-        with self.log.open("a") as said:
-            self.process = subprocess.Popen(
-                self.words,
-                cwd=ROOT,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **self.settings},
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-            )
-        assert self.process.stdout is not None
-        first = self.process.stdout.readline()
-        if "http://" not in first:
+        return self.begin().wait_for_address()
+
+    def begin(self) -> Self:
+        """Start it, to be waited for later: several load at a time."""
+        output = self.log.with_name(f"{self.log.name}.out")
+        output.unlink(missing_ok=True)
+        self.process = Forked(
+            self.work, *self.arguments, output=output, errors=self.log, settings=self.settings
+        )
+        return self
+
+    def wait_for_address(self) -> Self:
+        """Wait until it listens."""
+        assert self.process is not None
+        line = self.process.first_line()
+        if "http://" not in line:
             self.kill()
             raise AssertionError(self.log.read_text()[-2000:])
-        self.address = "http://" + first.split("http://")[1].split(",")[0].strip()
+        self.address = "http://" + line.split("http://")[1].split(",")[0].strip()
         return self
 
     def kill(self) -> None:
         """End it at once, as a power cut does."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait(PATIENCE)
-        self._close()
+        self.process.wait()
 
     def stop(self) -> int:
-        """Ask it to end, and wait; answers its exit code."""
+        """Ask it to end, and wait; returns its exit code."""
         assert self.process is not None
         self.process.terminate()
-        return self.process.wait(PATIENCE)
+        return self.process.wait()
 
     def __enter__(self) -> Self:
-        return self.start()
+        if self.process is None:
+            self.begin()
+        return self.wait_for_address()
 
     def __exit__(
         self,
@@ -71,43 +79,37 @@ class Served:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        assert self.process is not None
-        if self.process.poll() is None:
-            self.kill()
-        else:
-            self._close()
-
-    def _close(self) -> None:
-        assert self.process is not None
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self.kill()
 
 
 def service(store: object, log: Path, *words: str, port: int = 0, **settings: str) -> Served:
     """`captionary serve` on a store; `words` are further options, as in "--role", "indexer"."""
-    command = [sys.executable, "-m", "captionary", "serve", "--store", str(store)]
-    command += ["--port", str(port), "--device", "cpu", *words]
-    return Served(command, log, settings)
+    options = ["serve", "--store", str(store), "--port", str(port), "--device", "cpu", *words]
+    return Served(main, (options,), log, settings)
 
 
 def stand_in(folder: Path, log: Path, *, port: int = 0) -> Served:
     """A server that answers as Qdrant does, on a folder."""
-    command = [sys.executable, "-m", "tests.stand_in", "--folder", str(folder)]
-    return Served([*command, "--port", str(port)], log, {})
+    return Served(_serve_stand_in, (str(folder), str(port)), log, {})
+
+
+def _serve_stand_in(folder: str, port: str) -> None:
+    sys.argv = ["stand_in", "--folder", folder, "--port", port]
+    serve_stand_in()
 
 
 def ready(address: str, *, seconds: float = PATIENCE) -> None:
     """Wait until a service is ready to work."""
     end = time.monotonic() + seconds
-    while not (said := httpx.get(f"{address}/readyz", timeout=PATIENCE)).is_success:
-        assert time.monotonic() < end, said.text
-        time.sleep(0.1)
+    while not (answer := httpx.get(f"{address}/readyz", timeout=PATIENCE)).is_success:
+        assert time.monotonic() < end, answer.text
+        time.sleep(0.05)
 
 
 def finished(
     address: str, job: str, *, key: str = "", seconds: float = PATIENCE
 ) -> dict[str, object]:
-    """Wait for a job of the indexer's to end; answers it."""
+    """Wait for a job of the indexer's to end, and return it."""
     end, headers = time.monotonic() + seconds, {"X-API-Key": key} if key else {}
     while True:
         answer = httpx.get(f"{address}/v1/jobs/{job}", headers=headers, timeout=PATIENCE)
@@ -115,4 +117,4 @@ def finished(
         if state["state"] in ("done", "failed"):
             return state
         assert time.monotonic() < end, state
-        time.sleep(0.05)
+        time.sleep(0.02)

@@ -14,32 +14,32 @@ from captionary.pictograms.nouns import Noun, read_nouns
 from captionary.pictograms.sprites import COLUMNS, SHEET, SIDE
 
 FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
-DRAWN_SIZE = 109
-"""The one size, in pixels, at which the font has its bitmaps."""
+FONT_SIZE = 109
+"""The only size, in pixels, at which the font has bitmaps."""
 
 
 def draw_sprite(code_point: int, font: ImageFont.FreeTypeFont) -> Image.Image:
-    """One character, RGBA, its longer side filling a square of SIDE pixels.
+    """Draw one character, RGBA, its longer side filling a square of SIDE pixels.
 
     Raises:
         ValueError: the font has no such character.
     """
-    page = Image.new("RGBA", (2 * DRAWN_SIZE, 2 * DRAWN_SIZE))
-    ImageDraw.Draw(page).text((20, 20), chr(code_point), font=font, embedded_color=True)
-    box = page.getchannel("A").getbbox()
+    canvas = Image.new("RGBA", (2 * FONT_SIZE, 2 * FONT_SIZE))
+    ImageDraw.Draw(canvas).text((20, 20), chr(code_point), font=font, embedded_color=True)
+    box = canvas.getchannel("A").getbbox()
     if box is None:
         raise ValueError(f"the font does not draw U+{code_point:X}")
-    drawn = page.crop(box)
-    scale = SIDE / max(drawn.size)
-    width, height = (max(1, round(side * scale)) for side in drawn.size)
+    character = canvas.crop(box)
+    scale = SIDE / max(character.size)
+    width, height = (max(1, round(side * scale)) for side in character.size)
     square = Image.new("RGBA", (SIDE, SIDE))
-    scaled = drawn.resize((width, height), Image.Resampling.LANCZOS)
+    scaled = character.resize((width, height), Image.Resampling.LANCZOS)
     square.paste(scaled, ((SIDE - width) // 2, (SIDE - height) // 2))
     return square
 
 
 def draw_sheet(nouns: Sequence[Noun], font: ImageFont.FreeTypeFont) -> Image.Image:
-    """All sprites of the nouns in their order, COLUMNS to a row."""
+    """Draw all sprites of the nouns in their order, COLUMNS to a row."""
     points = [point for noun in nouns for point in noun.code_points]
     sheet = Image.new("RGBA", (COLUMNS * SIDE, -(-len(points) // COLUMNS) * SIDE))
     for number, point in enumerate(points):
@@ -51,7 +51,7 @@ def draw_sheet(nouns: Sequence[Noun], font: ImageFont.FreeTypeFont) -> Image.Ima
 def main() -> None:
     """Draw the sheet anew."""
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else FONT
-    sheet = draw_sheet(read_nouns(), ImageFont.truetype(str(path), DRAWN_SIZE))
+    sheet = draw_sheet(read_nouns(), ImageFont.truetype(str(path), FONT_SIZE))
     sheet.save(SHEET, quality=90, alpha_quality=100, method=6)
 
 

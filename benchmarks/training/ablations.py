@@ -3,8 +3,8 @@
     python -m benchmarks.training.ablations OUT [--steps 300] [--batch 64] [--seeds 3] [--jobs 2]
         [--methods pgseg vilseg]
 
-First `mini` learns, in a short run of `captionary train clip`, to say of a picture what the mean of
-its patches says: both methods start from that. Then each run is `captionary train METHOD --world
+First `mini` learns, in a short run of `captionary train clip`, to take as a picture's vector the
+mean of its patches: both methods start from that. Then each run is `captionary train METHOD --world
 pictograms --weights ... [--without PART]` in a folder of its own below OUT; killed, the same
 command goes on with what is missing (other options need another OUT). Measured by text alone on
 held-out scenes of 60 nouns and the grounds: mIoU by the groups that the model has learned, and by
@@ -34,13 +34,14 @@ from captionary.cli.progress import bars
 from captionary.demo.scenes import Sizes, choose_cast
 from captionary.learning.checkpoints import LOG_FILE
 from captionary.learning.methods.registry import METHODS
-from captionary.pictograms.folder import write_world
+from captionary.learning.progress import LOSS_PREFIX
+from captionary.pictograms.dataset_folder import write_world
 from captionary.pictograms.world import World
 from captionary.vision.clip.catalogue import BUNDLED
 from captionary.vision.clip.files import CONFIG_FILE, find_clip
 
 CAST = Sizes(60, 24, 240, 100)
-OWN, CLUSTERS, SAID = "own-groups.json", "clusters.json", "said.txt"
+OWN, CLUSTERS, OUTPUT = "own-groups.json", "clusters.json", "output.txt"
 WITHOUT: Mapping[str, Sequence[tuple[str, ...]]] = {
     "pgseg": ((), ("image-prototypes",), ("text-prototypes",), METHODS["pgseg"].parts),
     "vilseg": ((), ("vision-contrast",), ("nouns",), ("clusters",)),
@@ -74,14 +75,14 @@ class Run:
             words += ["--without", part]
         train(self.method, start, folder, words)
         encoder = f"local-dir:{folder}"
-        if find_clip(encoder).groups is not None:
+        if find_clip(encoder).default_proposer is not None:
             evaluate(data, encoder, folder / OWN)
         evaluate(data, encoder, folder / CLUSTERS, "--proposer", "clusters")
 
 
-def captionary(*words: str, said: Path) -> None:
+def captionary(*words: str, output: Path) -> None:
     """Run the command line in a process of its own, on one core."""
-    with said.open("a") as file:
+    with output.open("a") as file:
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         command = [sys.executable, "-m", "captionary", *words]
         subprocess.run(command, check=True, stdout=file, stderr=file, env=environment)
@@ -91,14 +92,14 @@ def train(method: str, start: Path, folder: Path, words: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     words = ["--weights", f"local-dir:{start}", "--out", str(folder), *words]
     words += ["--held-out", "100", "--workers", "0", "--device", "cpu"]
-    captionary("train", method, "--world", "pictograms", *words, said=folder / SAID)
+    captionary("train", method, "--world", "pictograms", *words, output=folder / OUTPUT)
 
 
 def evaluate(data: Path, encoder: str, into: Path, *words: str) -> None:
     """Measure a model on the scenes by text alone, unless that is done."""
     if not into.exists():
         words = ("--encoder", encoder, *words, "--fusion", "text", "--device", "cpu")
-        captionary("evaluate", str(data), *words, "--json", str(into), said=into.parent / SAID)
+        captionary("evaluate", str(data), *words, "--json", str(into), output=into.parent / OUTPUT)
 
 
 def averaged(out: Path) -> Path:
@@ -138,11 +139,12 @@ def last_losses(folder: Path) -> dict[str, float]:
     with (folder / LOG_FILE).open(newline="", encoding="utf-8") as file:
         last = list(csv.DictReader(file))[-1]
     parts = {
-        name.removeprefix("loss_"): float(value)
+        name.removeprefix(LOSS_PREFIX): float(value)
         for name, value in last.items()
-        if name.startswith("loss_")
+        if name.startswith(LOSS_PREFIX)
     }
-    return parts or {"contrast": float(last["loss"])}  # all that is left is not told apart
+    # A loss of one part has no column of its own.
+    return parts or {"contrast": float(last["loss"])}
 
 
 def spread(values: Sequence[float | None]) -> str:
@@ -176,10 +178,10 @@ def main() -> None:
             spread([miou(folder / kind) for folder in folders]) for kind in (OWN, CLUSTERS)
         )
         losses = [last_losses(folder) for folder in folders]
-        said = ", ".join(
+        text = ", ".join(
             f"{part} {statistics.mean(each[part] for each in losses):.3f}" for part in losses[0]
         )
-        table.add_row(name, own, clustered, said)
+        table.add_row(name, own, clustered, text)
     table.add_row("mini, crops", "", spread([miou(start / CLUSTERS)]), "")
     Console(width=140).print(table)
 

@@ -15,20 +15,25 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from captionary.build_training import load_noun_extractor
 from captionary.learning.data.examples import Example
 from captionary.learning.data.sources import TrainingData
 from captionary.learning.methods.pgseg import PgsegLosses
-from captionary.learning.methods.prototype_loss import cosines, matches
-from captionary.learning.methods.registry import METHODS, Ingredients
+from captionary.learning.methods.prototype_loss import match_one_to_one, pairwise_cosines
+from captionary.learning.methods.task_spec import TaskSpec
+from captionary.learning.methods.tasks import build_task
 from captionary.learning.models.architectures import read_architecture
 from captionary.learning.models.clip_models import build_clip
 from captionary.learning.processes import Processes
-from captionary.learning.trainer import mixed_precision
+from captionary.learning.task import CaptionTask
+from captionary.learning.trainer import choose_short_type
 from captionary.vision.hardware import choose_device
 
 PAPER_SIZE = {"pgseg": "pgseg-vit-s", "vilseg": "vilseg-vit-b"}
@@ -52,16 +57,45 @@ class Noise:
 
 
 def measure(method: str, batch: int, device: torch.device, tflops: float) -> None:
-    processes = Processes(device)
+    task = prepare_task(method, device)
+    examples = Noise()
+    prepared = [
+        task.preprocessor.prepare(examples[i], np.random.default_rng(i)) for i in range(batch)
+    ]
+    inputs = [part.to(device) for part in task.preprocessor.collate(prepared)]
+    learning = [value for value in task.module.parameters() if value.requires_grad]
+    step = training_step(task, inputs, torch.optim.AdamW(learning, lr=1e-6), device)
+    with FlopCounterMode(display=False) as counter:
+        step()
+    seconds = min(timed(step) for _ in range(REPEATS))
+    matching = ""
+    if isinstance(task.module, PgsegLosses):
+        matching = f", matching {1000 * match(task.module, inputs[0]):.2f} ms"
+    work = counter.get_total_flops() / batch
+    print(
+        f"{method}: {sum(value.numel() for value in learning) / 1e6:.0f} M parameters learn, "
+        f"{work / 1e9:.0f} GFLOP a picture, batch {batch}: {seconds / batch:.2f} s a picture"
+        f"{matching}, {work * batch / seconds / 1e9:.0f} GFLOP/s, "
+        f"peak {peak_memory(device) / 1e9:.1f} GB; "
+        f"at {tflops:.0f} TFLOP/s {1e6 * work / tflops / 1e12 / 3600:.2f} GPU hours a million"
+    )
+
+
+def prepare_task(method: str, device: torch.device) -> CaptionTask[Any]:
     layers = read_architecture(PAPER_SIZE[method])
     clip = build_clip(layers, seed=0).requires_grad_(True)
     data = TrainingData(Noise(), None, [], "noise")
-    task = METHODS[method].build(Ingredients(layers, clip, data, processes))
-    prepared = [task.inputs.one(data.examples[i], np.random.default_rng(i)) for i in range(batch)]
-    inputs = [part.to(device) for part in task.inputs.together(prepared)]
-    learning = [value for value in task.module.parameters() if value.requires_grad]
-    optimizer = torch.optim.AdamW(learning, lr=1e-6)
-    short = mixed_precision(device)
+    spec = TaskSpec(layers, clip, data, Processes(device), load_noun_extractor)
+    return build_task(method, spec)
+
+
+def training_step(
+    task: CaptionTask[Any],
+    inputs: Sequence[torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> Callable[[], None]:
+    short = choose_short_type(device)
 
     def step() -> None:
         with torch.autocast(device.type, dtype=short, enabled=short is not None):
@@ -73,43 +107,35 @@ def measure(method: str, batch: int, device: torch.device, tflops: float) -> Non
         if device.type == "cuda":
             torch.cuda.synchronize()
 
-    with FlopCounterMode(display=False) as counter:
-        step()
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        step()
-        seconds.append(time.perf_counter() - start)
-    matching = ""
-    if isinstance(task.module, PgsegLosses):
-        matching = f", matching {1000 * match(task.module, inputs[0]):.2f} ms"
-    work = counter.get_total_flops() / batch
-    peak = (
-        torch.cuda.max_memory_allocated()
-        if device.type == "cuda"
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    )
-    print(
-        f"{method}: {sum(value.numel() for value in learning) / 1e6:.0f} M parameters learn, "
-        f"{work / 1e9:.0f} GFLOP a picture, batch {batch}: {min(seconds) / batch:.2f} s a picture"
-        f"{matching}, {work * batch / min(seconds) / 1e9:.0f} GFLOP/s, peak {peak / 1e9:.1f} GB; "
-        f"at {tflops:.0f} TFLOP/s {1e6 * work / tflops / 1e12 / 3600:.2f} GPU hours a million"
-    )
+    return step
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Seconds that it takes."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at most until now, of the GPU or else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def match(module: PgsegLosses, pictures: torch.Tensor) -> float:
     """Seconds a picture in which its groups and prototypes are matched, at all stages."""
     with torch.no_grad():
-        grouped = module.clip.visual.grouped(module.normal(pictures))
-        pairs = zip(grouped.tokens, grouped.prototypes, strict=True)
-        alike = [cosines(groups.float(), found).cpu() for groups, found in pairs]
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        for each in alike:
-            matches(each)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds) / len(pictures)
+        grouped = module.clip.visual.group_patches(module.normalize_pixels(pictures))
+        pairs = zip(grouped.group_tokens, grouped.group_prototypes, strict=True)
+        stages = [pairwise_cosines(groups.float(), own).cpu() for groups, own in pairs]
+
+    def match_all() -> None:
+        for cosines in stages:
+            match_one_to_one(cosines)
+
+    return min(timed(match_all) for _ in range(REPEATS)) / len(pictures)
 
 
 def main() -> None:

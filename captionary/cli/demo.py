@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from captionary.cli.evaluate import percent
 from captionary.schemas.errors import WrongInput
 
 
@@ -24,21 +23,23 @@ def demo(
     from rich.console import Console
 
     from captionary.cli.progress import bars
+    from captionary.demo.run import run_demo
     from captionary.demo.scenes import Sizes
-    from captionary.demo.show import show
     from captionary.vision.clip.catalogue import BUNDLED
 
     if encoder not in BUNDLED:
         known = ", ".join(BUNDLED)
         raise WrongInput(f"{encoder!r} does not know the demo's pictograms; choose one of {known}")
     with bars(Console(stderr=True)) as lines:
-        figures = show(out, encoder, seed=seed, sizes=Sizes(), lines=lines)
+        figures = run_demo(out, encoder, seed=seed, sizes=Sizes(), progress=lines)
     _report(figures, out)
 
 
 def _report(figures: Mapping[str, Any], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
+
+    from captionary.segmenter.confusion import percent
 
     settings, growth, seconds = (figures[part] for part in ("settings", "growth", "seconds"))
     encoder = settings["encoder"]

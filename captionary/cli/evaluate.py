@@ -2,13 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from captionary.build import Models, open_segmenter
 from captionary.cli import options
 from captionary.schemas.errors import WrongInput
 
@@ -37,28 +35,31 @@ def evaluate(
     from rich.console import Console
 
     from captionary.cli.progress import bars
+    from captionary.dictionary import Dictionary
     from captionary.files.atomic import write_atomically
-    from captionary.segmenter.confusion import evaluation_json
-    from captionary.segmenter.datasets import DatasetFolder
-    from captionary.segmenter.evaluation import confusion
-    from captionary.segmenter.segmenter import Settings
 
     if json_file is not None:
         _check_writable(json_file)
-    data = DatasetFolder(dataset, part=part)
-    settings = Settings(fusion, background, threshold, refine=refine)
-    models = Models(encoder, proposer, embed, precision, device)
-    with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
-        bar = lines.add("pictures", len(data))
-        matrix, seconds = confusion(segmenter, data, settings, report=bar.show)
-        told = {
-            **asdict(settings),
-            "fingerprint": segmenter.extractor.fingerprint,
-            "store": store,
-            "dataset": str(dataset),
-            "part": part,
-        }
-    figures = evaluation_json(matrix, images=len(data), seconds=seconds, settings=told)
+    opened = Dictionary(
+        None if fusion == "text" else store,
+        encoder=encoder,
+        proposer=proposer,
+        embed=embed,
+        precision=precision,
+        device=device,
+    )
+    with opened as dictionary, bars(Console(stderr=True)) as lines:
+        bar = lines.add("pictures")
+        figures = dictionary.evaluate(
+            dataset,
+            part=part,
+            fusion=fusion,
+            background=background,
+            threshold=threshold,
+            refine=refine,
+            on_picture=bar.show,
+        )
+    figures["settings"]["store"] = store
     _print_figures(figures)
     if json_file is not None:
         write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode())
@@ -78,6 +79,8 @@ def _print_figures(figures: Mapping[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from captionary.segmenter.confusion import percent
+
     table = Table("class", "IoU %", box=None)
     for name, iou in figures["iou"].items():
         table.add_row(escape(name), percent(iou))
@@ -87,8 +90,3 @@ def _print_figures(figures: Mapping[str, Any]) -> None:
         f"{percent(figures['pixel_accuracy'])} %, {figures['images']} pictures, "
         f"{figures['seconds_per_image']:.2f} s each"
     )
-
-
-def percent(fraction: float | None) -> str:
-    """A fraction in percent with one digit, or a dash."""
-    return "-" if fraction is None else f"{100 * fraction:.1f}"

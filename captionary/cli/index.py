@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from captionary.build import Models, open_indexer
 from captionary.cli import options
+from captionary.files.atomic import write_atomically
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import PairFailure
@@ -45,18 +45,28 @@ def index(
     from rich.console import Console
 
     from captionary.cli.progress import bars
+    from captionary.dictionary import Dictionary
     from captionary.indexer.readers import count_pairs, read_pairs
 
+    # What is wrong with the source is said before a store is opened or a model is loaded.
     pairs = read_pairs(source, images=images, source_name=source_name)
-    models = Models(encoder, proposer, embed, precision, device)
-    opened = open_indexer(models, store, pipeline=pipeline, workers=workers)
-    with opened as indexer, bars(Console(stderr=True)) as lines:
-        reading = lines.add("pictures", count_pairs(source))
+    opened = Dictionary(
+        store,
+        encoder=encoder,
+        proposer=proposer,
+        embed=embed,
+        precision=precision,
+        device=device,
+        pipeline=pipeline,
+        workers=workers,
+    )
+    with opened as dictionary, bars(Console(stderr=True)) as lines:
+        pictures = lines.add("pictures", count_pairs(source))
         nouns = lines.add("nouns")
-        job = indexer.index(
-            pairs, report=lambda state: reading.show(state.pairs), refreshed=nouns.show
+        job = dictionary.index(
+            pairs, on_pair=lambda state: pictures.show(state.pairs), on_noun=nouns.show
         )
-    _report(job, failures=failures_file(store), store=store)
+    _print_job(job, failures=failures_file(store), store=store)
 
 
 def failures_file(store: str) -> Path:
@@ -68,7 +78,7 @@ def failures_file(store: str) -> Path:
     return Path(f"{ServerAddress.parse(store).name}.failures.jsonl")
 
 
-def _report(job: Job, *, failures: Path, store: str) -> None:
+def _print_job(job: Job, *, failures: Path, store: str) -> None:
     print(
         f"{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
         f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {store}"
@@ -90,6 +100,6 @@ def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         if lines:
-            path.write_text("".join(lines), encoding="utf-8")
+            write_atomically(path, "".join(lines).encode())
     except OSError as error:
         raise WrongInput(f"cannot write the list of refused pairs: {error}") from error

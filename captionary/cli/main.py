@@ -25,7 +25,7 @@ INTERRUPTED = 130
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
-def _tell_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         print(f"captionary {importlib.metadata.version('captionary')}")
         raise typer.Exit
@@ -36,7 +36,9 @@ def _captionary(
     *,
     _: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say which it is."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
     """A visual dictionary that grows from captions, and a segmenter that reads it."""
@@ -58,30 +60,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: exit code 2 for the user's mistakes, 1 for faults, 130 interrupted.
 
     Args:
-        arguments: what was typed after the name; None: what this process was given.
+        arguments: those after the program's name; None: those of this process.
     """
     try:
         code = app(args=arguments, prog_name="captionary", standalone_mode=False)
     except CaptionaryError as error:
-        _complain(str(error))
+        _print_error(str(error))
         sys.exit(2 if isinstance(error, WrongInput) else 1)
     except typer.TyperException as error:
-        _complain(_usage(error))
+        _print_error(_usage(error))
         sys.exit(2)
     if code == INTERRUPTED:
         print("interrupted; nothing is lost, run the same command again", file=sys.stderr)
     sys.exit(code or 0)
 
 
-def _complain(message: str) -> None:
-    """Say it in one line, where there is anything to say."""
+def _print_error(message: str) -> None:
+    """Print an error in one line, if there is anything to print."""
     if message:
         print(f"captionary: {message}", file=sys.stderr)
 
 
 def _usage(error: typer.TyperException) -> str:
-    """What typer says of a command line that it cannot read, and where to find help."""
+    """Typer's message for a command line that it cannot parse, and where to find help."""
     context, message = getattr(error, "ctx", None), getattr(error, "format_message", error.__str__)
-    said = " ".join(message().split()).rstrip(".")
+    text = " ".join(message().split()).rstrip(".")
     path = "captionary" if context is None else context.command_path
-    return f"{said}; see '{path} --help'" if said else ""
+    return f"{text}; see '{path} --help'" if text else ""

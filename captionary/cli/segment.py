@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from captionary.build import Models, open_segmenter
 from captionary.cli import options
 from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
@@ -38,22 +37,34 @@ def segment(
     from rich.console import Console
 
     from captionary.cli.progress import bars
-    from captionary.segmenter.outputs import parse_formats, write_outputs
-    from captionary.segmenter.segmenter import Settings
-    from captionary.vision.pictures.loading import load_picture
+    from captionary.dictionary import Dictionary
+    from captionary.segmenter.outputs import parse_formats
 
     named, formats = parse_classes(classes), parse_formats(format)
     files = list(_files(pictures))
-    settings = Settings(fusion, background, threshold, evidence, refine=refine)
-    models = Models(encoder, proposer, embed, precision, device)
+    opened = Dictionary(
+        None if fusion == "text" else store,
+        encoder=encoder,
+        proposer=proposer,
+        embed=embed,
+        precision=precision,
+        device=device,
+    )
     refused = []
-    with open_segmenter(models, store, fusion) as segmenter, bars(Console(stderr=True)) as lines:
+    with opened as dictionary, bars(Console(stderr=True)) as lines:
         bar = lines.add("pictures", len(files))
-        for done, file in enumerate(files, start=1):
+        results = dictionary.segment(
+            files,
+            named,
+            fusion=fusion,
+            background=background,
+            threshold=threshold,
+            refine=refine,
+            evidence=evidence,
+        )
+        for done in range(1, len(files) + 1):
             try:
-                picture = load_picture(file)
-                answer = segmenter.segment(picture, named, settings)
-                write_outputs(answer, picture.pixels, source=file, folder=out, formats=formats)
+                next(results).save(out, formats)
             except UnreadablePicture as error:
                 refused.append(str(error))
             bar.show(done)

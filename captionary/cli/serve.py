@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from captionary.build import Models
+from captionary.build import ModelNames
 from captionary.cli import options
 
 log = logging.getLogger("captionary")
@@ -26,7 +26,7 @@ def serve(
         Path | None,
         typer.Option(help="Folder of the indexer's queue; beside the store unless told."),
     ] = None,
-    openly: Annotated[
+    allow_network: Annotated[
         bool, typer.Option("--open", help="Serve other machines without API keys.")
     ] = False,
     pipeline: Annotated[
@@ -44,12 +44,12 @@ def serve(
     """
     from captionary.serving import server
     from captionary.serving.api_keys import check_exposure
-    from captionary.serving.logs import log_json
+    from captionary.serving.logs import configure_json_logging
     from captionary.serving.settings import read_settings
 
     settings = read_settings()
-    check_exposure(host, settings.keys, openly=openly)
-    models = Models(encoder, proposer, embed, precision, device)
+    check_exposure(host, settings.keys, allow_network=allow_network)
+    models = ModelNames(encoder, proposer, embed, precision, device)
     with server.listen(host, port) as listening, ExitStack() as opened:
         # What is wrong with the settings is told before the models' libraries are loaded.
         if sys.stderr.isatty():
@@ -57,10 +57,18 @@ def serve(
         from captionary.build_services import open_app
 
         app = opened.enter_context(
-            open_app(role, models, store, settings, state=state, pipeline=pipeline, openly=openly)
+            open_app(
+                role,
+                models,
+                store,
+                settings,
+                state=state,
+                pipeline=pipeline,
+                allow_network=allow_network,
+            )
         )
         address = server.address_of(listening)
-        log_json()
+        configure_json_logging()
         print(f"captionary ({role}) on {address}, dictionary {store}", flush=True)
         about = {"release": app.version, "role": role, "address": address, "store": store}
         log.info("started", extra=about)

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from captionary.build import Models, open_dictionary
 from captionary.cli import options
+from captionary.dictionary import Dictionary
 from captionary.schemas.errors import WrongInput
 
 app = typer.Typer(
@@ -27,8 +27,8 @@ def list_nouns(
     from rich.markup import escape
     from rich.table import Table
 
-    with open_dictionary(store) as dictionary:
-        entries = sorted(dictionary.entries(), key=lambda entry: (-entry.pictures, entry.noun))
+    with Dictionary(store) as dictionary:
+        entries = dictionary.nouns()
     table = Table("noun", "pictures", "regions", "prototypes", box=None)
     for entry in entries[: limit or None]:
         counts = (entry.pictures, entry.regions, entry.prototypes)
@@ -44,9 +44,9 @@ def show(
     store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Show the prototypes of a noun, with the captions behind them."""
-    with open_dictionary(store) as dictionary:
-        prototypes = dictionary.prototypes([noun])
-        entry = next((item for item in dictionary.entries() if item.noun == noun), None)
+    with Dictionary(store) as dictionary:
+        prototypes = dictionary.prototypes(noun)
+        entry = next((item for item in dictionary.nouns() if item.noun == noun), None)
     if entry is None:
         raise WrongInput(f"the dictionary has no noun {noun!r}; see 'captionary vocabulary list'")
     print(f"{noun}: {entry.pictures} pictures, {entry.regions} regions")
@@ -72,22 +72,12 @@ def remove(
     precision: options.Precision = None,
 ) -> None:
     """Remove a picture or a source, and refresh the nouns that it had taught."""
-    from captionary.build import build_refresher
-
     if (image is None) == (source is None):
         raise WrongInput("name what to remove: either --image ID or --source NAME")
-    with open_dictionary(store) as dictionary:
-        if image is not None:
-            found = [image] if dictionary.picture(image) else []
-        else:
-            found = [picture.id for picture in dictionary.pictures(source=source)]
-        if not found and not dictionary.retired():  # else finish a removal that was cut short
-            what = f"picture {image!r}" if image is not None else f"source {source!r}"
-            raise WrongInput(f"the dictionary at {store} has no {what}; nothing was removed")
-        refresher = build_refresher(dictionary, Models(encoder, device=device, precision=precision))
-        dictionary.retire(found)
-        nouns = refresher.refresh()
-    print(f"{len(found)} pictures removed, {nouns} nouns refreshed in {store}")
+    opened = Dictionary(store, encoder=encoder, device=device, precision=precision)
+    with opened as dictionary:
+        pictures, nouns = dictionary.remove(image=image, source=source)
+    print(f"{pictures} pictures removed, {nouns} nouns refreshed in {store}")
 
 
 @app.command()
@@ -97,7 +87,7 @@ def stats(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Count what the dictionary holds."""
-    with open_dictionary(store) as dictionary:
+    with Dictionary(store) as dictionary:
         figures = asdict(dictionary.stats())
     if as_json:
         print(json.dumps(figures))
@@ -114,9 +104,9 @@ def copy(
     """Copy a dictionary to or from a server, or to another folder; killed, it goes on."""
     from rich.console import Console
 
-    from captionary.build import open_engine
     from captionary.cli.progress import bars
     from captionary.vocabulary.copying import copy_store
+    from captionary.vocabulary.engines.choice import open_engine
     from captionary.vocabulary.engines.engine import NAMES
 
     with closing(open_engine(source)) as engine, closing(open_engine(target)) as other:

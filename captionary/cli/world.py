@@ -30,7 +30,7 @@ def world(
     from rich.console import Console
 
     from captionary.cli.progress import bars
-    from captionary.pictograms.folder import write_world
+    from captionary.pictograms.dataset_folder import write_world
     from captionary.pictograms.world import World
 
     drawn = World(choose_nouns(nouns), size=size, seed=seed, split=split, captions=captions)

@@ -1,16 +1,25 @@
-"""A client of the services: `Captionary` blocks, `AsyncCaptionary` is for asyncio."""
+"""A client of the services: `Client` blocks, `AsyncClient` is for asyncio.
 
-from captionary.client.clients import AsyncCaptionary, Captionary
-from captionary.client.errors import Busy, NotDone, ServiceProblem, StrangeAnswer, Unreachable
+It needs httpx and pydantic only: neither torch nor spaCy, no models and no store.
+"""
+
+from captionary.client.client import AsyncClient, Client
+from captionary.client.errors import (
+    Busy,
+    JobUnfinished,
+    ServiceProblem,
+    UnexpectedResponse,
+    Unreachable,
+)
 from captionary.client.uploads import Pair
 
 __all__ = [
-    "AsyncCaptionary",
+    "AsyncClient",
     "Busy",
-    "Captionary",
-    "NotDone",
+    "Client",
+    "JobUnfinished",
     "Pair",
     "ServiceProblem",
-    "StrangeAnswer",
+    "UnexpectedResponse",
     "Unreachable",
 ]

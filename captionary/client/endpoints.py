@@ -1,4 +1,4 @@
-"""What can be asked of the services: a method for each route, which answers a flow."""
+"""The calls of the services: a method for each route, which returns an exchange to carry out."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -8,9 +8,16 @@ from urllib.parse import quote
 
 import httpx
 
-from captionary.client.errors import NotDone
-from captionary.client.sans_io import Flow, Pause, Request, ask, picture, read
-from captionary.client.uploads import Image, Pair, batches, pair_body, upload
+from captionary.client.errors import JobUnfinished
+from captionary.client.exchange import (
+    Exchange,
+    Pause,
+    Request,
+    parse_body,
+    parse_picture,
+    send_with_retries,
+)
+from captionary.client.uploads import Image, Pair, encode_batches, encode_pair, form_file
 from captionary.schemas.bodies import (
     AboutBody,
     AcceptedBody,
@@ -23,20 +30,20 @@ from captionary.schemas.bodies import (
 from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Seconds between two looks at a job."""
+"""Seconds between two polls of a job: the first pause, which doubles up to the longest."""
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
-    """The calls of a client.
+class Endpoints:
+    """The routes of both services.
 
     segmenter, indexer: their addresses, without a slash at the end.
-    patience: seconds to wait for a busy service, in all.
+    retry_timeout:      seconds to go on retrying while a service is busy, in all.
     """
 
     segmenter: str
     indexer: str
-    patience: float
+    retry_timeout: float
 
     def segment(
         self,
@@ -48,8 +55,8 @@ class Calls:
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
         evidence: int = 0,
-    ) -> Flow[SegmentationBody]:
-        """A mask for every class, and the regions behind them.
+    ) -> Exchange[SegmentationBody]:
+        """Segment a picture: a mask for every class, and the regions behind them.
 
         Args:
             image:      a path, bytes or a file.
@@ -60,9 +67,9 @@ class Calls:
             refine:     sharper borders, by the picture's colours; slower.
             evidence:   prototypes named for each region, at most.
         """
-        fields = _fields(classes, fusion, background, threshold, refine)
-        asked = self._segment(image, "json", fields | {"evidence": evidence})
-        return read(SegmentationBody, (yield from self._ask(asked)))
+        fields = _segment_fields(classes, fusion, background, threshold, refine)
+        request = self._segment_request(image, "json", fields | {"evidence": evidence})
+        return parse_body(SegmentationBody, (yield from self._send(request)))
 
     def class_map(
         self,
@@ -73,11 +80,11 @@ class Calls:
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
-    ) -> Flow[bytes]:
-        """A PNG whose pixels are numbers of classes, in the order asked; options as `segment`."""
-        fields = _fields(classes, fusion, background, threshold, refine)
-        asked = self._segment(image, "png", fields)
-        return picture("image/png", (yield from self._ask(asked)))
+    ) -> Exchange[bytes]:
+        """Segment a picture into a PNG of indices into the classes; options as `segment`."""
+        fields = _segment_fields(classes, fusion, background, threshold, refine)
+        request = self._segment_request(image, "png", fields)
+        return parse_picture("image/png", (yield from self._send(request)))
 
     def overlay(
         self,
@@ -88,18 +95,18 @@ class Calls:
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
-    ) -> Flow[bytes]:
-        """A JPEG of the picture with its classes in colours; options as `segment`."""
-        fields = _fields(classes, fusion, background, threshold, refine)
-        asked = self._segment(image, "overlay", fields)
-        return picture("image/jpeg", (yield from self._ask(asked)))
+    ) -> Exchange[bytes]:
+        """Segment a picture into a JPEG that shows its classes in colours; options as `segment`."""
+        fields = _segment_fields(classes, fusion, background, threshold, refine)
+        request = self._segment_request(image, "overlay", fields)
+        return parse_picture("image/jpeg", (yield from self._send(request)))
 
-    def _segment(self, image: Image, format: str, fields: dict[str, Any]) -> Request:
+    def _segment_request(self, image: Image, format: str, fields: dict[str, Any]) -> Request:
         return Request(
             "POST",
             f"{self.segmenter}/v1/segment",
             data=fields | {"format": format},
-            files=upload(image),
+            files=form_file(image),
         )
 
     def retrieve(
@@ -111,39 +118,45 @@ class Calls:
         noun: str | None = None,
         source: str | None = None,
         tag: str | None = None,
-    ) -> Flow[RetrievalBody]:
-        """What the dictionary has that looks like a picture, or like a box of it.
+    ) -> Exchange[RetrievalBody]:
+        """Search the dictionary for what is most similar to a picture, or to a box of it.
 
         Args:
             image:    a path, bytes or a file.
             box_xyxy: x0, y0, x1, y1 in pixels, half-open; None: the whole picture.
             limit:    nouns, and regions, at most.
-            noun, source, tag: only what has them.
+            noun, source, tag: only regions that have them.
         """
         box = None if box_xyxy is None else ",".join(map(str, box_xyxy))
         filters = {"box": box, "noun": noun, "source": source, "tag": tag}
         fields = {name: value for name, value in filters.items() if value is not None}
         url = f"{self.segmenter}/v1/retrieve"
-        asked = Request("POST", url, data=fields | {"limit": limit}, files=upload(image))
-        return read(RetrievalBody, (yield from self._ask(asked)))
+        request = Request("POST", url, data=fields | {"limit": limit}, files=form_file(image))
+        return parse_body(RetrievalBody, (yield from self._send(request)))
 
     def vocabulary(
         self, part: str = "", *, limit: int = 50, offset: int = 0
-    ) -> Flow[VocabularyBody]:
-        """Nouns that a text is part of, those first that start with it, and of most pictures."""
+    ) -> Exchange[VocabularyBody]:
+        """List the nouns that contain a text: those that start with it first, then by pictures.
+
+        Args:
+            part:   the text; empty: all nouns.
+            limit:  nouns, at most.
+            offset: nouns to skip.
+        """
         params = {"q": part, "limit": limit, "offset": offset}
-        asked = Request("GET", f"{self.segmenter}/v1/vocabulary", params=params)
-        return read(VocabularyBody, (yield from self._ask(asked)))
+        request = Request("GET", f"{self.segmenter}/v1/vocabulary", params=params)
+        return parse_body(VocabularyBody, (yield from self._send(request)))
 
-    def noun(self, name: str) -> Flow[NounDetailBody]:
+    def noun(self, name: str) -> Exchange[NounDetailBody]:
         """A noun of the dictionary with its prototypes and their exemplars."""
-        asked = Request("GET", f"{self.segmenter}/v1/vocabulary/{_escaped(name)}")
-        return read(NounDetailBody, (yield from self._ask(asked)))
+        request = Request("GET", f"{self.segmenter}/v1/vocabulary/{_escaped(name)}")
+        return parse_body(NounDetailBody, (yield from self._send(request)))
 
-    def about(self) -> Flow[AboutBody]:
-        """The release that answers, and the size of its dictionary."""
-        asked = Request("GET", f"{self.segmenter}/v1/about")
-        return read(AboutBody, (yield from self._ask(asked)))
+    def about(self) -> Exchange[AboutBody]:
+        """The release of the service, and the size of its dictionary."""
+        request = Request("GET", f"{self.segmenter}/v1/about")
+        return parse_body(AboutBody, (yield from self._send(request)))
 
     def add(
         self,
@@ -153,45 +166,46 @@ class Calls:
         id: str | None = None,
         source: str = "",
         tags: Sequence[str] = (),
-    ) -> Flow[str]:
-        """Have a captioned picture indexed; the arguments are those of `Pair`.
+    ) -> Exchange[str]:
+        """Have the indexer add a captioned picture; the arguments are those of `Pair`.
 
         Returns:
-            The job that does it, which is safe on the indexer's disk: see `wait`.
+            The id of the job that does it, which is safe on the indexer's disk: see `wait`.
         """
-        body = pair_body(Pair(image, captions, id, source, tags)).model_dump_json()
-        return (yield from self._add([body]))
+        pair = encode_pair(Pair(image, captions, id, source, tags))
+        return (yield from self._add([pair]))
 
-    def add_many(self, pairs: Iterable[Pair]) -> Flow[list[str]]:
-        """Have captioned pictures indexed, in requests of bounded size; memory stays flat.
+    def add_many(self, pairs: Iterable[Pair]) -> Exchange[list[str]]:
+        """Have the indexer add captioned pictures, in requests of bounded size; memory stays flat.
 
         After an error all of them can be sent again: pictures that are there already stay as they
         are.
 
         Returns:
-            The jobs that do it.
+            The ids of the jobs that do it, one for each request.
         """
         jobs = []
-        for bodies in batches(pairs):
-            jobs.append((yield from self._add(bodies)))
+        for batch in encode_batches(pairs):
+            jobs.append((yield from self._add(batch)))
         return jobs
 
-    def _add(self, pairs: list[str]) -> Flow[str]:
+    def _add(self, pairs: list[str]) -> Exchange[str]:
+        # Joined by hand: the pairs are JSON already, and megabytes each.
         content = f'{{"pairs":[{",".join(pairs)}]}}'.encode()
         headers = {"Content-Type": "application/json"}
-        asked = Request("POST", f"{self.indexer}/v1/pairs", headers=headers, content=content)
-        return read(AcceptedBody, (yield from self._ask(asked))).job
+        request = Request("POST", f"{self.indexer}/v1/pairs", headers=headers, content=content)
+        return parse_body(AcceptedBody, (yield from self._send(request))).job
 
-    def job(self, id: str) -> Flow[JobBody]:
+    def job(self, id: str) -> Exchange[JobBody]:
         """The state of a job."""
-        asked = Request("GET", f"{self.indexer}/v1/jobs/{_escaped(id)}")
-        return read(JobBody, (yield from self._ask(asked)))
+        request = Request("GET", f"{self.indexer}/v1/jobs/{_escaped(id)}")
+        return parse_body(JobBody, (yield from self._send(request)))
 
-    def wait(self, job: str, *, timeout: float = 600.0) -> Flow[JobBody]:
-        """Wait until a job is done or has failed, looking at it less and less often.
+    def wait(self, job: str, *, timeout: float = 600.0) -> Exchange[JobBody]:
+        """Wait until a job is done or has failed, polling it less and less often.
 
         Raises:
-            NotDone: it is at work after `timeout` seconds.
+            JobUnfinished: it is at work after `timeout` seconds.
         """
         end = time.monotonic() + timeout
         seconds = FIRST_PAUSE
@@ -200,27 +214,27 @@ class Calls:
             if state.state in ("done", "failed"):
                 return state
             if time.monotonic() + seconds > end:
-                raise NotDone(state, timeout)
+                raise JobUnfinished(state, timeout)
             yield Pause(seconds)
             seconds = min(2 * seconds, LONGEST_PAUSE)
 
-    def remove_image(self, id: str) -> Flow[str]:
-        """Have a picture removed, as if it had never been indexed; answers the job."""
+    def remove_image(self, id: str) -> Exchange[str]:
+        """Have a picture removed, as if it had never been indexed; returns the id of the job."""
         return (yield from self._remove(f"images/{_escaped(id)}"))
 
-    def remove_source(self, name: str) -> Flow[str]:
-        """Have all pictures of a source removed; answers the job."""
+    def remove_source(self, name: str) -> Exchange[str]:
+        """Have all pictures of a source removed; returns the id of the job."""
         return (yield from self._remove(f"sources/{_escaped(name)}"))
 
-    def _remove(self, what: str) -> Flow[str]:
-        asked = Request("DELETE", f"{self.indexer}/v1/{what}")
-        return read(AcceptedBody, (yield from self._ask(asked))).job
+    def _remove(self, path: str) -> Exchange[str]:
+        request = Request("DELETE", f"{self.indexer}/v1/{path}")
+        return parse_body(AcceptedBody, (yield from self._send(request))).job
 
-    def _ask(self, request: Request) -> Flow[httpx.Response]:
-        return ask(request, patience=self.patience)
+    def _send(self, request: Request) -> Exchange[httpx.Response]:
+        return send_with_retries(request, timeout=self.retry_timeout)
 
 
-def _fields(
+def _segment_fields(
     classes: str | Sequence[str],
     fusion: Fusion,
     background: BackgroundMode,
@@ -237,5 +251,5 @@ def _fields(
 
 
 def _escaped(name: str) -> str:
-    """A name as a part of a path."""
+    """A name as one segment of a path, percent-encoded with its slashes."""
     return quote(name, safe="")

@@ -1,12 +1,12 @@
 """The errors of the client.
 
 schemas.errors.CaptionaryError
-+-- ServiceProblem    the service answered with a problem: status, detail, request_id
-|   +-- Busy          it has too much to do, also after some retries: retry_after
-+-- Unreachable       no answer came
-+-- StrangeAnswer     an answer came that no service of this release gives
-+-- NotDone           a job is still at work when the time to wait is over: job
-schemas.errors.WrongInput    what was given cannot be sent
++-- ServiceProblem        the service responded with a problem: status, detail, request_id
+|   +-- Busy              it has too much to do, also after some retries: retry_after
++-- Unreachable           no response came
++-- UnexpectedResponse    a response came that no service of this release gives
++-- JobUnfinished         a job is still at work when the time to wait is over: job
+schemas.errors.WrongInput    an argument cannot be sent
 """
 
 from captionary.schemas.bodies import JobBody
@@ -14,11 +14,11 @@ from captionary.schemas.errors import CaptionaryError
 
 
 class ServiceProblem(CaptionaryError):
-    """The service would not, or could not.
+    """The service responded with an error (RFC 9457).
 
-    status:     of HTTP.
+    status:     HTTP status code.
     detail:     in one line, what is wrong and what to do.
-    request_id: by which the service's log tells more.
+    request_id: what to search the service's log for.
     """
 
     def __init__(self, status: int, detail: str, request_id: str) -> None:
@@ -29,9 +29,9 @@ class ServiceProblem(CaptionaryError):
 
 
 class Busy(ServiceProblem):
-    """The service has too much to do.
+    """The service has too much to do (429, 503).
 
-    retry_after: seconds after which it asks to be asked again; None: it did not say.
+    retry_after: seconds after which to try again, as the service says; None: it does not say.
     """
 
     def __init__(
@@ -42,17 +42,17 @@ class Busy(ServiceProblem):
 
 
 class Unreachable(CaptionaryError):
-    """No answer came: wrong address, nobody there, or too slow."""
+    """No response came: wrong address, no service there, or too slow."""
 
 
-class StrangeAnswer(CaptionaryError):
-    """An answer came that no service of this release gives."""
+class UnexpectedResponse(CaptionaryError):
+    """A response came that no service of this release gives."""
 
 
-class NotDone(CaptionaryError):
+class JobUnfinished(CaptionaryError):
     """A job is still at work when the time to wait is over.
 
-    job: its state when last asked for.
+    job: its last known state.
     """
 
     def __init__(self, job: JobBody, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What is sent: pictures, and captioned pictures in batches."""
+"""Encodes what is sent: pictures as form files, and captioned pictures as JSON in batches."""
 
 import base64
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,24 +10,25 @@ from typing import IO, TypeAlias
 from pydantic import ValidationError
 
 from captionary.schemas.bodies import PairBody
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput, one_line
 
 Image: TypeAlias = str | PathLike[str] | bytes | IO[bytes]
 """A picture: the path of its file, its bytes, or a file open for reading."""
 
-MOST_PAIRS = 100
-MOST_BYTES = 8 << 20
-"""Of a request by `add_many`: pairs, and bytes of their pictures as base64."""
+MAX_BATCH_PAIRS = 100
+MAX_BATCH_BYTES = 8 << 20
+"""Limits of one request of `add_many`: pairs, and bytes of their JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
     """A captioned picture to add.
 
-    image:  a picture, or its address (http://, https://) where the indexer may fetch from there.
-    id:     your own name for the picture; None: derived from its content.
-    source: the collection it belongs to, for filtering and removal.
-    tags:   free labels, for filtering.
+    image:    a picture, or its URL (http://, https://) where the indexer may fetch from there.
+    captions: one or more sentences.
+    id:       your own name for the picture; None: derived from its content.
+    source:   the collection it belongs to, for filtering and removal.
+    tags:     free labels, for filtering.
     """
 
     image: Image
@@ -37,18 +38,18 @@ class Pair:
     tags: Sequence[str] = ()
 
 
-def upload(image: Image) -> dict[str, tuple[str, bytes]]:
-    """A picture as the file of a form."""
+def form_file(image: Image) -> dict[str, tuple[str, bytes]]:
+    """A picture as the file `image` of a multipart form."""
     name, content = _read_picture(image)
-    # A part without a file name would be a field, not a file.
+    # A part without a file name would be a text field, not a file.
     return {"image": (name or "picture", content)}
 
 
-def pair_body(pair: Pair) -> PairBody:
-    """A pair as it travels.
+def encode_pair(pair: Pair) -> str:
+    """A pair as JSON, its picture in base64.
 
     Raises:
-        WrongInput: the indexer would refuse it.
+        WrongInput: the picture cannot be read, or the indexer would refuse the pair.
     """
     captions = [pair.captions] if isinstance(pair.captions, str) else list(pair.captions)
     picture: dict[str, str]
@@ -57,9 +58,9 @@ def pair_body(pair: Pair) -> PairBody:
     else:
         name, content = _read_picture(pair.image)
         picture = {"image": base64.b64encode(content).decode(), "name": name}
-    words = {"captions": captions, "id": pair.id, "source": pair.source, "tags": [*pair.tags]}
+    fields = {"captions": captions, "id": pair.id, "source": pair.source, "tags": [*pair.tags]}
     try:
-        return PairBody.model_validate(words | picture)
+        return PairBody.model_validate(fields | picture).model_dump_json()
     except ValidationError as error:
         first = error.errors()[0]
         raise WrongInput(
@@ -67,17 +68,17 @@ def pair_body(pair: Pair) -> PairBody:
         ) from error
 
 
-def batches(pairs: Iterable[Pair]) -> Iterator[list[str]]:
-    """Pairs as JSON, as many at a time as a request may have."""
+def encode_batches(pairs: Iterable[Pair]) -> Iterator[list[str]]:
+    """Pairs as JSON, grouped into batches within the limits of a request."""
     batch: list[str] = []
     size = 0
     for pair in pairs:
-        body = pair_body(pair).model_dump_json()
-        if batch and (len(batch) == MOST_PAIRS or size + len(body) > MOST_BYTES):
+        encoded = encode_pair(pair)
+        if batch and (len(batch) == MAX_BATCH_PAIRS or size + len(encoded) > MAX_BATCH_BYTES):
             yield batch
             batch, size = [], 0
-        batch.append(body)
-        size += len(body)
+        batch.append(encoded)
+        size += len(encoded)
     if batch:
         yield batch
 
@@ -95,5 +96,5 @@ def _read_picture(image: Image) -> tuple[str, bytes]:
         try:
             return path.name, path.read_bytes()
         except OSError as error:
-            raise WrongInput(f"cannot read the picture {path}: {error.strerror}") from error
+            raise WrongInput(f"cannot read the picture {path}: {one_line(error)}") from error
     return "", image.read()

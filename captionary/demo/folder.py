@@ -1,15 +1,23 @@
-"""The folder of a demo, which the next demo replaces; what else lies in it is left alone."""
+"""The folder of a demo: the next demo replaces its files, and leaves all others alone."""
 
 import shutil
 from pathlib import Path
 
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import WrongInput, one_line
 
 ABOUT = "ABOUT.txt"
 MADE = (
-    *("index.html", "story.png", "results.json", "pictures", "dictionary"),
-    *("captioned", "held-out", "newcomer", "newcomer-held-out"),
+    "index.html",
+    "story.png",
+    "results.json",
+    "pictures",
+    "dictionary",
+    "captioned",
+    "held-out",
+    "newcomer",
+    "newcomer-held-out",
 )
+"""What a demo writes, besides ABOUT.txt."""
 
 SIGN = "This folder was made by `captionary demo`, and the next demo replaces"
 TEXT = f"""{SIGN} what is listed here.
@@ -26,7 +34,7 @@ newcomer-held-out/  others that show it
 
 
 def claim_folder(folder: Path) -> None:
-    """Make a folder ready for a demo, without what an earlier one left there.
+    """Make a folder for a demo, or remove what an earlier demo wrote there.
 
     Raises:
         WrongInput: it holds something else, or cannot be written.
@@ -34,15 +42,16 @@ def claim_folder(folder: Path) -> None:
     about = folder / ABOUT
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        there = about.exists() and about.read_bytes().startswith(SIGN.encode())
-        if not there and any(folder.iterdir()):
+        is_demo = about.exists() and about.read_bytes().startswith(SIGN.encode())
+        if not is_demo and any(folder.iterdir()):
             raise WrongInput(f"{folder} holds something else than a demo; give another --out")
         about.write_text(TEXT, encoding="utf-8")
         for name in MADE:
             _remove(folder / name)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise WrongInput(f"cannot write into {folder}: {reason}; give another --out") from error
+        raise WrongInput(
+            f"cannot write into {folder}: {one_line(error)}; give another --out"
+        ) from error
 
 
 def _remove(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The story in one picture: captions teach a noun, and a new scene is segmented with it."""
+"""Draws the story in one picture: captions teach a noun, which a new scene is segmented with."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from PIL import Image, ImageDraw
 
 from captionary.demo.panels import Gallery, Panel
-from captionary.segmenter.drawing.legend import FAINT, INK, PAPER, Font, fit, text_font
+from captionary.segmenter.drawing.legend import FAINT, INK, PAPER, Font, load_font, truncate_text
 
 WIDTH = 1200
 EDGE, GAP = 32, 16
@@ -20,57 +20,58 @@ SMALL = 124
 
 
 class Poster:
-    """A page that grows downwards."""
+    """A picture to which rows are added at the bottom."""
 
     def __init__(self) -> None:
+        # Higher than any story; `picture` crops it.
         self._page = Image.new("RGB", (WIDTH, 3000), PAPER)
         self._draw = ImageDraw.Draw(self._page)
-        self._top = EDGE
+        self._bottom = EDGE
 
     def heading(self, text: str) -> None:
-        """Write a line over what follows."""
-        self._draw.text((EDGE, self._top), text, INK, text_font([text], size=HEADING))
-        self._top += round(HEADING * 1.7)
+        """Add a heading."""
+        self._draw.text((EDGE, self._bottom), text, INK, load_font([text], size=HEADING))
+        self._bottom += round(HEADING * 1.7)
 
     def row(self, panels: Sequence[Panel]) -> None:
-        """Large pictures beside each other, with their title and text below."""
+        """Add large pictures side by side, with title and text below."""
         room = WIDTH - 2 * EDGE + GAP
         side = room // len(panels) - GAP
-        lowest = self._top
+        lowest = self._bottom
         for number, panel in enumerate(panels):
             left = EDGE + number * (side + GAP)
-            self._page.paste(_scaled(panel.picture, side), (left, self._top))
-            bottom = self._write(panel, left, self._top + side + 8, width=side)
+            self._page.paste(_resize(panel.picture, side), (left, self._bottom))
+            bottom = self._write(panel, left, self._bottom + side + 8, width=side)
             lowest = max(lowest, bottom)
-        self._top = lowest + GAP
+        self._bottom = lowest + GAP
 
     def small_row(self, panels: Sequence[Panel]) -> None:
-        """Small pictures beside each other, with their title and text to the right."""
+        """Add small pictures side by side, with title and text to the right."""
         room = WIDTH - 2 * EDGE + GAP
         pitch = room // len(panels)
         for number, panel in enumerate(panels):
             left = EDGE + number * pitch
-            self._page.paste(_scaled(panel.picture, SMALL), (left, self._top))
-            self._write(panel, left + SMALL + 10, self._top + 2, width=pitch - SMALL - GAP - 10)
-        self._top += SMALL + GAP
+            self._page.paste(_resize(panel.picture, SMALL), (left, self._bottom))
+            self._write(panel, left + SMALL + 10, self._bottom + 2, width=pitch - SMALL - GAP - 10)
+        self._bottom += SMALL + GAP
 
     def picture(self) -> Image.Image:
-        """The page as far as it was written."""
-        return self._page.crop((0, 0, WIDTH, self._top + EDGE - GAP))
+        """The picture so far."""
+        return self._page.crop((0, 0, WIDTH, self._bottom + EDGE - GAP))
 
     def _write(self, panel: Panel, left: int, top: int, *, width: int) -> int:
-        """Write title and text of a panel; answers where they end."""
+        """Write title and text of a panel; returns where they end, in pixels from the top."""
         parts = ((panel.title, TITLE, INK, 1), (panel.text, TEXT, FAINT, LINES))
         for text, size, colour, lines in parts:
-            font = text_font([text], size=size)
-            for line in wrapped(text, font=font, width=width, lines=lines):
+            font = load_font([text], size=size)
+            for line in wrap_text(text, font=font, width=width, lines=lines):
                 self._draw.text((left, top), line, colour, font)
                 top += round(size * LEADING)
         return top
 
 
 def draw_poster(gallery: Gallery, noun: str) -> Image.Image:
-    """The story of the newcomer, WIDTH pixels wide."""
+    """Draw the story of the newcomer, WIDTH pixels wide."""
     poster = Poster()
     poster.heading(f"Captioned pictures teach a new word: {noun}")
     poster.row(gallery.taught)
@@ -83,18 +84,20 @@ def draw_poster(gallery: Gallery, noun: str) -> Image.Image:
     return poster.picture()
 
 
-def wrapped(text: str, *, font: Font, width: float, lines: int) -> list[str]:
-    """The text in at most so many lines of a width in pixels; what is too much is cut."""
+def wrap_text(text: str, *, font: Font, width: float, lines: int) -> list[str]:
+    """Break a text into at most `lines` lines of a width in pixels; the rest is cut off."""
     words = text.split()
-    found: list[str] = []
-    while words and len(found) < lines - 1:
+    wrapped: list[str] = []
+    while words and len(wrapped) < lines - 1:
         count = 1
         while count < len(words) and font.getlength(" ".join(words[: count + 1])) <= width:
             count += 1
-        found.append(" ".join(words[:count]))
+        wrapped.append(" ".join(words[:count]))
         words = words[count:]
-    return [fit(line, font=font, width=width) for line in (*found, " ".join(words)) if line]
+    return [
+        truncate_text(line, font=font, width=width) for line in (*wrapped, " ".join(words)) if line
+    ]
 
 
-def _scaled(picture: Image.Image, side: int) -> Image.Image:
+def _resize(picture: Image.Image, side: int) -> Image.Image:
     return picture.resize((side, side), Image.Resampling.LANCZOS)

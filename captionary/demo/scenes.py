@@ -1,4 +1,4 @@
-"""The scenes of the demo: which nouns play, which scenes show them, and their files."""
+"""The scenes of the demo: which nouns they show, how they are drawn, and their files."""
 
 import json
 from collections.abc import Sequence
@@ -12,22 +12,22 @@ from PIL import Image
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.nouns import Noun, choose_nouns
 from captionary.pictograms.world import Scene, Split, World
-from captionary.schemas.classes import ClassName
+from captionary.schemas.classes import ClassName, format_classes
 from captionary.schemas.labels import pack_labels
 
 SIDE = 160
 """Pixels of a scene's side."""
 CAPTIONS = 3
 """Of each scene."""
-COMPANY = 7
-"""Nouns that the newcomer's scenes show besides."""
-BIG = 0.06
-"""Share of its scene from which on an object can be shown as an example."""
+COMPANIONS = 7
+"""Other nouns that the newcomer's scenes show."""
+LEAST_AREA = 0.06
+"""Least share of its scene that the newcomer has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much of everything the demo has.
+    """How much of everything the demo has; the fields are keys of results.json, too.
 
     seen, novel: nouns that the encoder was trained on, and nouns that it never saw.
     captioned:   scenes that make the dictionary.
@@ -46,16 +46,21 @@ class Sizes:
 
 @dataclass(frozen=True, slots=True)
 class Cast:
-    """The nouns of a demo. newcomer: the one that the dictionary lacks at first; it is novel."""
+    """The nouns of a demo.
+
+    seen, novel: nouns that the encoder was trained on, and nouns that it never saw.
+    newcomer:    a novel noun that the dictionary lacks at first.
+    companions:  other nouns in the newcomer's scenes.
+    """
 
     seen: tuple[Noun, ...]
     novel: tuple[Noun, ...]
     newcomer: Noun
-    company: tuple[Noun, ...]
+    companions: tuple[Noun, ...]
 
     @property
     def classes(self) -> tuple[ClassName, ...]:
-        """The grounds, then what was seen, then what is novel, then the newcomer."""
+        """The grounds, then the seen nouns, the novel ones, and the newcomer."""
         return World((*self.seen, *self.novel, self.newcomer)).classes
 
     @property
@@ -66,42 +71,44 @@ class Cast:
 
 
 def choose_cast(seed: int, sizes: Sizes) -> Cast:
-    """Draw the nouns; another seed, others."""
+    """Choose the nouns at random; another seed, others."""
     random = np.random.default_rng([seed, 1])
-    seen, novel = (_shuffled(random, choose_nouns(kind)) for kind in ("seen", "novel"))
+    seen, novel = (_shuffle(random, choose_nouns(kind)) for kind in ("seen", "novel"))
     newcomer, *others = novel[: sizes.novel + 1]
-    playing = (*seen[: sizes.seen], *others)
+    shown = (*seen[: sizes.seen], *others)
     return Cast(
         seen=seen[: sizes.seen],
         novel=tuple(others),
         newcomer=newcomer,
-        company=_shuffled(random, playing)[:COMPANY],
+        companions=_shuffle(random, shown)[:COMPANIONS],
     )
 
 
-def _shuffled(random: np.random.Generator, nouns: Sequence[Noun]) -> tuple[Noun, ...]:
+def _shuffle(random: np.random.Generator, nouns: Sequence[Noun]) -> tuple[Noun, ...]:
     return tuple(nouns[index] for index in random.permutation(len(nouns)))
 
 
 def draw_scenes(cast: Cast, *, split: Split, seed: int, scenes: int) -> list[Scene]:
-    """Scenes of all nouns but the newcomer; labels are indices into the cast's classes."""
+    """Draw scenes of all nouns but the newcomer; labels are indices into the cast's classes."""
     world = World((*cast.seen, *cast.novel), SIDE, seed, split, CAPTIONS)
     return list(world.scenes(scenes))
 
 
 def draw_newcomer(cast: Cast, *, split: Split, seed: int, scenes: int) -> list[Scene]:
-    """The first scenes that show the newcomer well, among a few other nouns."""
-    own = int(np.random.SeedSequence((seed, cast.newcomer.first)).generate_state(1)[0])
-    world = World((cast.newcomer, *cast.company), SIDE, own, split, CAPTIONS)
-    place = {item.name: index for index, item in enumerate(cast.classes)}
-    label_of = np.array([place[item.name] for item in world.classes], np.int32)
+    """Draw the first scenes that show the newcomer large enough, among a few other nouns."""
+    # A seed of its own, so that the scenes do not repeat the layouts of the others.
+    own_seed = int(np.random.SeedSequence((seed, cast.newcomer.first_sprite)).generate_state(1)[0])
+    world = World((cast.newcomer, *cast.companions), SIDE, own_seed, split, CAPTIONS)
+    index_of = {item.name: index for index, item in enumerate(cast.classes)}
+    label_of = np.array([index_of[item.name] for item in world.classes], np.int32)
     drawn = map(world.scene, count())
-    found = (scene for scene in drawn if (scene.labels == len(GROUNDS)).mean() >= BIG)
-    return [replace(scene, labels=label_of[scene.labels]) for scene in islice(found, scenes)]
+    # The newcomer is the first noun of this world: its label follows those of the grounds.
+    large = (scene for scene in drawn if (scene.labels == len(GROUNDS)).mean() >= LEAST_AREA)
+    return [replace(scene, labels=label_of[scene.labels]) for scene in islice(large, scenes)]
 
 
 def write_captioned(scenes: Sequence[Scene], folder: Path) -> Path:
-    """Write scenes as a SOURCE of captioned pictures, and answer its file.
+    """Write scenes as a SOURCE of captioned pictures, and return its file.
 
     A picture's id is its path from the folder's parent.
     """
@@ -117,10 +124,9 @@ def write_captioned(scenes: Sequence[Scene], folder: Path) -> Path:
 def write_dataset(
     scenes: Sequence[Scene], folder: Path, classes: Sequence[ClassName]
 ) -> list[Path]:
-    """Write scenes as a DATASET with true masks, and answer the files of its pictures."""
+    """Write scenes as a DATASET with true masks, and return the files of its pictures."""
     (folder / "masks").mkdir(parents=True)
-    names = "".join(f"{'|'.join(item.prompts)}\n" for item in classes)
-    (folder / "classes.txt").write_text(names, encoding="utf-8")
+    (folder / "classes.txt").write_text(format_classes(classes), encoding="utf-8")
     paths = _write_pictures(scenes, folder)
     for path, scene in zip(paths, scenes, strict=True):
         mask = Image.fromarray(pack_labels(scene.labels, count=len(classes)))

@@ -89,6 +89,7 @@ def consistency(
     for start in range(0, len(vectors), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
         near = vectors[rows] @ having.T
+        # A region is always nearest to itself and its own picture, which tells nothing.
         near[picture[rows, None] == having_picture[None, :]] = -1.0
         far = vectors[rows] @ lacking.T
         difference[rows] = mean_of_largest(near, neighbours) - mean_of_largest(far, far_neighbours)
@@ -97,6 +98,8 @@ def consistency(
 
 def separation(positive: Floats, negative: Floats) -> float:
     """Chance that a positive outranks a negative (area under the ROC curve), in [0, 1]."""
+    # Not scikit-learn's roc_auc_score: its sum over thresholds differs in the last bit, which would
+    # change stores, and it takes twelve times as long.
     ranks = rankdata(np.concatenate([positive, negative]))[: len(positive)]
     pairs = len(positive) * len(negative)
     return float((ranks.sum() - len(positive) * (len(positive) + 1) / 2) / pairs)

@@ -1,11 +1,11 @@
 """The regions that nouns may take, read from the dictionary and centred."""
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from cachetools import LRUCache
 
 from captionary.indexer.association import Floats, Ints, mean_and_spread, standardised
 from captionary.schemas.arrays import Vector, Vectors
@@ -21,7 +21,7 @@ SMALLEST = 0.02
 LACKING_PICTURES = 128
 """Pictures of the sample that stand for those without a noun, at most."""
 
-KEPT_PICTURES, KEPT_WORDS = 2000, 10_000
+CACHED_PICTURES, CACHED_WORDS = 2000, 10_000
 """Pictures whose candidates, and words whose scores, stay in memory between nouns."""
 
 Content: TypeAlias = tuple[str, str]
@@ -57,15 +57,15 @@ class Candidates:
 
 
 class CandidateReader:
-    """Reads candidates, and keeps those of recent pictures.
+    """Reads candidates, and caches those of recent pictures.
 
     sample: ids of the pictures that stand for all; one whose regions are lost is left out.
     """
 
     def __init__(self, dictionary: StoredDictionary, sample: Sequence[str]) -> None:
         self._dictionary = dictionary
-        self._kept: OrderedDict[Content, Candidates] = OrderedDict()
-        self._standards: dict[bytes, tuple[float, float]] = {}
+        self._cache: LRUCache[Content, Candidates] = LRUCache(CACHED_PICTURES)
+        self._standards: LRUCache[bytes, tuple[float, float]] = LRUCache(CACHED_WORDS)
         self._drawn = dictionary.pictures_named(sample)
         self._sample, tables = _whole(dictionary, self._drawn)
         none = np.zeros((0, dictionary.dim), dtype=np.float32)
@@ -85,18 +85,17 @@ class CandidateReader:
         return self
 
     def read(self, pictures: Sequence[Picture]) -> Candidates:
-        """The candidates of pictures, in the order given."""
-        missing = [picture for picture in pictures if _content(picture) not in self._kept]
+        """The candidates of pictures, in the order of the pictures."""
+        missing = [picture for picture in pictures if _content(picture) not in self._cache]
         tables = self._dictionary.region_tables(missing)
         fresh = {
             _content(picture): _candidates(table, self._common)
             for picture, table in zip(missing, tables, strict=True)
         }
         names = map(_content, pictures)
-        parts = [fresh.get(name) or self._kept[name] for name in names]
-        self._kept.update(fresh)
-        while len(self._kept) > KEPT_PICTURES:
-            self._kept.popitem(last=False)
+        # Before `fresh` goes into the cache, which may throw out what is wanted here.
+        parts = [fresh.get(name) or self._cache[name] for name in names]
+        self._cache.update(fresh)
         return _joined(parts, self._dictionary.dim)
 
     def sample_without(self, noun: str) -> Candidates:
@@ -116,8 +115,6 @@ class CandidateReader:
         """Cosine of regions to a word, in standard deviations over the sample's regions, (n,)."""
         key = word.tobytes()
         if key not in self._standards:
-            if len(self._standards) == KEPT_WORDS:
-                self._standards.clear()
             self._standards[key] = mean_and_spread(self._background.vectors @ word)
         return standardised(vectors @ word, *self._standards[key])
 

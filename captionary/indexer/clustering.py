@@ -19,8 +19,8 @@ FEWEST_TO_SPLIT = 8
 """With fewer regions than that, a noun has one prototype."""
 
 CLEARLY_APART = 0.35
-"""Silhouette from which clusters count as different looks. Looks of one kind of thing come out at
-0.1 to 0.3 and classify better as one prototype; senses of a word ("mouse") lie above."""
+"""Silhouette from which clusters become separate prototypes. Variants of one kind of thing come out
+at 0.1 to 0.3 and classify better as one prototype; senses of a word ("mouse") lie above."""
 
 CANCELLED = 1e-6
 """Length of a mean of unit vectors below which it is nothing but rounding."""
@@ -30,16 +30,16 @@ CANCELLED = 1e-6
 class Clusters:
     """Clusters on the sphere, largest first.
 
-    centres: (K, D) float32, unit length.
-    member:  (N,) int64, the cluster of each vector.
+    centres:    (K, D) float32, unit length.
+    assignment: (N,) int64, the cluster of each vector.
     """
 
     centres: Vectors
-    member: NDArray[np.int64]
+    assignment: NDArray[np.int64]
 
 
 def cluster(vectors: Vectors) -> Clusters:
-    """Cluster N >= 1 unit vectors, (N, D), into as many looks as are clearly apart.
+    """Cluster N >= 1 unit vectors, (N, D), into as many clusters as are clearly apart.
 
     K grows from 1 while the mean silhouette (cosine) improves and stays above `CLEARLY_APART`.
     Deterministic: the same vectors in the same order give the same clusters.
@@ -48,13 +48,13 @@ def cluster(vectors: Vectors) -> Clusters:
     best_silhouette = CLEARLY_APART
     most = min(MOST, len(vectors) // (FEWEST_TO_SPLIT // 2))
     for count in range(2, most + 1):
-        found = _k_means(vectors, count)
-        if len(np.unique(found)) < count:
+        labels = _k_means(vectors, count)
+        if len(np.unique(labels)) < count:
             break
-        silhouette = float(silhouette_score(vectors, found, metric="cosine"))
+        silhouette = float(silhouette_score(vectors, labels, metric="cosine"))
         if silhouette <= best_silhouette:
             break
-        best, best_silhouette = found, silhouette
+        best, best_silhouette = labels, silhouette
     return _largest_first(vectors, best)
 
 
@@ -62,22 +62,22 @@ def _k_means(vectors: Vectors, count: int) -> NDArray[np.int64]:
     """The cluster of each vector, (N,); fewer clusters than asked for where vectors coincide."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found: NDArray[np.int64] = (
+        labels: NDArray[np.int64] = (
             KMeans(count, n_init=4, random_state=0).fit(vectors).labels_.astype(np.int64)
         )
-    return found
+    return labels
 
 
-def _largest_first(vectors: Vectors, member: NDArray[np.int64]) -> Clusters:
-    # Of equal size, the one met first: the numbers that k-means gave must leave no trace.
-    _, first, sizes = np.unique(member, return_index=True, return_counts=True)
+def _largest_first(vectors: Vectors, labels: NDArray[np.int64]) -> Clusters:
+    # Of equal size, the one that begins first: the numbers that k-means gave must leave no trace.
+    _, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     order = np.lexsort((first, -sizes))
     rank = np.empty_like(order)
     rank[order] = np.arange(len(order))
-    member = rank[member]
+    assignment = rank[labels]
     sums = np.zeros((len(sizes), vectors.shape[1]), dtype=np.float64)
-    np.add.at(sums, member, vectors)
+    np.add.at(sums, assignment, vectors)
     # Vectors that cancel out have no mean direction; the first of them is as good as any.
     cancelled = np.linalg.norm(sums, axis=1) < CANCELLED * sizes[order]
-    sums[cancelled] = vectors[[int(np.argmax(member == k)) for k in np.flatnonzero(cancelled)]]
-    return Clusters(centres=unit(sums.astype(np.float32)), member=member)
+    sums[cancelled] = vectors[[int(np.argmax(assignment == k)) for k in np.flatnonzero(cancelled)]]
+    return Clusters(centres=unit(sums.astype(np.float32)), assignment=assignment)

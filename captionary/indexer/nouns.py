@@ -60,7 +60,7 @@ class StopList:
 
 
 @cache
-def not_visible() -> StopList:
+def read_stop_list() -> StopList:
     """Read `not_visible.txt`, which says by which principle its words were chosen."""
     text = Path(__file__).with_name("not_visible.txt").read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("#")]
@@ -108,14 +108,16 @@ class NounExtractor:
         source = iter(captions)
         while chunk := [self._clean(caption) for caption in islice(source, _AT_ONCE)]:
             yield from [_nouns_of(doc) for doc in self._nlp.pipe(chunk)]
-            self._forget()
+            # Between chunks only: the pipe holds on to the vocabulary of what it works at.
+            self._reload_if_full()
 
-    def _forget(self) -> None:
-        """Load afresh when too many words were seen: spaCy remembers every one."""
+    def _reload_if_full(self) -> None:
+        """Load afresh when the vocabulary has grown too large: spaCy remembers every word."""
         if len(self._nlp.vocab.strings) > self._most_words:
             self._nlp = _load(self._pipeline)
 
     def _clean(self, caption: str) -> str:
+        # Lone surrogates, as from broken JSON, would stop spaCy.
         text = caption[:LONGEST_CAPTION].encode("utf-8", "replace").decode("utf-8")
         text = " ".join(unicodedata.normalize("NFKC", text).split())
         return text.lower() if self._folds_case else text
@@ -148,6 +150,7 @@ def _runs(doc: Doc) -> Iterator[list[_Part]]:
     run: list[_Part] = []
     hyphen = False
     for token in doc:
+        # "t-shirt" is three tokens; " - " with a blank before is a dash between words.
         if run and not hyphen and token.text in _HYPHENS and not _blank_before(token):
             hyphen = not token.whitespace_
             continue
@@ -182,7 +185,7 @@ def _names(run: list[_Part]) -> Iterator[str]:
     """The compound and its head, less the words at both ends that name nothing."""
     while run and not _is_kept(run) and _names_nothing(run[-1].word):
         run = run[:-1]
-    while run and run[0].word in not_visible().leading:
+    while run and run[0].word in read_stop_list().leading:
         run = run[1:]
     parts = run[-LONGEST_COMPOUND:]
     if len(parts) > 1:
@@ -192,9 +195,9 @@ def _names(run: list[_Part]) -> Iterator[str]:
 
 
 def _is_kept(run: list[_Part]) -> bool:
-    return " ".join(part.word for part in run[-2:]) in not_visible().kept
+    return " ".join(part.word for part in run[-2:]) in read_stop_list().kept
 
 
 def _names_nothing(word: str) -> bool:
     """Whether it is on the stop list, or has fewer than two letters (other scripts: none)."""
-    return word in not_visible().words or (word.isascii() and sum(map(str.isalpha, word)) < 2)
+    return word in read_stop_list().words or (word.isascii() and sum(map(str.isalpha, word)) < 2)

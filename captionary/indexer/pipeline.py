@@ -1,4 +1,4 @@
-"""The indexer's work: a stream of captioned pictures becomes stored regions, then nouns.
+"""The indexing pipeline: a stream of captioned pictures becomes stored regions, then nouns.
 
 Pictures are cut and embedded by a few threads and stored in order, a batch at a time; memory does
 not grow with the source. What is stored already is skipped, so a run that was killed is run again.
@@ -8,7 +8,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from captionary.indexer.nouns import NounExtractor
@@ -19,27 +19,29 @@ from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
 from captionary.schemas.regions import RegionTable
 from captionary.vision.extraction import RegionExtractor
+from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import (
     MAX_BYTES,
     MAX_PIXELS,
     decode_picture,
-    picture_bytes,
-    thumbnail,
+    read_picture_bytes,
 )
+from captionary.vision.pictures.thumbnails import thumbnail
 from captionary.vocabulary.engines.engine import check_vectors
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 BATCH = 16
 """Pictures stored in one go."""
 
-AHEAD = 2
+QUEUED_PER_WORKER = 2
 """Pictures that wait for each thread."""
 
 ID_DIGITS = 32
+"""Hexadecimal digits of a picture's SHA-256 that are its id, where it has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class PairWithNouns:
     """A pair with the nouns of each of its captions."""
 
     pair: ImageCaption
@@ -47,23 +49,39 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
-    """A pair whose picture was read.
+class EmbeddedPair:
+    """A pair whose picture is cut and embedded.
 
     picture: its record, or for a new one a record without captions.
     table:   its regions; None where they are stored already.
     """
 
-    named: Named
+    source: PairWithNouns
     picture: Picture
     table: RegionTable | None
+
+
+@dataclass(slots=True)
+class Changes:
+    """What a batch changes in the dictionary.
+
+    new:       records and regions of pictures that it lacks, by id.
+    amended:   records of pictures whose regions it has, by id.
+    known:     pairs that change nothing.
+    conflicts: pairs whose id belongs to another picture.
+    """
+
+    new: dict[str, tuple[Picture, RegionTable]] = field(default_factory=dict)
+    amended: dict[str, Picture] = field(default_factory=dict)
+    known: int = 0
+    conflicts: list[PairFailure] = field(default_factory=list)
 
 
 class Indexer:
     """Adds captioned pictures to a dictionary.
 
     workers: threads that cut and embed; each uses one core.
-    max_pixels, max_bytes: of a picture.
+    max_pixels, max_bytes: of a picture; None: as of pictures anywhere.
     """
 
     def __init__(
@@ -74,20 +92,20 @@ class Indexer:
         refresher: Refresher,
         *,
         workers: int,
-        max_pixels: int = MAX_PIXELS,
-        max_bytes: int = MAX_BYTES,
+        max_pixels: int | None = None,
+        max_bytes: int | None = None,
     ) -> None:
         self._dictionary = dictionary
         self._extractor = extractor
         self._nouns = nouns
         self._refresher = refresher
         self._workers = workers
-        self._max_pixels = max_pixels
-        self._max_bytes = max_bytes
+        self._max_pixels = max_pixels or MAX_PIXELS
+        self._max_bytes = max_bytes or MAX_BYTES
 
     @property
     def refresher(self) -> Refresher:
-        """What makes the nouns of its dictionary anew; it remembers what it has read."""
+        """The refresher of its dictionary; what it has read stays cached."""
         return self._refresher
 
     def index(
@@ -101,65 +119,78 @@ class Indexer:
 
         Args:
             pairs:     what a reader yields; failures pass through into the job.
-            report:    told the state of the job after every pair.
-            refreshed: told how many nouns are done, of how many.
+            report:    called with the state of the job after every pair.
+            refreshed: called with how many nouns are done, of how many.
         """
         if self._dictionary.retired():
             # A removal was cut short. Its pictures may come again, and would hide what is left.
             self._refresher.refresh()
         job = Job(state="running")
-        batch: list[Read | PairFailure] = []
-        for outcome in self._outcomes(pairs):
-            batch.append(outcome)
-            if len(batch) == BATCH:
-                job, batch = self._store(batch, job), []
-            report(replace(job, pairs=job.pairs + len(batch)))
-        job = self._store(batch, job)
-        return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
+        batch: list[EmbeddedPair | PairFailure] = []
+        # Each worker has a core to itself; threads within a forward pass would only compete.
+        with one_torch_thread():
+            for result in self._process_all(pairs):
+                batch.append(result)
+                if len(batch) == BATCH:
+                    job, batch = self._store(batch, job), []
+                report(replace(job, pairs=job.pairs + len(batch)))
+            job = self._store(batch, job)
+            return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
-    def _outcomes(
+    def _process_all(
         self, pairs: Iterable[ImageCaption | PairFailure]
-    ) -> Iterator[Read | PairFailure]:
-        """Yield what becomes of each pair, in order, with a bounded number under way."""
-        waiting: deque[Future[Read | PairFailure]] = deque()
+    ) -> Iterator[EmbeddedPair | PairFailure]:
+        """Cut and embed in threads; yields in order of the pairs, a bounded number ahead."""
+        waiting: deque[Future[EmbeddedPair | PairFailure]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="embed") as pool:
-            for item in self._named(pairs):
-                waiting.append(pool.submit(self._outcome, item))
-                if len(waiting) > self._workers * AHEAD:
+            # The bound keeps a slow store from filling the memory with embedded pictures.
+            for item in self._extract_nouns(pairs):
+                waiting.append(pool.submit(self._process, item))
+                if len(waiting) > self._workers * QUEUED_PER_WORKER:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def _named(self, pairs: Iterable[ImageCaption | PairFailure]) -> Iterator[Named | PairFailure]:
-        """Find the nouns first: a pair that names nothing need not be looked at."""
-        source = (_cleaned(pair) for pair in pairs)
+    def _extract_nouns(
+        self, pairs: Iterable[ImageCaption | PairFailure]
+    ) -> Iterator[PairWithNouns | PairFailure]:
+        """Take the nouns out of captions first: a pair that names nothing is not embedded."""
+        source = (_clean_captions(pair, number) for number, pair in enumerate(pairs, start=1))
         while chunk := list(islice(source, BATCH)):
             usable = (item for item in chunk if isinstance(item, ImageCaption))
+            # One call for the chunk: the tagger is several times faster on many captions.
             found = self._nouns.nouns(caption for item in usable for caption in item.captions)
             for item in chunk:
                 if isinstance(item, PairFailure):
                     yield item
                 elif any(nouns := tuple(islice(found, len(item.captions)))):
-                    yield Named(item, nouns)
+                    yield PairWithNouns(item, nouns)
                 else:
                     yield _failure(item, "its captions name nothing that can be seen")
 
-    def _outcome(self, item: Named | PairFailure) -> Read | PairFailure:
+    def _process(self, item: PairWithNouns | PairFailure) -> EmbeddedPair | PairFailure:
         if isinstance(item, PairFailure):
             return item
+        pair = item.pair
         try:
-            return self._read(item, picture_bytes(item.pair.image, max_bytes=self._max_bytes))
+            name = pair.name or (pair.where if isinstance(pair.image, bytes) else "")
+            data = read_picture_bytes(pair.image, max_bytes=self._max_bytes, name=name)
+            return self._embed(item, data)
         except UnreadablePicture as error:
-            return _failure(item.pair, str(error).replace(item.pair.image, item.pair.called))
+            return _failure(pair, str(error))
 
-    def _read(self, named: Named, data: bytes) -> Read | PairFailure:
-        pair = named.pair
+    def _embed(self, source: PairWithNouns, data: bytes) -> EmbeddedPair | PairFailure:
+        pair = source.pair
         sha256 = hashlib.sha256(data).hexdigest()
         image_id = pair.id or sha256[:ID_DIGITS]
+        # Before decoding: most of a run that is done again is known already.
         known = self._dictionary.picture(image_id)
+        if known is not None and known.sha256 != sha256:
+            return _id_conflict(pair, image_id)
         if known is not None:
-            return Read(named, known, None) if known.sha256 == sha256 else _taken(pair, image_id)
-        loaded = decode_picture(data, name=pair.called, max_pixels=self._max_pixels)
+            return EmbeddedPair(source, known, None)
+        name = pair.picture_name or pair.where
+        loaded = decode_picture(data, name=name, max_pixels=self._max_pixels)
         table = self._extractor.extract(loaded).table
         try:
             check_vectors(table.vectors, dim=self._dictionary.dim)
@@ -167,7 +198,7 @@ class Indexer:
             return _failure(pair, str(error))
         picture = Picture(
             id=image_id,
-            image=pair.called,
+            image=pair.picture_name,
             sha256=sha256,
             size_hw=loaded.size_hw,
             captions=(),
@@ -177,64 +208,74 @@ class Indexer:
             tags=pair.tags,
             thumbnail=thumbnail(loaded.pixels),
         )
-        return Read(named, picture, table)
+        return EmbeddedPair(source, picture, table)
 
-    def _store(self, batch: Sequence[Read | PairFailure], job: Job) -> Job:
+    def _store(self, batch: Sequence[EmbeddedPair | PairFailure], job: Job) -> Job:
         """Store what a batch brings, and count it."""
-        reads = [item for item in batch if isinstance(item, Read)]
+        embedded = [item for item in batch if isinstance(item, EmbeddedPair)]
         failures = [item for item in batch if isinstance(item, PairFailure)]
-        new: dict[str, tuple[Picture, RegionTable]] = {}
-        amended: dict[str, Picture] = {}
-        known = 0
-        for read in reads:
-            name = read.picture.id
-            before = new[name][0] if name in new else amended.get(name)
-            before = before or self._dictionary.picture(name) or read.picture
-            after = _with_captions(before, read.named)
-            if before.sha256 != read.picture.sha256:
-                failures.append(_taken(read.named.pair, name))
-            elif after == before:
-                known += 1
-            elif read.table is not None and not before.captions:
-                new[name] = (after, read.table)
-            elif name in new:
-                new[name] = (after, new[name][1])
-            else:
-                amended[name] = after
-        self._dictionary.add(list(new.values()))
-        self._dictionary.amend(list(amended.values()))
+        changes = self._merge(embedded)
+        self._dictionary.add(list(changes.new.values()))
+        self._dictionary.amend(list(changes.amended.values()))
         return replace(
             job,
             pairs=job.pairs + len(batch),
-            added=job.added + len(reads) - known - (len(failures) - (len(batch) - len(reads))),
-            known=job.known + known,
-            failures=(*job.failures, *failures),
+            added=job.added + len(embedded) - changes.known - len(changes.conflicts),
+            known=job.known + changes.known,
+            failures=(*job.failures, *failures, *changes.conflicts),
         )
 
+    def _merge(self, pairs: Iterable[EmbeddedPair]) -> Changes:
+        """Merge pairs with what is stored, and with those of the same picture among them.
 
-def _cleaned(pair: ImageCaption | PairFailure) -> ImageCaption | PairFailure:
-    """A pair with its captions stripped, none blank and none twice."""
+        Pictures are read ahead, so that one may have been stored since its record was looked up.
+        """
+        changes = Changes()
+        for pair in pairs:
+            image_id = pair.picture.id
+            is_new = image_id in changes.new
+            before = changes.new[image_id][0] if is_new else changes.amended.get(image_id)
+            before = before or self._dictionary.picture(image_id) or pair.picture
+            after = _with_captions(before, pair.source)
+            if before.sha256 != pair.picture.sha256:
+                changes.conflicts.append(_id_conflict(pair.source.pair, image_id))
+            elif after == before:
+                changes.known += 1
+            elif pair.table is not None and not before.captions:
+                changes.new[image_id] = (after, pair.table)
+            elif is_new:
+                changes.new[image_id] = (after, changes.new[image_id][1])
+            else:
+                changes.amended[image_id] = after
+        return changes
+
+
+def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCaption | PairFailure:
+    """A pair with its captions stripped, none blank and none twice; `number` places a bare one."""
     if isinstance(pair, PairFailure):
         return pair
+    if isinstance(pair.image, bytes) and not (pair.where or pair.name):
+        # Nothing else would tell in a report which of many pictures in memory it was.
+        pair = replace(pair, where=f"picture {number} of the pairs")
     captions = tuple(dict.fromkeys(text.strip() for text in pair.captions if text.strip()))
     if not captions:
         return _failure(pair, "it has no caption; give at least one sentence")
     return replace(pair, captions=captions)
 
 
-def _with_captions(picture: Picture, named: Named) -> Picture:
+def _with_captions(picture: Picture, source: PairWithNouns) -> Picture:
     """The picture with the captions and tags that it does not have yet."""
-    captions = zip(named.pair.captions, named.nouns, strict=True)
+    captions = zip(source.pair.captions, source.nouns, strict=True)
     new = [(caption, nouns) for caption, nouns in captions if caption not in picture.captions]
     return replace(
         picture,
         captions=(*picture.captions, *(caption for caption, _ in new)),
         nouns=(*picture.nouns, *(nouns for _, nouns in new)),
-        tags=tuple(dict.fromkeys((*picture.tags, *named.pair.tags))),
+        tags=tuple(dict.fromkeys((*picture.tags, *source.pair.tags))),
     )
 
 
-def _taken(pair: ImageCaption, image_id: str) -> PairFailure:
+def _id_conflict(pair: ImageCaption, image_id: str) -> PairFailure:
     return _failure(
         pair,
         f"the id {image_id!r} belongs to another picture; remove that one first with "
@@ -243,4 +284,4 @@ def _taken(pair: ImageCaption, image_id: str) -> PairFailure:
 
 
 def _failure(pair: ImageCaption, reason: str) -> PairFailure:
-    return PairFailure(where=pair.where, image=pair.called, reason=reason)
+    return PairFailure(where=pair.where, image=pair.picture_name, reason=reason)

@@ -1,4 +1,4 @@
-"""Making nouns anew: from the stored regions of their pictures to tags and prototypes.
+"""Refreshing nouns: from the stored regions of their pictures to tags and prototypes.
 
 What a noun gets is a function of what is stored: its pictures, and the sample that stands for all
 of them. The digest of that is the generation of its prototypes, so work that was cut short is
@@ -10,7 +10,8 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from captionary.indexer.candidate_regions import CandidateReader
-from captionary.indexer.region_choice import choose_regions, make_prototypes, tag_regions
+from captionary.indexer.prototypes import make_prototypes
+from captionary.indexer.region_choice import choose_regions, tag_regions
 from captionary.schemas.dictionary import Picture, Prototype, TaggedRegion
 from captionary.schemas.errors import MissingRegions
 from captionary.vision.clip.protocols import TextEncoder
@@ -33,7 +34,7 @@ log = logging.getLogger("captionary")
 class Refresher:
     """Keeps the nouns of a dictionary up to date with its pictures.
 
-    text: tells how near regions and words are; must be of the dictionary's own encoder.
+    text: encodes the nouns; must be of the dictionary's own encoder.
     """
 
     def __init__(self, dictionary: StoredDictionary, text: TextEncoder) -> None:
@@ -48,7 +49,7 @@ class Refresher:
         A noun of a picture whose regions are lost stays as it is, and its pictures pending.
 
         Args:
-            report: told after each noun how many are done, of how many.
+            report: called after each noun with how many are done, of how many.
 
         Returns:
             How many nouns were made anew.
@@ -66,6 +67,7 @@ class Refresher:
             reader = self._read_candidates(sample)
             # Many at once fill the encoder's batches; one noun's words alone do not.
             self._text.encode_texts(sorted(due), templates=TEMPLATES)
+            # Sorted, so that what a kill leaves undone does not depend on the order of sets.
             for done, noun in enumerate(sorted(due), start=1):
                 try:
                     anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
@@ -77,7 +79,7 @@ class Refresher:
         return anew
 
     def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:
-        """The reader of the last refresh, where it still serves: it has read much already."""
+        """The reader of the last refresh, where it still serves: its caches are full."""
         if self._reader is None:
             self._reader = CandidateReader(self._dictionary, sample)
         else:
@@ -103,10 +105,14 @@ class Refresher:
             choices = choose_regions(noun, pictures, own, words=words, reader=reader)
             tagged = tag_regions(noun, choices, pictures, own)
             prototypes = make_prototypes(
-                *(noun, choices, pictures, own),
+                noun,
+                choices,
+                pictures,
+                own,
                 thumbnails=self._thumbnails,
                 generation=generation,
             )
+        # The generation is written with the prototypes, so after the tags that it vouches for.
         self._dictionary.tag(noun, tagged)
         self._dictionary.replace_prototypes(noun, prototypes)
         return True

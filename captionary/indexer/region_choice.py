@@ -1,10 +1,9 @@
-"""What one noun takes: a region of each of its pictures, and the prototypes made of them."""
+"""Which region a noun takes in each of its pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from captionary.indexer.association import (
     TEXT_SHARE,
@@ -16,16 +15,11 @@ from captionary.indexer.association import (
     text_trust,
 )
 from captionary.indexer.candidate_regions import CandidateReader, Candidates
-from captionary.indexer.clustering import cluster
-from captionary.schemas.arrays import Vector, Vectors
-from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
-from captionary.vision.pictures.loading import crop_thumbnail
+from captionary.schemas.arrays import Vector
+from captionary.schemas.dictionary import Picture, TaggedRegion
 
 REFERENCE_PICTURES = 64
 """Pictures with the noun that consistency compares with, at most."""
-
-EXEMPLARS = 4
-"""Regions kept to be shown for each prototype."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +79,7 @@ def choose_regions(
                     place = int(one_to_one(table)[competing.index(noun)])
                 won.append((float(scores[rows][place]), rows.start + place, caption))
         if won:
+            # Of equal scores the first region: nothing else must decide.
             score, row, caption = max(won, key=lambda item: (item[0], -item[1]))
             choices.append(Choice(number, row, score, caption))
     return choices
@@ -137,70 +132,3 @@ def tag_regions(
         TaggedRegion(noun, pictures[item.picture].id, int(own.index[item.row]), item.score)
         for item in choices
     ]
-
-
-def make_prototypes(
-    noun: str,
-    choices: Sequence[Choice],
-    pictures: Sequence[Picture],
-    own: Candidates,
-    *,
-    thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
-    generation: str,
-) -> list[Prototype]:
-    """Cluster the regions that a noun chose; each cluster becomes a prototype with exemplars.
-
-    Args:
-        thumbnails: answers the thumbnails of pictures, by id.
-    """
-    if not choices:
-        return []
-    vectors = own.vectors[[item.row for item in choices]]
-    clusters = cluster(vectors)
-    prototypes = []
-    for number, centre in enumerate(clusters.centres):
-        members = np.flatnonzero(clusters.member == number)
-        similarity = _cosines(vectors[members], centre)
-        nearest = members[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]
-        shown = [choices[m] for m in nearest]
-        small = thumbnails([pictures[item.picture].id for item in shown])
-        exemplars = [_exemplar(item, pictures, own, centre, small) for item in shown]
-        prototypes.append(
-            Prototype(
-                noun=noun,
-                number=number,
-                vector=centre,
-                size=len(members),
-                spread=float(np.mean(1 - similarity)),
-                generation=generation,
-                exemplars=tuple(exemplars),
-            )
-        )
-    return prototypes
-
-
-def _exemplar(
-    choice: Choice,
-    pictures: Sequence[Picture],
-    own: Candidates,
-    centre: Vector,
-    thumbnails: Mapping[str, bytes],
-) -> Exemplar:
-    picture = pictures[choice.picture]
-    left, top, right, bottom = (int(edge) for edge in own.boxes_xyxy[choice.row])
-    box = (left, top, right, bottom)
-    return Exemplar(
-        image_id=picture.id,
-        index=int(own.index[choice.row]),
-        box_xyxy=box,
-        caption=choice.caption,
-        source=picture.source,
-        similarity=float(_cosines(own.vectors[choice.row], centre)),
-        thumbnail=crop_thumbnail(thumbnails[picture.id], box_xyxy=box, size_hw=picture.size_hw),
-    )
-
-
-def _cosines(vectors: Vectors | Vector, centre: Vector) -> NDArray[np.float32]:
-    """Of unit vectors, (N, D) or (D,); rounding leads none out of [-1, 1]."""
-    cosines: NDArray[np.float32] = np.clip(vectors @ centre, -1, 1)
-    return cosines

@@ -1,1 +1,1 @@
-"""Training models on image-caption pairs alone: one trainer, and what it trains."""
+"""Training of models on image-caption pairs alone: one trainer, and what it trains."""

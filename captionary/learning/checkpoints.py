@@ -1,4 +1,4 @@
-"""The state of a run on disk, and its log: together they let a killed run go on."""
+"""Checkpoints and the log of a run, from which a killed run goes on."""
 
 import csv
 import tempfile
@@ -19,7 +19,7 @@ CHECKPOINT_FILE = "checkpoint.pt"
 LOG_FILE = "log.csv"
 
 Facts: TypeAlias = Mapping[str, str | int | float]
-"""What a run's curve depends on; a run is resumed only with the same."""
+"""What a run's result depends on; a run is resumed only with the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +36,16 @@ class Checkpoints:
 
     @property
     def path(self) -> Path:
-        """Where it stands."""
+        """Of the checkpoint's file."""
         return self.folder / CHECKPOINT_FILE
 
     def save(self, state: Mapping[str, Any]) -> None:
-        """Write a state in the place of the one before; a kill leaves one of the two."""
+        """Write a state in the place of the last one; a kill leaves one of the two, whole."""
         saved = {"facts": dict(self.facts), "state": dict(state)}
         write_atomically(self.path, partial(torch.save, saved))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:
-        """The state that was saved last; None: nothing was saved yet.
+        """Load the state that was saved last; None: nothing was saved yet.
 
         Raises:
             WrongInput: it is damaged, or of a run with other facts.
@@ -53,6 +53,7 @@ class Checkpoints:
         if not self.path.exists():
             return None
         try:
+            # Only weights: a checkpoint of somebody else must not run code here.
             saved = torch.load(self.path, map_location=device, weights_only=True)
             facts, state = saved["facts"], dict(saved["state"])
         except Exception as error:  # damaged files fail in many ways: zip, pickle, torch
@@ -60,6 +61,7 @@ class Checkpoints:
                 f"the checkpoint {self.path} cannot be read ({type(error).__name__}); "
                 "remove it to train anew"
             ) from error
+        # In both directions: another version of the program may have known more facts or fewer.
         for name in [*self.facts, *facts]:
             if facts.get(name) != self.facts.get(name):
                 raise WrongInput(
@@ -70,17 +72,18 @@ class Checkpoints:
 
 
 def make_run_folder(folder: Path) -> None:
-    """Make the folder of a run, where it is not there.
+    """Make the folder of a run, if it does not exist.
 
     Raises:
         WrongInput: it cannot be written to, or holds a model that no run has written.
     """
+    # A run writes its checkpoint before its model: what has a model only is no run's folder.
     if (folder / CONFIG_FILE).exists() and not (folder / CHECKPOINT_FILE).exists():
         raise WrongInput(f"{folder} holds a model already; give another --out")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass
+            pass  # only writing tells: root, read-only mounts and quotas pass every check of modes
     except OSError as error:
         raise WrongInput(f"cannot write into {folder} ({error.strerror}); change --out") from error
 
@@ -89,16 +92,17 @@ class Log:
     """A CSV file with a line for every so many steps.
 
     Args:
-        path:    lines that it has already are kept up to `step`.
+        path:    if it exists, its lines are kept up to `step`.
         columns: the first is the step.
         step:    the last step that is done already.
 
     Raises:
-        WrongInput: the file is the log of something else.
+        WrongInput: the file is no log of a training.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], *, step: int) -> None:
-        kept = _lines(path, columns, step) if path.exists() else []
+        # Steps after the checkpoint are done again, so their lines go.
+        kept = _read_rows(path, columns, step) if path.exists() else []
         lines = StringIO(newline="")
         writer = csv.DictWriter(lines, columns, extrasaction="ignore")
         writer.writeheader()
@@ -110,26 +114,27 @@ class Log:
     def write(self, row: Mapping[str, object]) -> None:
         """Add a line; columns that it lacks stay empty."""
         self._writer.writerow(row)
-        self._file.flush()
+        self._file.flush()  # people follow it while the run goes on
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-def _lines(path: Path, columns: Sequence[str], last: int) -> list[dict[str, str]]:
-    """The lines of a log up to a step; the last of the file may have been cut short by a kill."""
-    lines: list[dict[str, str]] = []
-    before = 0
+def _read_rows(path: Path, columns: Sequence[str], last_step: int) -> list[dict[str, str]]:
+    """The lines of a log up to a step."""
+    rows: list[dict[str, str]] = []
+    step_before = 0
     with path.open(newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
         if reader.fieldnames and list(reader.fieldnames[:2]) != list(columns[:2]):
             raise WrongInput(f"{path} is no log of this training; give another --out")
-        for line in reader:
-            said = line[columns[0]] or ""
-            step = int(said) if said.isdigit() else 0
-            if not before < step <= last:
+        for row in reader:
+            # A kill may have cut the last line short: steps that do not rise end what is kept.
+            text = row[columns[0]] or ""
+            step = int(text) if text.isdigit() else 0
+            if not step_before < step <= last_step:
                 break
-            before = step
-            lines.append(line)
-    return lines
+            step_before = step
+            rows.append(row)
+    return rows

@@ -1,10 +1,10 @@
-"""How good an encoder is: retrieval between pictures and sentences, and naming of pictures."""
+"""Retrieval and classification metrics: recall at k between pictures and texts, and accuracy."""
 
 import torch
 
 
 def recall(scores: torch.Tensor, text_of: torch.Tensor, *, at: int) -> tuple[float, float]:
-    """How often the right one is among the best: (picture -> text, text -> picture), in [0, 1].
+    """Recall at k in both directions, (picture -> text, text -> picture), in [0, 1].
 
     Several pictures may have the same text: then any of them is right.
 
@@ -13,8 +13,10 @@ def recall(scores: torch.Tensor, text_of: torch.Tensor, *, at: int) -> tuple[flo
         text_of: (I,) int64, which text a picture has; every text has a picture.
         at:      how many of the best count.
     """
+    # Ranks are counted, not sorted: what scores higher than the right one stands before it.
     own = scores.gather(1, text_of[:, None])
     better_texts = (scores > own).sum(dim=1)
+    # Of the pictures that have a text, the one that scores highest counts.
     lowest = torch.full_like(scores[0], -torch.inf)
     best_own = lowest.scatter_reduce(0, text_of, own[:, 0], reduce="amax")
     better_pictures = (scores > best_own).sum(dim=0)
@@ -22,7 +24,7 @@ def recall(scores: torch.Tensor, text_of: torch.Tensor, *, at: int) -> tuple[flo
 
 
 def accuracy(scores: torch.Tensor, targets: torch.Tensor) -> float:
-    """How often the best name is the right one: (I, C) scores, (I,) int64 targets -> [0, 1]."""
+    """How often the best class is the right one: (I, C) scores, (I,) int64 targets -> [0, 1]."""
     return _share(scores.argmax(dim=1) == targets)
 
 

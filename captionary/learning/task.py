@@ -1,4 +1,4 @@
-"""What the trainer trains and measures, and the one task of all that learns from captions."""
+"""The contract between trainer and what it trains, and the task of learning from captions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,28 +7,28 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 
-from captionary.learning.data.batches import Inputs
-from captionary.learning.recognition import Encoders, Recognition
+from captionary.learning.data.batches import Preprocessor
+from captionary.learning.zero_shot import DualEncoder, ZeroShotEvaluation
 
 
 class Task(Protocol):
     """What is trained."""
 
     @property
-    def losses(self) -> tuple[str, ...]:
+    def loss_names(self) -> tuple[str, ...]:
         """Names of the P parts of the loss."""
         ...
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """Names of the figures that `evaluate` answers."""
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics that `evaluate` returns."""
         ...
 
     @property
     def module(self) -> torch.nn.Module:
-        """Called with the tensors of a batch it answers the parts of their loss, (P,) float32.
+        """Takes the tensors of a batch and returns the parts of their loss, (P,) float32.
 
-        Each part has its weight already: their sum is made small. Parameters that require no
+        Each part has its weight already: their sum is minimised. Parameters that require no
         gradient (those of a teacher) are saved with the others, and left alone.
         """
         ...
@@ -37,12 +37,12 @@ class Task(Protocol):
         """Do what follows an update of the weights.
 
         Args:
-            done: share of the run that is behind, in (0, 1].
+            done: share of the run that is done, in (0, 1].
         """
         ...
 
     def evaluate(self) -> Mapping[str, float]:
-        """Measure how good it is by now."""
+        """Measure the module as it is now."""
         ...
 
     def write(self, folder: Path, /) -> None:
@@ -50,24 +50,24 @@ class Task(Protocol):
         ...
 
 
-class Measure(Protocol):
-    """Measures a model as it was written for use."""
+class ModelEvaluator(Protocol):
+    """Evaluates a model as it was written for use."""
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """Names of the figures that it answers."""
+    def metric_names(self) -> tuple[str, ...]:
+        """Names of the metrics that it returns."""
         ...
 
     def __call__(self, folder: Path, /) -> Mapping[str, float]:
-        """Measure the model of a folder."""
+        """Evaluate the model of a folder."""
         ...
 
 
-class CaptionModule(Encoders, Protocol):
+class CaptionModule(DualEncoder, Protocol):
     """A torch.nn.Module that learns from pictures and captions, as `Task.module` says."""
 
     @property
-    def losses(self) -> tuple[str, ...]:
+    def loss_names(self) -> tuple[str, ...]:
         """Names of the parts of the loss."""
         ...
 
@@ -81,33 +81,33 @@ M = TypeVar("M", bound=CaptionModule)
 
 @dataclass(frozen=True)
 class CaptionTask(Generic[M]):
-    """A module that learns from pictures and captions, with what goes around it.
+    """A task whose module learns from pictures and captions.
 
-    module:      on the device where it is to be trained.
-    inputs:      make of examples what the module is called with.
-    recognition: what is measured of it.
-    write:       writes the model into a folder, for use.
+    module:       on the device where it is to be trained.
+    preprocessor: makes the module's input of examples.
+    evaluation:   of the module.
+    write:        writes the model into a folder, for use.
     """
 
     module: M
-    inputs: Inputs[Any]
-    recognition: Recognition
+    preprocessor: Preprocessor[Any]
+    evaluation: ZeroShotEvaluation
     write: Callable[[Path], None]
 
     @property
-    def losses(self) -> tuple[str, ...]:
+    def loss_names(self) -> tuple[str, ...]:
         """Those of the module."""
-        return self.module.losses
+        return self.module.loss_names
 
     @property
-    def measures(self) -> tuple[str, ...]:
-        """Those of recognition."""
-        return self.recognition.measures
+    def metric_names(self) -> tuple[str, ...]:
+        """Those of the evaluation."""
+        return self.evaluation.metric_names
 
     def after_step(self, done: float) -> None:
         """Leave it to the module."""
         self.module.after_step(done)
 
     def evaluate(self) -> Mapping[str, float]:
-        """Measure recognition."""
-        return self.recognition.figures(self.module)
+        """Evaluate the module zero-shot."""
+        return self.evaluation.evaluate(self.module)

@@ -1,6 +1,6 @@
-"""Draws a layout: the picture, and which pixel belongs to what."""
+"""Draws a layout: the picture, and the owner of each pixel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,33 +11,33 @@ from captionary.pictograms.layouts import Layout, Light, Pose
 from captionary.schemas.arrays import LabelMap, Rgb
 
 SHADOW = 0.35
-"""How much of the ground's light a shadow takes."""
+"""Share of the ground's light that a shadow takes away."""
 
 
 def draw_scene(
-    layout: Layout,
-    *,
-    size: int,
-    sprites: Sequence[Image.Image],
-    tiles: Mapping[str, Sequence[Texture]],
+    layout: Layout, *, size: int, sprites: Sequence[Image.Image], tile: Texture
 ) -> tuple[Rgb, LabelMap]:
     """Draw a scene of `size` pixels a side.
+
+    Args:
+        sprites: all sprites of the sheet.
+        tile:    the texture of the layout's ground, larger than the scene.
 
     Returns:
         The picture, (size, size, 3) uint8, and the owner of each pixel, (size, size) int32: the
         number of a pose in the layout, -1 for the ground. A pixel belongs to the last object that
         covers at least half of it; shadows belong to nobody.
     """
-    canvas = _ground(layout, size, tiles[layout.ground.name])
+    canvas = _cut_ground(layout, size, tile)
     owner = np.full((size, size), -1, np.int32)
     for number, pose in enumerate(layout.poses):
         _draw_object(canvas, owner, number, pose, sprites[pose.sprite])
-    canvas *= _lighting(layout.light, size)
+    canvas *= _light_factors(layout.light, size)
     return (np.clip(canvas, 0, 1) * 255 + 0.5).astype(np.uint8), owner
 
 
-def _ground(layout: Layout, size: int, tiles: Sequence[Texture]) -> Texture:
-    tile = tiles[layout.tile]
+def _cut_ground(layout: Layout, size: int, tile: Texture) -> Texture:
+    """A window of the ground's tile, mirrored as the layout says, (size, size, 3)."""
     room = len(tile) - size
     down, across, upside, mirrored = layout.window
     top, left = round(down * room), round(across * room)
@@ -48,10 +48,13 @@ def _ground(layout: Layout, size: int, tiles: Sequence[Texture]) -> Texture:
 def _draw_object(
     canvas: Texture, owner: LabelMap, number: int, pose: Pose, sprite: Image.Image
 ) -> None:
+    """Paint an object and its shadow onto the canvas, and its number onto the owners, in place."""
     size = len(canvas)
-    drawn = _turned(pose, sprite, size)
+    drawn = _transform_sprite(pose, sprite, size)
     height, width = drawn.shape[:2]
     top, left = round(pose.y * size - height / 2), round(pose.x * size - width / 2)
+    # The shadow is the sprite's own shape, a little lower and half as far to the right. It is drawn
+    # first, so that the object stands on it.
     drop = max(1, round(0.04 * pose.side * size))
     for shift, shadow in ((drop, True), (0, False)):
         rows = slice(max(0, top + shift), min(size, top + shift + height))
@@ -69,8 +72,8 @@ def _draw_object(
         owner[rows, columns][alpha[..., 0] >= 0.5] = number
 
 
-def _turned(pose: Pose, sprite: Image.Image, size: int) -> NDArray[np.float32]:
-    """The sprite as it stands in the scene, (h, w, 4) float32 in [0, 1]."""
+def _transform_sprite(pose: Pose, sprite: Image.Image, size: int) -> NDArray[np.float32]:
+    """The sprite scaled, mirrored and turned as its pose says, (h, w, 4) float32 in [0, 1]."""
     scale = pose.side * size / max(sprite.size)
     width, height = (max(2, round(side * scale)) for side in sprite.size)
     small = sprite.resize((width, height), Image.Resampling.BILINEAR)
@@ -80,7 +83,7 @@ def _turned(pose: Pose, sprite: Image.Image, size: int) -> NDArray[np.float32]:
     return np.asarray(turned, np.float32) / np.float32(255)
 
 
-def _lighting(light: Light, size: int) -> NDArray[np.float32]:
+def _light_factors(light: Light, size: int) -> NDArray[np.float32]:
     """Factor of each pixel and colour, (size, size, 3)."""
     across = np.linspace(-1, 1, size, dtype=np.float32)
     plane = light.gain + light.slope_x * across[None, :] + light.slope_y * across[:, None]

@@ -1,6 +1,6 @@
 """The grounds that scenes stand on, drawn as textures from noise and simple shapes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
@@ -21,17 +21,18 @@ Texture: TypeAlias = NDArray[np.float32]
 Colour: TypeAlias = tuple[int, int, int]
 
 TILES = 4
-"""Textures drawn of each ground; scenes cut their grounds from them."""
+"""Textures drawn of each ground; scenes are windows of them."""
 TILE_SIDES = 3
 """How many times as wide as a scene a tile is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A ground that is itself a noun: its words, and how it is drawn on a tile of a given side.
+    """A ground, which is a noun itself.
 
-    `unit` of the drawing is the side of a scene in pixels, so that a ground looks alike at all
-    sizes.
+    words: its name, then its synonyms.
+    draw:  draws a tile, given a random generator, the tile's side and the unit: the side of a scene
+        in pixels, so that a ground looks alike at all sizes.
     """
 
     words: tuple[Word, ...]
@@ -48,17 +49,17 @@ class Ground:
         return ClassName(self.name, tuple(word.singular for word in self.words))
 
 
-def noise(random: np.random.Generator, side: int, cell: tuple[float, float] | float) -> Field:
-    """Smooth noise, mean 0, deviation 1; `cell` is the size of its spots in pixels (down, across).
+def draw_noise(random: np.random.Generator, side: int, cell: tuple[float, float] | float) -> Field:
+    """Smooth noise, mean 0, deviation 1, (side, side); `cell`: size of its spots, (down, across).
 
-    White noise blurred, wrapping at the edges.
+    White noise blurred, wrapping at the edges, so that tiles repeat without a seam.
     """
     white = random.standard_normal((side, side), dtype=np.float32)
     smooth: Field = ndimage.gaussian_filter(white, cell, mode="wrap")
     return np.asarray((smooth - smooth.mean()) / max(float(smooth.std()), 1e-6), np.float32)
 
 
-def shaded(values: Field, dark: Colour, light: Colour, *, contrast: float = 0.35) -> Texture:
+def blend_colours(values: Field, dark: Colour, light: Colour, *, contrast: float = 0.35) -> Texture:
     """Colours between two, by a field of mean 0 and deviation 1."""
     share = np.clip(0.5 + contrast * values, 0, 1)[..., None]
     low, high = (np.array(colour, np.float32) / 255 for colour in (dark, light))
@@ -71,21 +72,23 @@ def _speckled(
     """A ground of coarse and fine spots; `cells` as shares of a scene's side."""
 
     def draw(random: np.random.Generator, side: int, unit: int) -> Texture:
-        coarse, fine = (noise(random, side, (cell * unit * stretch, cell * unit)) for cell in cells)
-        return shaded(0.6 * coarse + 0.8 * fine, dark, light)
+        coarse, fine = (
+            draw_noise(random, side, (cell * unit * stretch, cell * unit)) for cell in cells
+        )
+        return blend_colours(0.6 * coarse + 0.8 * fine, dark, light)
 
     return draw
 
 
-def _water(random: np.random.Generator, side: int, unit: int) -> Texture:
-    ripples = noise(random, side, (0.012 * unit, 0.06 * unit))
-    swell = noise(random, side, (0.05 * unit, 0.2 * unit))
-    texture = shaded(0.8 * ripples + 0.5 * swell, (20, 92, 148), (92, 176, 214))
+def _draw_water(random: np.random.Generator, side: int, unit: int) -> Texture:
+    ripples = draw_noise(random, side, (0.012 * unit, 0.06 * unit))
+    swell = draw_noise(random, side, (0.05 * unit, 0.2 * unit))
+    texture = blend_colours(0.8 * ripples + 0.5 * swell, (20, 92, 148), (92, 176, 214))
     return np.where((ripples > 1.7)[..., None], np.array([0.85, 0.94, 0.97], np.float32), texture)
 
 
-def _night_sky(random: np.random.Generator, side: int, unit: int) -> Texture:
-    texture = shaded(noise(random, side, 0.2 * unit), (8, 10, 34), (34, 32, 82))
+def _draw_night_sky(random: np.random.Generator, side: int, unit: int) -> Texture:
+    texture = blend_colours(draw_noise(random, side, 0.2 * unit), (8, 10, 34), (34, 32, 82))
     spots = np.zeros((side, side), np.float32)
     rows, columns = random.integers(side, size=(2, 40 * side * side // unit**2))
     spots[rows, columns] = random.uniform(0.3, 1.0, len(rows))
@@ -94,8 +97,8 @@ def _night_sky(random: np.random.Generator, side: int, unit: int) -> Texture:
     return np.asarray(np.clip(texture + glow[..., None], 0, 1), np.float32)
 
 
-def _road(random: np.random.Generator, side: int, unit: int) -> Texture:
-    texture = shaded(noise(random, side, 0.006 * unit), (58, 60, 64), (100, 101, 104))
+def _draw_road(random: np.random.Generator, side: int, unit: int) -> Texture:
+    texture = blend_colours(draw_noise(random, side, 0.006 * unit), (58, 60, 64), (100, 101, 104))
     across = np.arange(side) % unit
     along = (np.arange(side) % (unit // 2)) < unit // 4
     line = np.abs(across - unit // 2) < max(1, round(0.02 * unit))
@@ -103,41 +106,43 @@ def _road(random: np.random.Generator, side: int, unit: int) -> Texture:
     return texture
 
 
-def _bricks(random: np.random.Generator, side: int, unit: int) -> Texture:
+def _draw_bricks(random: np.random.Generator, side: int, unit: int) -> Texture:
     tall, wide = max(4, unit // 10), max(8, unit // 5)
     rows = np.arange(side) // tall
     columns = (np.arange(side)[None, :] + (rows[:, None] % 2) * (wide // 2)) // wide
     shade = random.standard_normal((rows.max() + 1, columns.max() + 1), dtype=np.float32)
     each: Field = shade[rows[:, None], columns]
-    texture = shaded(0.8 * each + 0.4 * noise(random, side, 1.0), (138, 62, 46), (196, 104, 78))
+    texture = blend_colours(
+        0.8 * each + 0.4 * draw_noise(random, side, 1.0), (138, 62, 46), (196, 104, 78)
+    )
     across = (np.arange(side)[None, :] + (rows[:, None] % 2) * (wide // 2)) % wide
     mortar = (np.arange(side)[:, None] % tall < max(1, tall // 6)) | (across < max(1, tall // 6))
     texture[mortar] = (0.78, 0.75, 0.70)
     return texture
 
 
-def _planks(random: np.random.Generator, side: int, unit: int) -> Texture:
+def _draw_planks(random: np.random.Generator, side: int, unit: int) -> Texture:
     wide = max(6, unit // 6)
     number = np.arange(side) // wide
     shade = random.standard_normal(number.max() + 1, dtype=np.float32)[number]
-    grain = noise(random, side, (0.12 * unit, 0.006 * unit))
-    texture = shaded(0.7 * shade[None, :] + 0.7 * grain, (132, 86, 48), (206, 156, 102))
+    grain = draw_noise(random, side, (0.12 * unit, 0.006 * unit))
+    texture = blend_colours(0.7 * shade[None, :] + 0.7 * grain, (132, 86, 48), (206, 156, 102))
     texture[:, np.arange(side) % wide < max(1, wide // 16)] *= 0.55
     return texture
 
 
-def _checks(random: np.random.Generator, side: int, unit: int) -> Texture:
+def _draw_checks(random: np.random.Generator, side: int, unit: int) -> Texture:
     wide = max(4, unit // 8)
     stripe = ((np.arange(side) // wide) % 2).astype(np.float32)
     share = (stripe[:, None] + stripe[None, :]) / 2
     colours = np.array([(0.80, 0.16, 0.20), (0.18, 0.36, 0.72)], np.float32)
     colour, white = colours[int(random.integers(2))], np.array([0.97, 0.96, 0.93], np.float32)
-    weave = 0.02 * noise(random, side, 0.8)
+    weave = 0.02 * draw_noise(random, side, 0.8)
     woven = white + (colour - white) * share[..., None] + weave[..., None]
     return np.asarray(np.clip(woven, 0, 1), np.float32)
 
 
-def _pebbles(random: np.random.Generator, side: int, unit: int) -> Texture:
+def _draw_pebbles(random: np.random.Generator, side: int, unit: int) -> Texture:
     count = 260 * side * side // unit**2
     seeds = np.ones((side, side), bool)
     rows, columns = random.integers(side, size=(2, count))
@@ -145,57 +150,53 @@ def _pebbles(random: np.random.Generator, side: int, unit: int) -> Texture:
     distance, nearest = ndimage.distance_transform_edt(seeds, return_indices=True)
     shade = random.standard_normal((side, side), dtype=np.float32)[nearest[0], nearest[1]]
     rim = np.asarray(distance / (0.03 * unit), np.float32)
-    return shaded(0.9 * shade - 0.8 * rim + 0.4, (92, 90, 88), (190, 186, 178))
+    return blend_colours(0.9 * shade - 0.8 * rim + 0.4, (92, 90, 88), (190, 186, 178))
 
 
-def _ice(random: np.random.Generator, side: int, unit: int) -> Texture:
-    texture = shaded(noise(random, side, 0.15 * unit), (168, 206, 226), (214, 236, 244))
-    cracks = np.abs(noise(random, side, 0.09 * unit)) < 0.05
+def _draw_ice(random: np.random.Generator, side: int, unit: int) -> Texture:
+    texture = blend_colours(draw_noise(random, side, 0.15 * unit), (168, 206, 226), (214, 236, 244))
+    cracks = np.abs(draw_noise(random, side, 0.09 * unit)) < 0.05
     texture[cracks] = (0.97, 0.99, 1.0)
     return texture
 
 
-def _word(singular: str, plural: str = "") -> Word:
-    return Word(singular, plural)
-
-
 GROUNDS: tuple[Ground, ...] = (
     Ground(
-        (_word("grass"), _word("lawn", "lawns"), _word("meadow", "meadows")),
+        (Word("grass"), Word("lawn", "lawns"), Word("meadow", "meadows")),
         _speckled((46, 110, 36), (128, 186, 74), (0.08, 0.008), stretch=2.0),
     ),
     Ground(
-        (_word("sand"), _word("beach", "beaches"), _word("desert", "deserts")),
+        (Word("sand"), Word("beach", "beaches"), Word("desert", "deserts")),
         _speckled((206, 176, 120), (240, 220, 172), (0.12, 0.006)),
     ),
-    Ground((_word("snow"),), _speckled((218, 226, 238), (252, 253, 255), (0.15, 0.01))),
-    Ground((_word("water"), _word("lake", "lakes"), _word("sea", "seas")), _water),
-    Ground((_word("road", "roads"), _word("street", "streets"), _word("asphalt")), _road),
-    Ground((_word("night sky", "night skies"),), _night_sky),
-    Ground((_word("wall", "walls"), _word("brickwork")), _bricks),
-    Ground((_word("floor", "floors"), _word("parquet")), _planks),
-    Ground((_word("tablecloth", "tablecloths"), _word("blanket", "blankets")), _checks),
-    Ground((_word("gravel"), _word("pebble", "pebbles")), _pebbles),
-    Ground((_word("ice"),), _ice),
+    Ground((Word("snow"),), _speckled((218, 226, 238), (252, 253, 255), (0.15, 0.01))),
+    Ground((Word("water"), Word("lake", "lakes"), Word("sea", "seas")), _draw_water),
+    Ground((Word("road", "roads"), Word("street", "streets"), Word("asphalt")), _draw_road),
+    Ground((Word("night sky", "night skies"),), _draw_night_sky),
+    Ground((Word("wall", "walls"), Word("brickwork")), _draw_bricks),
+    Ground((Word("floor", "floors"), Word("parquet")), _draw_planks),
+    Ground((Word("tablecloth", "tablecloths"), Word("blanket", "blankets")), _draw_checks),
+    Ground((Word("gravel"), Word("pebble", "pebbles")), _draw_pebbles),
+    Ground((Word("ice"),), _draw_ice),
     Ground(
-        (_word("mud"), _word("soil")),
+        (Word("mud"), Word("soil")),
         _speckled((70, 48, 32), (122, 88, 60), (0.05, 0.015)),
     ),
     Ground(
-        (_word("carpet", "carpets"), _word("rug", "rugs")),
+        (Word("carpet", "carpets"), Word("rug", "rugs")),
         _speckled((112, 44, 96), (164, 92, 150), (0.3, 0.007)),
     ),
-    Ground((_word("lava"),), _speckled((60, 12, 8), (250, 128, 24), (0.06, 0.02), stretch=0.6)),
+    Ground((Word("lava"),), _speckled((60, 12, 8), (250, 128, 24), (0.06, 0.02), stretch=0.6)),
 )
 
 
-@lru_cache(maxsize=2)
-def draw_tiles(size: int) -> Mapping[str, tuple[Texture, ...]]:
-    """TILES textures of every ground, for scenes of `size` pixels a side; always the same ones."""
-    side = TILE_SIDES * size
-    return {
-        ground.name: tuple(
-            ground.draw(np.random.default_rng([number, tile]), side, size) for tile in range(TILES)
-        )
-        for number, ground in enumerate(GROUNDS)
-    }
+# Room for all tiles of two sizes, so that a long run draws each once; a short run draws only those
+# that its scenes show.
+@lru_cache(maxsize=2 * len(GROUNDS) * TILES)
+def draw_tile(ground: Ground, tile: int, size: int) -> Texture:
+    """Draw one of the TILES textures of a ground, for scenes of `size` pixels a side.
+
+    The same arguments always give the same texture, which is shared: do not write into it.
+    """
+    random = np.random.default_rng([GROUNDS.index(ground), tile])
+    return ground.draw(random, TILE_SIDES * size, size)

@@ -1,4 +1,4 @@
-"""What stands where in a scene, drawn at random: objects and their poses, ground, light."""
+"""Random layouts: which objects stand where in a scene, on which ground, in which light."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,11 @@ from captionary.pictograms.nouns import Noun
 COUNT_SHARES = (0.26, 0.2, 0.2, 0.14, 0.1, 0.1)
 """How often a scene has one, two, ... six objects."""
 COPY_SHARES = (0.74, 0.16, 0.1)
-"""How often a noun comes once, twice, three times in a row."""
+"""How often a noun has one, two, three copies in a scene."""
 NEAREST = 0.36
 """Least distance of two objects, as a share of the sum of their sides: they overlap a little."""
 TRIES = 24
+"""Random places tried for an object before it is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Light:
 class Layout:
     """A scene before it is drawn; objects in drawing order, the nearest last.
 
-    window: corner of the cut from the ground's tile (shares of the free room) and two mirrorings.
+    window: which part of the ground's tile is shown: its corner, as shares of the free room down
+        and across, and whether it is mirrored vertically and horizontally.
     """
 
     ground: Ground
@@ -65,19 +67,19 @@ class Layout:
 def draw_layout(
     random: np.random.Generator, nouns: Sequence[Noun], *, objects: int | None = None
 ) -> Layout:
-    """Arrange a scene of the given nouns, all as likely as each other.
+    """Draw a layout of some nouns, all equally likely.
 
     Args:
         objects: how many; None: one to six by COUNT_SHARES. Where they find no room, fewer.
     """
     count = objects or 1 + int(random.choice(len(COUNT_SHARES), p=COUNT_SHARES))
-    named: list[Noun] = []
-    while len(named) < count:
+    chosen: list[Noun] = []
+    while len(chosen) < count:
         copies = 1 + int(random.choice(len(COPY_SHARES), p=COPY_SHARES))
-        named += [nouns[int(random.integers(len(nouns)))]] * copies
+        chosen += [nouns[int(random.integers(len(nouns)))]] * copies
     poses: list[Pose] = []
-    for noun in named[:count]:
-        poses += _placed(random, noun, count, poses)
+    for noun in chosen[:count]:
+        poses += _place(random, noun, count, poses)
     window = (random.uniform(), random.uniform(), random.uniform() < 0.5, random.uniform() < 0.5)
     return Layout(
         GROUNDS[int(random.integers(len(GROUNDS)))],
@@ -88,20 +90,20 @@ def draw_layout(
     )
 
 
-def _placed(
+def _place(
     random: np.random.Generator, noun: Noun, count: int, others: Sequence[Pose]
 ) -> list[Pose]:
-    """The noun where there is room beside the others, or nothing."""
+    """The pose of a noun where there is room beside the others, or none."""
     largest = min(0.85, 0.95 / np.sqrt(count))
     for _ in range(TRIES):
         side = random.uniform(0.55 * largest, largest)
         x, y = random.uniform(0.42 * side, 1 - 0.42 * side, 2)
         if all(np.hypot(x - o.x, y - o.y) >= NEAREST * (side + o.side) for o in others):
-            return [_posed(random, noun, float(x), float(y), float(side))]
+            return [_draw_pose(random, noun, float(x), float(y), float(side))]
     return []
 
 
-def _posed(random: np.random.Generator, noun: Noun, x: float, y: float, side: float) -> Pose:
+def _draw_pose(random: np.random.Generator, noun: Noun, x: float, y: float, side: float) -> Pose:
     red, green, blue = random.normal(1.0, 0.05, 3)
     return Pose(
         noun=noun,

@@ -16,26 +16,26 @@ Kind: TypeAlias = Literal["seen", "novel", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A name of a thing; the plural is empty where the word is uncountable ("some corn")."""
+    """A noun's word; the plural is empty where it is uncountable ("some corn")."""
 
     singular: str
-    plural: str
+    plural: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Noun:
-    """A thing of the pictogram world.
+    """A noun of the pictogram world.
 
-    words:       its name, then its synonyms.
-    novel:       whether `mini` was trained without it.
-    code_points: the characters of the emoji font that picture it, at least one.
-    first:       number of its first sprite on the sheet; the others follow.
+    words:        its name, then its synonyms.
+    novel:        whether `mini` was trained without it.
+    code_points:  the characters of the emoji font that picture it, at least one.
+    first_sprite: its number on the sheet; the others follow.
     """
 
     words: tuple[Word, ...]
     novel: bool
     code_points: tuple[int, ...]
-    first: int
+    first_sprite: int
 
     @property
     def name(self) -> str:
@@ -50,7 +50,7 @@ class Noun:
     @property
     def sprites(self) -> range:
         """Numbers of its sprites on the sheet."""
-        return range(self.first, self.first + len(self.code_points))
+        return range(self.first_sprite, self.first_sprite + len(self.code_points))
 
 
 @cache
@@ -70,7 +70,7 @@ def read_nouns() -> tuple[Noun, ...]:
 
 
 def choose_nouns(kind: str) -> tuple[Noun, ...]:
-    """The nouns of one kind.
+    """The nouns of one kind, in the order of the file.
 
     Raises:
         WrongInput: there is no such kind.

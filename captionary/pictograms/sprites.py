@@ -1,4 +1,4 @@
-"""The sheet of sprites: small pictures of things, with transparency."""
+"""Reads the sheet of sprites: small pictures of the nouns, with transparency."""
 
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ COLUMNS = 24
 
 @cache
 def read_sprites() -> tuple[Image.Image, ...]:
-    """All sprites in the order of the sheet: RGBA, cut to what is drawn, at most SIDE a side."""
+    """All sprites in the order of the sheet: RGBA, cropped to the drawing, at most SIDE a side."""
     with Image.open(SHEET) as file:
         sheet = file.convert("RGBA")
     sprites = []

@@ -8,7 +8,7 @@ import numpy as np
 
 from captionary.pictograms.captions import GROUND_SHARE, draw_captions
 from captionary.pictograms.drawing import draw_scene
-from captionary.pictograms.grounds import GROUNDS, draw_tiles
+from captionary.pictograms.grounds import GROUNDS, draw_tile
 from captionary.pictograms.layouts import Layout, draw_layout
 from captionary.pictograms.nouns import Noun
 from captionary.pictograms.sprites import read_sprites
@@ -20,11 +20,11 @@ Split: TypeAlias = Literal["train", "held-out"]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture with what is true of it.
+    """A drawn picture with its true masks and captions.
 
     picture:  (H, W, 3) uint8.
     labels:   (H, W) int32, indices into the world's classes.
-    captions: what people might say of it.
+    captions: sentences that describe it.
     """
 
     picture: Rgb
@@ -34,9 +34,11 @@ class Scene:
 
 @dataclass(frozen=True)
 class World:
-    """Scenes of some nouns. The same arguments give the same scenes, in any order and process.
+    """An endless set of scenes of some nouns.
 
-    nouns:    what may stand in them, each as likely as another.
+    The same arguments give the same scenes, in any order and process.
+
+    nouns:    what may stand in them, each equally likely.
     size:     of a scene's side, in pixels.
     seed:     another seed, other scenes.
     split:    scenes of one split are never scenes of the other.
@@ -56,6 +58,7 @@ class World:
 
     def __post_init__(self) -> None:
         numbered = {item.name: number for number, item in enumerate(self.classes)}
+        # The only way to set an attribute of a frozen dataclass.
         object.__setattr__(self, "_class_of", numbered)
 
     @property
@@ -68,23 +71,22 @@ class World:
 
     def scene(self, number: int) -> Scene:
         """Draw a scene; any number from 0 up."""
-        layout, captions = self._composed(number)
-        picture, owner = draw_scene(
-            layout, size=self.size, sprites=read_sprites(), tiles=draw_tiles(self.size)
-        )
+        layout, captions = self._draw_layout_and_captions(number)
+        tile = draw_tile(layout.ground, layout.tile, self.size)
+        picture, owner = draw_scene(layout, size=self.size, sprites=read_sprites(), tile=tile)
         names = [*(pose.noun.name for pose in layout.poses), layout.ground.name]
         class_of_owner = np.array([self._class_of[name] for name in names], np.int32)
         return Scene(picture, class_of_owner[owner], captions)
 
     def captions_of(self, number: int) -> tuple[str, ...]:
-        """What is said of a scene, without drawing it: many times faster."""
-        return self._composed(number)[1]
+        """The captions of a scene, without drawing it: many times faster."""
+        return self._draw_layout_and_captions(number)[1]
 
     def scenes(self, count: int, *, start: int = 0) -> Iterator[Scene]:
         """Draw scenes one after the other."""
         return (self.scene(number) for number in range(start, start + count))
 
-    def _composed(self, number: int) -> tuple[Layout, tuple[str, ...]]:
+    def _draw_layout_and_captions(self, number: int) -> tuple[Layout, tuple[str, ...]]:
         random = np.random.default_rng([self.seed, get_args(Split).index(self.split), number])
         layout = draw_layout(random, self.nouns, objects=self.objects)
         return layout, draw_captions(random, layout, self.captions, ground_share=self.ground_share)

@@ -1,1 +1,4 @@
-"""The contracts: typed data that services, store and clients share. No torch, no Qdrant."""
+"""Data types that indexer, segmenter, services and clients share. No torch, no Qdrant.
+
+`bodies`, `errors` and `options`, which the HTTP client imports, need pydantic alone.
+"""

@@ -1,4 +1,4 @@
-"""What travels over HTTP, for the services and for their clients."""
+"""JSON bodies of requests and responses over HTTP, for the services and their clients."""
 
 import re
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ JobState = Literal["queued", "running", "done", "failed"]
 
 
 class Body(BaseModel):
-    """Any of them; read-only."""
+    """Base of all bodies; read-only."""
 
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
@@ -32,7 +32,7 @@ class ProblemBody(Body):
 
 
 class HealthBody(Body):
-    """That it works."""
+    """The service is healthy."""
 
     status: Literal["ok"]
 
@@ -71,7 +71,7 @@ class PairBody(Body):
 
 
 class AcceptedBody(Body):
-    """Work that is safe on disk and will be done: ask for its job."""
+    """Work that is safe on disk and will be done; poll its job."""
 
     job: str
 
@@ -180,7 +180,7 @@ class NounBody(Body):
 
 
 class VocabularyBody(Body):
-    """Some nouns, those of most pictures first; total: how many fit what was asked for."""
+    """Some nouns, those of most pictures first; total: how many match the query."""
 
     nouns: list[NounBody]
     total: int
@@ -188,7 +188,7 @@ class VocabularyBody(Body):
 
 
 class PrototypeBody(Body):
-    """A look of a noun. size: its regions; spread: their mean distance, 1 - cosine."""
+    """A prototype of a noun. size: its regions; spread: their mean distance, 1 - cosine."""
 
     number: int
     size: int
@@ -197,14 +197,14 @@ class PrototypeBody(Body):
 
 
 class NounDetailBody(NounBody):
-    """A noun with its prototypes."""
+    """A noun with its prototypes, in `looks`."""
 
     looks: list[PrototypeBody]
     revision: int
 
 
 class NearNounBody(Body):
-    """A noun whose prototype looks like what was asked for; similarity: cosine, centred."""
+    """A noun whose prototype is near to the query; similarity: cosine, centred."""
 
     noun: str
     number: int
@@ -212,7 +212,7 @@ class NearNounBody(Body):
 
 
 class NearRegionBody(Body):
-    """A stored region that looks like what was asked for."""
+    """A stored region that is near to the query."""
 
     image_id: str
     index: int
@@ -227,7 +227,7 @@ class NearRegionBody(Body):
 
 
 class RetrievalBody(Body):
-    """What the dictionary has that looks like a picture, or a box of it, nearest first."""
+    """The nouns and regions nearest to a picture, or to a box of it, nearest first."""
 
     nouns: list[NearNounBody]
     regions: list[NearRegionBody]

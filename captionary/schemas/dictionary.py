@@ -1,4 +1,4 @@
-"""What the dictionary holds: pictures, tagged regions, prototypes."""
+"""The records of a dictionary: pictures, tagged regions, prototypes."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from captionary.schemas.arrays import Box, Vector
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One indexed picture, as the dictionary remembers it.
+    """The record of one indexed picture.
 
     id:        the user's id, or derived from the content.
     image:     where it was read from.
@@ -38,9 +38,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class TaggedRegion:
-    """A region that a noun has taken: region `index` of picture `image_id`.
+    """A region that is associated with a noun: region `index` of picture `image_id`.
 
-    similarity: the association score that won it, comparable within a noun.
+    similarity: the association score by which it was chosen, comparable within a noun.
     """
 
     noun: str
@@ -68,13 +68,13 @@ class Exemplar:
 
 @dataclass(frozen=True, slots=True)
 class Prototype:
-    """What one look of a noun looks like: the centre of a cluster of its regions.
+    """The centre of a cluster of a noun's regions.
 
     vector:     (D,) float32, unit length.
     number:     0, 1, ... within its noun, largest cluster first.
     size:       regions in the cluster.
     spread:     mean of 1 - cosine of the cluster's regions to the vector, in [0, 2].
-    generation: digest of everything the noun's prototypes were made from.
+    generation: digest of everything that the noun's prototypes were made from.
     """
 
     noun: str
@@ -88,7 +88,7 @@ class Prototype:
 
 @dataclass(frozen=True, slots=True)
 class NounEntry:
-    """One line of `captionary vocabulary list`."""
+    """A noun of the dictionary, with counts."""
 
     noun: str
     pictures: int
@@ -98,7 +98,10 @@ class NounEntry:
 
 @dataclass(frozen=True, slots=True)
 class DictionaryStats:
-    """Counts of a dictionary, and what it was built with."""
+    """Counts of a dictionary, its revision, and the fingerprint of its models.
+
+    tagged: regions that are associated with a noun.
+    """
 
     images: int
     regions: int

@@ -1,4 +1,4 @@
-"""The errors a user can meet.
+"""The exceptions of Captionary.
 
 CaptionaryError
 +-- WrongInput                the user's mistake: exit code 2
@@ -20,21 +20,21 @@ LONGEST = 300
 
 
 def one_line(error: BaseException | str) -> str:
-    """What an error says, on one line of at most LONGEST characters; its type if it says nothing.
+    """The message of an error on one line of at most LONGEST characters; its type if it has none.
 
-    Of an error of the operating system only the reason: our message names the file.
+    Of an OSError only the reason, because the message it goes into names the file.
     """
-    said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    text = " ".join(said.split()) or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    text = " ".join(message.split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 class CaptionaryError(Exception):
-    """Anything that Captionary reports in one line instead of a traceback."""
+    """Base class: an error that is reported in one line instead of a traceback."""
 
 
 class WrongInput(CaptionaryError):
-    """Something the user gave cannot be used."""
+    """An argument, option, file or setting of the user cannot be used."""
 
 
 class UnreadablePicture(WrongInput):
@@ -52,7 +52,7 @@ class StoreInUse(WrongInput):
 
 
 class StoreUnreachable(CaptionaryError):
-    """The server of a store does not answer, or says for long that it is busy."""
+    """The server of a store does not respond, or stays busy after all retries."""
 
     def __init__(self, server: str, reason: str) -> None:
         super().__init__(
@@ -62,7 +62,7 @@ class StoreUnreachable(CaptionaryError):
 
 
 class MissingRegions(CaptionaryError):
-    """A store has lost regions of pictures that it has.
+    """A store has lost regions of pictures whose records it still has.
 
     images: ids of these pictures.
     """
@@ -89,4 +89,4 @@ class FingerprintMismatch(WrongInput):
 
 
 class MissingExtra(CaptionaryError):
-    """An optional package is needed."""
+    """An optional package is not installed."""

@@ -8,13 +8,13 @@ from captionary.schemas.pairs import PairFailure
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What an indexing run has done so far.
+    """The progress of an indexing run.
 
     pairs:    pairs read from the source.
     added:    pairs that brought a new picture or new captions.
     known:    pairs that the dictionary already held.
     failures: pairs that could not be indexed.
-    nouns:    nouns whose prototypes were made anew.
+    nouns:    nouns whose prototypes were recomputed.
     """
 
     state: Literal["queued", "running", "done", "failed"]

@@ -1,4 +1,4 @@
-"""The options of a segmentation, in the words that command line, HTTP and Python share."""
+"""The options of a segmentation, as command line, HTTP and Python name them."""
 
 from typing import Literal, TypeAlias
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 class ImageCaption:
     """One picture and the sentences that describe it.
 
-    image:    path or fsspec address of the picture.
+    image:    path or fsspec address of the picture, or the bytes of its file.
     captions: one or more sentences; blank ones are the indexer's to report.
     id:       the user's own name for the picture; None: derived from its content.
     source:   the collection it belongs to, for filtering and removal.
     tags:     free labels, for filtering.
     where:    where in the SOURCE it stands ("captions.jsonl:17"), for reports.
-    name:     what records and messages call the picture, where `image` is a passing address.
+    name:     what records and messages call the picture (`image` may be a temporary file or bytes).
     """
 
-    image: str
+    image: str | bytes
     captions: tuple[str, ...]
     id: str | None = None
     source: str = ""
@@ -25,9 +25,9 @@ class ImageCaption:
     name: str = ""
 
     @property
-    def called(self) -> str:
-        """What to call the picture."""
-        return self.name or self.image
+    def picture_name(self) -> str:
+        """What records and messages call the picture; "" for bytes without a name."""
+        return self.name or ("" if isinstance(self.image, bytes) else self.image)
 
 
 @dataclass(frozen=True, slots=True)

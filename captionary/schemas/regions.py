@@ -1,4 +1,4 @@
-"""Regions: candidate segments of one picture, as masks and as what the dictionary keeps of them."""
+"""Regions: candidate segments of one picture, as masks and as the dictionary stores them."""
 
 from dataclasses import dataclass
 
@@ -41,7 +41,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class RegionTable:
-    """The regions of one picture as the dictionary keeps them: row i is region i.
+    """The regions of one picture as the dictionary stores them: row i is region i.
 
     vectors:    (R, D) float32, unit length.
     boxes_xyxy: (R, 4) int32, pixels, half-open.
@@ -68,9 +68,9 @@ class RegionTable:
 
 @dataclass(frozen=True, slots=True)
 class CutPicture:
-    """A picture in regions: what is needed to label it, any number of times.
+    """A picture cut into regions and embedded; it can be labelled any number of times.
 
-    pixels:  (h, w, 3) uint8, at the size at which it was looked at.
+    pixels:  (h, w, 3) uint8, at the size at which it was cut and embedded.
     regions: with masks of that size.
     table:   row i is region i; its boxes are in pixels of the picture itself.
     size_hw: height and width of the picture, in pixels.

@@ -1,11 +1,15 @@
-"""What the segmenter answers."""
+"""The result of segmenting a picture: a class for every pixel, with scores and evidence."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from captionary.schemas.arrays import Box, LabelMap
 from captionary.schemas.dictionary import Exemplar
+
+ClassScores: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float32]]
+"""(C,) float32, a number for each class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class LabelledRegion:
     score:      fused probability of that class, in [0, 1].
     text:       probability by text alone.
     prototype:  probability by prototypes alone; None where its class has none.
-    evidence:   the nearest prototypes of that class, nearest first; empty unless asked for.
+    evidence:   the nearest prototypes of that class, nearest first; as many as were requested.
     """
 
     box_xyxy: Box
@@ -48,13 +52,13 @@ class Segmentation:
     class_map: (H, W) int32, at the picture's own size, indices into `classes`.
     scores:    (C,) float32, mean fused probability of a class over the pixels it won, before
         borders were refined; 0 if none.
-    classes:   the class names asked for; where a background mode is on, "background" is among them.
+    classes:   the class names; where a background mode is on, "background" is among them.
     regions:   the regions the map was painted from.
     revision:  revision of the dictionary that was read; None by text alone.
     """
 
     class_map: LabelMap
-    scores: np.ndarray[tuple[int], np.dtype[np.float32]]
+    scores: ClassScores
     classes: tuple[str, ...]
     regions: tuple[LabelledRegion, ...]
     revision: int | None

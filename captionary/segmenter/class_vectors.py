@@ -1,29 +1,36 @@
-"""What is known of a class list before any picture is seen: prompts, prototypes, links."""
+"""Class lists as vectors: prompts, the prototypes that speak for each class, and their weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from operator import attrgetter
+from threading import Condition
+from typing import Any, Protocol
 
 import numpy as np
+from cachetools import LRUCache, cachedmethod
 
 from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.classes import ClassName
 from captionary.schemas.dictionary import Prototype
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.options import Fusion
 from captionary.segmenter.scoring import (
     Floats,
     Ints,
-    best_prompt,
-    near_nouns,
+    max_over_prompts,
+    related_nouns,
     softmax,
     trust_in_text,
 )
-from captionary.segmenter.word_forms import forms
+from captionary.segmenter.word_forms import base_forms
 from captionary.vision.clip.protocols import TextEncoder
-from captionary.vocabulary.centring import common_part
 from captionary.vocabulary.retrieval import Retriever
 
-FEWEST_REGIONS = 3
+MIN_REGIONS = 3
 """A noun of fewer regions does not stand in for another word."""
+
+CACHED_LISTS = 16
+"""Class lists whose vectors are kept in memory."""
 
 
 class ScaledTextEncoder(TextEncoder, Protocol):
@@ -36,7 +43,7 @@ class ScaledTextEncoder(TextEncoder, Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ClassReading:
+class ClassVectors:
     """A class list as vectors.
 
     prompts:      (Q, D) text vectors of all names; prompt_owner: (Q,) class of each.
@@ -60,11 +67,45 @@ class ClassReading:
     revision: int | None
 
 
-def read_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> ClassReading:
-    """A class list where there is no dictionary."""
+class ClassEncoder:
+    """Encodes class lists, and caches the last few; may be shared by threads.
+
+    retriever: reads the dictionary; None: by text alone.
+    """
+
+    def __init__(self, text: ScaledTextEncoder, retriever: Retriever | None) -> None:
+        self._text = text
+        self._retriever = retriever
+        self._cache: LRUCache[Any, ClassVectors] = LRUCache(CACHED_LISTS)
+        self._condition = Condition()
+
+    def encode(self, classes: tuple[ClassName, ...], fusion: Fusion) -> ClassVectors:
+        """The vectors of a class list that a fusion needs.
+
+        Raises:
+            WrongInput: the fusion needs a dictionary and there is none.
+        """
+        if fusion == "text":
+            return self._encode(classes, None)
+        if self._retriever is None:
+            raise WrongInput(
+                f"fusion {fusion!r} reads a dictionary; name one, or use fusion 'text'"
+            )
+        return self._encode(classes, self._retriever.revision)
+
+    # With a condition, a class list that many threads want at once is encoded by one of them.
+    @cachedmethod(attrgetter("_cache"), condition=attrgetter("_condition"))
+    def _encode(self, classes: tuple[ClassName, ...], revision: int | None) -> ClassVectors:
+        if revision is None or self._retriever is None:
+            return encode_classes_by_text(classes, self._text)
+        return encode_classes_by_dictionary(classes, self._text, self._retriever)
+
+
+def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> ClassVectors:
+    """Encode a class list without a dictionary."""
     names = [prompt for item in classes for prompt in item.prompts]
     owner = [number for number, item in enumerate(classes) for _ in item.prompts]
-    return ClassReading(
+    return ClassVectors(
         classes=tuple(classes),
         prompts=text.encode_texts(names),
         prompt_owner=np.array(owner, dtype=np.int64),
@@ -79,25 +120,27 @@ def read_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> Cla
     )
 
 
-def read_classes_by_dictionary(
+def encode_classes_by_dictionary(
     classes: Sequence[ClassName], text: ScaledTextEncoder, retriever: Retriever
-) -> ClassReading:
-    """A class list with the prototypes that speak for each class.
+) -> ClassVectors:
+    """Encode a class list with the prototypes that speak for each class.
 
     A class takes the nouns that are among its names. A class that has none takes the nouns that are
     nearest to it by text, weighted by how near.
     """
-    plain = read_classes_by_text(classes, text)
+    plain = encode_classes_by_text(classes, text)
+    # Read first: a change of the dictionary meanwhile is then taken up the next time.
     revision = retriever.revision
-    weights = _weights(classes, text, retriever)
-    wanted = sorted({noun for of_class in weights for noun in of_class})
-    matrix = retriever.matrix(wanted)
+    weights = _noun_weights(classes, text, retriever)
+    matrix = retriever.matrix({noun for of_class in weights for noun in of_class})
     prototypes = matrix.prototypes
     column, owner, weight = _links(weights, prototypes)
-    near = best_prompt(matrix.vectors @ plain.prompts.T, plain.prompt_owner, classes=len(classes))
-    spoken = softmax(text.logit_scale * near)[column]
-    sample = retriever.sample_vectors()
-    return ClassReading(
+    similarity = max_over_prompts(
+        matrix.vectors @ plain.prompts.T, plain.prompt_owner, classes=len(classes)
+    )
+    # Text is judged by what it makes of the prototypes, whose class is known.
+    by_text = softmax(text.logit_scale * similarity)[column]
+    return ClassVectors(
         classes=plain.classes,
         prompts=plain.prompts,
         prompt_owner=plain.prompt_owner,
@@ -106,13 +149,13 @@ def read_classes_by_dictionary(
         column=column,
         owner=owner,
         weight=weight,
-        trust=trust_in_text(spoken, owner, weight, classes=len(classes)),
-        common=common_part(sample, pictures=len(retriever.dictionary.sample())),
+        trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
+        common=retriever.common_part(),
         revision=revision,
     )
 
 
-def _weights(
+def _noun_weights(
     classes: Sequence[ClassName], text: TextEncoder, retriever: Retriever
 ) -> list[dict[str, float]]:
     """The nouns that speak for each class, and how much.
@@ -120,39 +163,45 @@ def _weights(
     A noun that names one class of the list stands in for no other.
     """
     nouns = frozenset(retriever.nouns())
-    named = [_named(item, nouns) for item in classes]
-    if all(named):
-        return named
-    taken = {noun for of_class in named for noun in of_class}
-    known = [
+    by_name = [_nouns_by_name(item, nouns) for item in classes]
+    if all(by_name):
+        return by_name
+    taken = {noun for of_class in by_name for noun in of_class}
+    candidates = [
         entry.noun
         for entry in retriever.entries()
-        if entry.regions >= FEWEST_REGIONS and entry.noun not in taken
+        if entry.regions >= MIN_REGIONS and entry.noun not in taken
     ]
-    vectors = text.encode_texts(known, templates="plain")
+    # Without sentences around them: nouns are compared with words, not with pictures.
+    vectors = text.encode_texts(candidates, templates="plain")
     return [
-        own or _near(item, known, vectors, text) for item, own in zip(classes, named, strict=True)
+        own or _nouns_by_text(item, candidates, vectors, text)
+        for item, own in zip(classes, by_name, strict=True)
     ]
 
 
-def _named(item: ClassName, nouns: frozenset[str]) -> dict[str, float]:
+def _nouns_by_name(item: ClassName, nouns: frozenset[str]) -> dict[str, float]:
     """The dictionary's nouns among the names of a class, all of one weight."""
-    found = (next((f for f in forms(prompt) if f in nouns), None) for prompt in item.prompts)
-    return {noun: 1.0 for noun in found if noun is not None}
+    matches = (
+        next((form for form in base_forms(prompt) if form in nouns), None)
+        for prompt in item.prompts
+    )
+    return {noun: 1.0 for noun in matches if noun is not None}
 
 
-def _near(
+def _nouns_by_text(
     item: ClassName, nouns: Sequence[str], vectors: Vectors, text: TextEncoder
 ) -> dict[str, float]:
     """Nouns that stand in for a class that the dictionary lacks, with weights; maybe none."""
-    found, weights = near_nouns(text.encode_texts(item.prompts, templates="plain"), vectors)
-    return {nouns[index]: float(weight) for index, weight in zip(found, weights, strict=True)}
+    indices, weights = related_nouns(text.encode_texts(item.prompts, templates="plain"), vectors)
+    return {nouns[index]: float(weight) for index, weight in zip(indices, weights, strict=True)}
 
 
 def _links(
     weights: Sequence[dict[str, float]], prototypes: Sequence[Prototype]
 ) -> tuple[Ints, Ints, Floats]:
-    """Prototype, class and weight of every link, (L,) each."""
+    """Prototype, class and weight of every link, (L,) each: a class's nouns' prototypes."""
+    # A link for each pair, as one noun may speak for several classes.
     links = [
         (column, class_id, of_class[prototype.noun] * _share(prototype, prototypes))
         for class_id, of_class in enumerate(weights)

@@ -1,4 +1,4 @@
-"""How good class maps are: one confusion matrix over a whole set, and what follows from it."""
+"""Segmentation metrics: a confusion matrix over a whole dataset, mIoU and pixel accuracy."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class ConfusionMatrix:
     """Pixels by true and by predicted class, over all pictures added so far.
 
     A prediction that is none of the classes ("background", where the set has no such class) is
-    wrong: the true class misses the pixel, and no class is charged with it.
+    wrong: it is a false negative of the true class, and no class's false positive.
 
     classes: names of the C classes of the set.
     counts:  (C, C + 1) int64, row = truth, column = prediction, last column = none of the classes.
@@ -45,6 +45,7 @@ class ConfusionMatrix:
         rows, columns = truth[counted].astype(np.int64), predicted[counted]
         if rows.size and not (rows.min() >= 0 and rows.max() < count and columns.min() >= 0):
             raise ValueError(f"class indices must be in [0, {count}), or {IGNORE} in the truth")
+        # One number for each pair of classes, so that a single bincount makes the matrix.
         joint = rows * (count + 1) + np.minimum(columns, count)
         self.counts += np.bincount(joint, minlength=self.counts.size).reshape(self.counts.shape)
 
@@ -82,10 +83,11 @@ def evaluation_json(
         settings: everything that the figures depend on.
     """
     return {
-        "miou": _number(matrix.miou),
-        "pixel_accuracy": _number(matrix.pixel_accuracy),
+        "miou": _null_if_nan(matrix.miou),
+        "pixel_accuracy": _null_if_nan(matrix.pixel_accuracy),
         "iou": {
-            name: _number(value) for name, value in zip(matrix.classes, matrix.iou, strict=True)
+            name: _null_if_nan(value)
+            for name, value in zip(matrix.classes, matrix.iou, strict=True)
         },
         "images": images,
         "seconds_per_image": seconds / images if images else None,
@@ -93,5 +95,10 @@ def evaluation_json(
     }
 
 
-def _number(value: float) -> float | None:
+def percent(fraction: float | None) -> str:
+    """A fraction in percent with one digit, or a dash."""
+    return "-" if fraction is None else f"{100 * fraction:.1f}"
+
+
+def _null_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

@@ -1,4 +1,4 @@
-"""Pictures with true masks, as `captionary evaluate` reads them from a folder.
+"""Datasets of pictures with ground-truth masks, as `captionary evaluate` reads them from a folder.
 
 A dataset folder has `images/`, `masks/` (PNG, a class index per pixel, 255 = ignore, in 16-bit
 files 65535; a mask has the stem of its picture) and `classes.txt`. Pictures without a mask are left
@@ -16,12 +16,12 @@ from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName, read_classes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import MOST_LABELS
-from captionary.vision.pictures.label_maps import read_labels
+from captionary.vision.pictures.label_maps import read_label_map
 
 
 @dataclass(frozen=True, slots=True)
 class MaskedPicture:
-    """A picture file and the file of its true mask."""
+    """A picture file and the file of its ground-truth mask."""
 
     image: Path
     mask: Path
@@ -74,7 +74,7 @@ class DatasetFolder:
             for path in (self.path / "images").iterdir()
             if is_picture(path.name) and path.stem in masks
         )
-        chosen = _part(sorted(images, key=lambda path: path.name), self.part)
+        chosen = _select_part(sorted(images, key=lambda path: path.name), self.part)
         return tuple(MaskedPicture(path, masks[path.stem]) for path in chosen)
 
     def __iter__(self) -> Iterator[MaskedPicture]:
@@ -85,7 +85,7 @@ class DatasetFolder:
 
 
 def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap:
-    """Read a true mask, (H, W) int32: class indices, or IGNORE.
+    """Read a ground-truth mask, (H, W) int32: class indices, or IGNORE.
 
     Args:
         path:    a PNG of one number per pixel (indexed or grey).
@@ -95,7 +95,7 @@ def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap
     Raises:
         WrongInput: it cannot be read, or does not fit the picture or the classes.
     """
-    mask = read_labels(path, size_hw=size_hw)
+    mask = read_label_map(path, size_hw=size_hw)
     if (highest := int(mask.max())) >= classes:
         raise WrongInput(
             f"the mask {path} holds the value {highest} but classes.txt has {classes} classes; "
@@ -104,13 +104,14 @@ def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap
     return mask
 
 
-def _part(paths: list[Path], part: str | None) -> list[Path]:
+def _select_part(paths: list[Path], part: str | None) -> list[Path]:
     """The paths that fall into "n/m", in their own order."""
     if part is None:
         return paths
     match = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", part)
     if match is None or int(match[1]) > int(match[2]):
         raise WrongInput(f"the part {part!r} is not of the form n/m, as in 1/2 and 2/2")
-    number, of = int(match[1]), int(match[2])
-    dealt = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest())
-    return sorted(dealt[number - 1 :: of], key=lambda path: path.name)
+    number, count = int(match[1]), int(match[2])
+    # Names often say what is shown; in the order of their hashes all parts are alike.
+    shuffled = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest())
+    return sorted(shuffled[number - 1 :: count], key=lambda path: path.name)

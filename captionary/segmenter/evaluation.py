@@ -1,19 +1,19 @@
-"""mIoU of a segmenter on a dataset folder: for `evaluate`, and for `train` while it runs."""
+"""Evaluation of a segmenter: mIoU on a dataset folder, for `evaluate` and during `train`."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from captionary.build import Models, open_segmenter
 from captionary.schemas.arrays import LabelMap
-from captionary.segmenter.confusion import ConfusionMatrix
+from captionary.segmenter.confusion import ConfusionMatrix, evaluation_json
 from captionary.segmenter.datasets import DatasetFolder, MaskedPicture, read_mask
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.pictures.loading import LoadedPicture, load_picture
 
 
-def confusion(
+def evaluate(
     segmenter: Segmenter,
     data: DatasetFolder,
     settings: Settings,
@@ -23,7 +23,10 @@ def confusion(
     """Segment the pictures of a dataset: all pixels counted, and the seconds that it took.
 
     Args:
-        report: called with the number of pictures that are done.
+        segmenter: what to evaluate.
+        data:      the pictures with their true masks.
+        settings:  how to segment.
+        report:    called with the number of pictures that are done.
 
     Raises:
         WrongInput: a picture or a mask cannot be read, or they do not fit.
@@ -32,49 +35,78 @@ def confusion(
     matrix = ConfusionMatrix([item.name for item in classes])
     seconds = 0.0
     for done, pair in enumerate(data, start=1):
-        picture, truth = _read(pair, classes=len(classes))
+        picture, truth = _load_pair(pair, classes=len(classes))
+        # Reading files is left out of the time.
         start = time.perf_counter()
-        answer = segmenter.segment(picture, classes, settings)
+        segmentation = segmenter.segment(picture, classes, settings)
         seconds += time.perf_counter() - start
-        matrix.add(truth, answer.class_map)
+        matrix.add(truth, segmentation.class_map)
         report(done)
     return matrix, seconds
 
 
-def _read(pair: MaskedPicture, *, classes: int) -> tuple[LoadedPicture, LabelMap]:
+def evaluate_folder(
+    segmenter: Segmenter,
+    data: DatasetFolder,
+    settings: Settings,
+    *,
+    on_picture: Callable[[int, int], None] = lambda _done, _total: None,
+) -> dict[str, Any]:
+    """Evaluate on a dataset folder: figures and what they depend on, as `evaluation_json`.
+
+    Args:
+        on_picture: called after every picture with how many are done, and of how many.
+
+    Raises:
+        WrongInput: as `evaluate`.
+    """
+    matrix, seconds = evaluate(
+        segmenter, data, settings, report=lambda done: on_picture(done, len(data))
+    )
+    facts = {
+        **asdict(settings),
+        "fingerprint": segmenter.extractor.fingerprint,
+        "dataset": str(data.path),
+        "part": data.part,
+    }
+    return evaluation_json(matrix, images=len(data), seconds=seconds, settings=facts)
+
+
+def validate_dataset(data: DatasetFolder) -> None:
+    """Read all pictures and masks, to find out before long work what is wrong with any.
+
+    Raises:
+        WrongInput: as `evaluate`.
+    """
+    classes = len(data.classes)
+    for pair in data:
+        _load_pair(pair, classes=classes)
+
+
+def _load_pair(pair: MaskedPicture, *, classes: int) -> tuple[LoadedPicture, LabelMap]:
     picture = load_picture(pair.image)
     return picture, read_mask(pair.mask, size_hw=picture.size_hw, classes=classes)
 
 
-def check(data: DatasetFolder) -> None:
-    """Read all pictures and masks, to find out before long work what is wrong with any.
-
-    Raises:
-        WrongInput: as `confusion`.
-    """
-    classes = len(data.classes)
-    for pair in data:
-        _read(pair, classes=classes)
-
-
 @dataclass(frozen=True, slots=True)
-class DatasetMeasure:
-    """Measures mIoU of the model of a folder, as `evaluate DATASET --fusion text` does.
+class DatasetEvaluator:
+    """Evaluates the model of a folder, as `evaluate DATASET --fusion text` does.
 
-    device: what to segment on.
+    load_segmenter: loads a segmenter by text alone with the model of a folder, on a device.
+    device:         what to segment on.
     """
 
     data: DatasetFolder
+    load_segmenter: Callable[[Path, str], Segmenter]
     device: str
 
     @property
-    def measures(self) -> tuple[str, ...]:
+    def metric_names(self) -> tuple[str, ...]:
         """Mean IoU, in [0, 1]."""
         return ("miou",)
 
     def __call__(self, folder: Path) -> Mapping[str, float]:
         """Load the model, and segment the dataset with it."""
-        models = Models(encoder=f"local-dir:{folder}", device=self.device)
-        with open_segmenter(models, "", "text") as segmenter:
-            matrix, _ = confusion(segmenter, self.data, Settings("text"))
+        segmenter = self.load_segmenter(folder, self.device)
+        matrix, _ = evaluate(segmenter, self.data, Settings("text"))
         return {"miou": matrix.miou}

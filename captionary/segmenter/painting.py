@@ -1,6 +1,6 @@
-"""From region scores to a class for every pixel.
+"""Paints region scores onto pixels: a class for every pixel from overlapping regions.
 
-Regions overlap, but a picture has few distinct sets of them: its cells. The scores are blended once
+Regions overlap, but a picture has few distinct sets of them: its cells. The scores are pooled once
 per cell and then looked up, so the cost per pixel does not grow with the number of classes.
 """
 
@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from captionary.schemas.arrays import LabelMap, Mask, Scores
-from captionary.schemas.regions import Region
+from captionary.schemas.regions import CutPicture, Region
+from captionary.schemas.segmentation import ClassScores
+from captionary.segmenter.refinement import refine_borders
+from captionary.vision.pictures.resizing import resize_labels
 
 CELLS_AT_ONCE = 4096
-"""Cells scored in one go: bounds memory at 4096 x C numbers, however ragged the regions are."""
+"""Cells scored in one batch: bounds memory at 4096 x C numbers, however ragged the regions are."""
 
 LEAST = 1e-6
 """Probability below which a region's veto counts no further."""
@@ -24,20 +27,41 @@ Confidence: TypeAlias = NDArray[np.float32]
 """(H, W) float32, in [0, 1]."""
 
 
-def paint(
-    regions: Sequence[Region], scores: Scores, weights: NDArray[np.float32]
-) -> tuple[LabelMap, Confidence]:
+def paint_picture(
+    cut: CutPicture, scores: Scores, *, refine: bool = False
+) -> tuple[LabelMap, ClassScores]:
+    """Paint the regions of a picture, at the picture's own size.
+
+    Args:
+        cut:    the picture in regions.
+        scores: (R, C) float32, probabilities of its R regions.
+        refine: whether to move borders to where the picture's colours change.
+
+    Returns:
+        (H, W) int32 class indices, and (C,) float32 mean scores of the classes over the pixels they
+        won before the borders were moved; 0 for a class without any.
+    """
+    class_map, confidence = paint(cut.regions, scores)
+    count = scores.shape[1]
+    pixels = np.bincount(class_map.ravel(), minlength=count)
+    total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=count)
+    class_scores = (total / np.maximum(pixels, 1)).astype(np.float32)
+    if refine:
+        class_map = refine_borders(class_map, cut.pixels)
+    return resize_labels(class_map, cut.size_hw), class_scores
+
+
+def paint(regions: Sequence[Region], scores: Scores) -> tuple[LabelMap, Confidence]:
     """Give every pixel its best class, and that class's score.
 
-    Opinions are pooled in the logarithm, a weighted geometric mean over the regions k that cover
-    pixel x: score(x, c) = exp(sum_k w_k log score(k, c) / sum_k w_k). A class that one layer rules
-    out is not saved by another, which beats the arithmetic mean (docs/results.md). A pixel that no
-    region covers takes what its nearest covered pixel has.
+    Scores are pooled in the logarithm, a geometric mean over the K regions k that cover pixel x:
+    score(x, c) = exp(sum_k log score(k, c) / K). A class that one layer rules out is not saved by
+    another, which beats the arithmetic mean (docs/results.md). A pixel that no region covers takes
+    what its nearest covered pixel has.
 
     Args:
         regions: R regions of one picture, R >= 1; they may overlap in any way.
         scores:  (R, C) float32, probabilities.
-        weights: (R,) float32, >= 0; a region of weight 0 does not count, unless all are 0.
 
     Returns:
         (H, W) int32 class indices, and (H, W) float32 scores of those classes.
@@ -45,25 +69,20 @@ def paint(
     Raises:
         ValueError: the lengths differ, or there is no region.
     """
-    if not regions or scores.shape[:1] != (len(regions),) or weights.shape != (len(regions),):
+    if not regions or scores.shape[:1] != (len(regions),):
         raise ValueError(
-            f"paint needs R >= 1 regions, (R, C) scores and (R,) weights, "
-            f"got {len(regions)}, {scores.shape} and {weights.shape}"
+            f"paint needs R >= 1 regions and (R, C) scores, got {len(regions)} and {scores.shape}"
         )
-    if not (weights > 0).any():
-        weights = np.ones_like(weights)
-    cell_of_pixel, members = _cells(regions, np.flatnonzero(weights > 0))
-    best, confidence, covered = _score_cells(members, scores, weights)
+    cell_of_pixel, cell_regions = _find_cells(regions)
+    best, confidence, covered = _score_cells(cell_regions, scores)
     class_map, confidence_map = best[cell_of_pixel], confidence[cell_of_pixel]
     if not covered.all():
-        rows, columns = _nearest(covered[cell_of_pixel])
+        rows, columns = _nearest_covered(covered[cell_of_pixel])
         class_map, confidence_map = class_map[rows, columns], confidence_map[rows, columns]
     return class_map, confidence_map
 
 
-def _cells(
-    regions: Sequence[Region], used: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+def _find_cells(regions: Sequence[Region]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Number the distinct sets of regions that pixels lie in.
 
     Returns:
@@ -72,20 +91,23 @@ def _cells(
     """
     shape = regions[0].mask.shape
     cell_of_pixel = np.zeros(shape, np.int64)
-    members = np.zeros((1, 0), np.int32)
-    for layer in _layers(regions, used):
+    cell_regions = np.zeros((1, 0), np.int32)
+    # Layer by layer, and renumbered each time: the codes of all layers together would overflow.
+    for layer in _draw_layers(regions):
         base = len(regions) + 1
         joint = cell_of_pixel * base + layer
-        values, cell_of_pixel = _renumber(joint, span=len(members) * base)
-        members = np.column_stack([members[values // base], (values % base).astype(np.int32)])
-    return cell_of_pixel, members
+        values, cell_of_pixel = _renumber(joint, span=len(cell_regions) * base)
+        in_layer = (values % base).astype(np.int32)
+        cell_regions = np.column_stack([cell_regions[values // base], in_layer])
+    return cell_of_pixel, cell_regions
 
 
-def _layers(regions: Sequence[Region], used: NDArray[np.int64]) -> Iterator[LabelMap]:
-    """Draw the regions into as few (H, W) maps of 1 + region as they need not to overlap."""
+def _draw_layers(regions: Sequence[Region]) -> Iterator[LabelMap]:
+    """Draw the regions into (H, W) maps of 1 + region, as few as they need not to overlap."""
     by_layer: dict[int, list[int]] = {}
-    for index in used.tolist():
-        by_layer.setdefault(regions[index].layer, []).append(index)
+    for index, region in enumerate(regions):
+        by_layer.setdefault(region.layer, []).append(index)
+    # The regions of one layer should not overlap; where some do, they wait for another map.
     for waiting in by_layer.values():
         while waiting:
             layer = np.zeros(regions[0].mask.shape, np.int32)
@@ -106,10 +128,8 @@ def _draw(layer: LabelMap, region: Region, label: int) -> bool:
 def _renumber(
     codes: NDArray[np.int64], *, span: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Sorted distinct codes, and each pixel's rank among them; codes are in [0, span).
-
-    np.unique sorts, which takes ten times as long as a table of what occurs.
-    """
+    """Sorted distinct codes, and each pixel's rank among them; codes are in [0, span)."""
+    # np.unique sorts, which takes ten times as long as a table of what occurs.
     if span > max(4 * codes.size, 1 << 20):
         values, ranks = np.unique(codes, return_inverse=True)
         return values, ranks.reshape(codes.shape)
@@ -119,27 +139,25 @@ def _renumber(
 
 
 def _score_cells(
-    members: NDArray[np.int32], scores: Scores, weights: NDArray[np.float32]
+    cell_regions: NDArray[np.int32], scores: Scores
 ) -> tuple[NDArray[np.int32], Confidence, Mask]:
     """Best class (cells,), its score (cells,), and whether any region covers the cell (cells,)."""
-    logs = np.log(np.maximum(scores, LEAST))
-    weighted = np.vstack([np.zeros((1, scores.shape[1])), logs * weights[:, None]])
-    weight = np.concatenate([[0.0], weights])
-    best = np.zeros(len(members), np.int32)
-    confidence = np.zeros(len(members), np.float32)
-    total = weight[members].sum(axis=1)
-    for start in range(0, len(members), CELLS_AT_ONCE):
+    # Row 0 stands for no region, and adds nothing. It makes the sums float64.
+    logs = np.vstack([np.zeros((1, scores.shape[1])), np.log(np.maximum(scores, LEAST))])
+    best = np.zeros(len(cell_regions), np.int32)
+    confidence = np.zeros(len(cell_regions), np.float32)
+    count = (cell_regions > 0).sum(axis=1)
+    for start in range(0, len(cell_regions), CELLS_AT_ONCE):
         cells = slice(start, start + CELLS_AT_ONCE)
-        blend = np.zeros((len(members[cells]), scores.shape[1]))
-        for layer in members[cells].T:
-            blend += weighted[layer]
-        best[cells] = blend.argmax(axis=1)
-        mean = blend.max(axis=1) / np.maximum(total[cells], np.finfo(np.float32).tiny)
-        confidence[cells] = np.exp(mean)
-    return best, confidence, total > 0
+        total = np.zeros((len(cell_regions[cells]), scores.shape[1]))
+        for layer in cell_regions[cells].T:
+            total += logs[layer]
+        best[cells] = total.argmax(axis=1)
+        confidence[cells] = np.exp(total.max(axis=1) / np.maximum(count[cells], 1))
+    return best, confidence, count > 0
 
 
-def _nearest(covered: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+def _nearest_covered(covered: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Row and column, each (H, W), of the covered pixel nearest to each pixel."""
     rows, columns = ndimage.distance_transform_edt(
         ~covered, return_distances=False, return_indices=True

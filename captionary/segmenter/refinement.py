@@ -1,4 +1,4 @@
-"""Sharper borders: pixels take the class of neighbours that have their colour."""
+"""Pixel-adaptive refinement of class borders: pixels take the class of like-coloured neighbours."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ SHARPNESS = 0.1
 NEIGHBOURS = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1) if row or column]
 
 
-def refined(class_map: LabelMap, pixels: Rgb) -> LabelMap:
+def refine_borders(class_map: LabelMap, pixels: Rgb) -> LabelMap:
     """Move the borders of classes to where the picture changes, (H, W) -> (H, W).
 
     Pixel-adaptive refinement (after PAMR; Araslanov and Roth, 2020): each pixel's probabilities
@@ -32,49 +32,53 @@ def refined(class_map: LabelMap, pixels: Rgb) -> LabelMap:
     weights = affinities(torch.from_numpy(pixels.copy()).permute(2, 0, 1).float() / 255)
     best_share = torch.full(class_map.shape, -1.0)
     best = torch.zeros(class_map.shape, dtype=torch.int64)
+    # A class spreads by a few pixels an iteration: what lies farther than that from it stays out.
     for number, box in enumerate(ndimage.find_objects(numbers + 1)):
-        place = tuple(_widened(side, length) for side, length in zip(box, best.shape, strict=True))
+        place = tuple(_widen(side, length) for side, length in zip(box, best.shape, strict=True))
         share = torch.from_numpy(numbers[place] == number).float()
         for _ in range(ITERATIONS):
-            share = _mean(share, weights[:, *place])
+            share = _neighbour_mean(share, weights[:, *place])
         better = share > best_share[place]
         best_share[place] = torch.where(better, share, best_share[place])
         best[place] = torch.where(better, number, best[place])
     return np.asarray(present[best.numpy()], dtype=np.int32)
 
 
-def _widened(side: slice, length: int) -> slice:
+def _widen(side: slice, length: int) -> slice:
     """A side of a class's box, with all pixels that the class can come to."""
     reach = ITERATIONS * max(DILATIONS)
     return slice(max(0, side.start - reach), min(length, side.stop + reach))
 
 
 def affinities(picture: torch.Tensor) -> torch.Tensor:
-    """How much each pixel listens to each neighbour, (3, H, W) in [0, 1] -> (N, H, W), sums to 1.
+    """Weight of each of N neighbours for each pixel, (3, H, W) in [0, 1] -> (N, H, W), sums to 1.
 
     The softmax of minus the absolute difference in colour, in units of a tenth of its standard
     deviation around the pixel, averaged over the channels.
     """
+    # The standard deviation over the pixel and its neighbours: where all is alike, small
+    # differences count.
     count = 1 + len(DILATIONS) * len(NEIGHBOURS)
-    mean = (sum(_shifted(picture), start=picture)) / count
-    squares = sum(((seen - mean).square() for seen in _shifted(picture)), (picture - mean).square())
+    mean = (sum(_shifts(picture), start=picture)) / count
+    differences = (neighbour - mean for neighbour in _shifts(picture))
+    squares = sum((one.square() for one in differences), (picture - mean).square())
     unit = SHARPNESS * (squares / (count - 1)).sqrt() + 1e-8
     logits = torch.empty(count - 1, *picture.shape[1:])
-    for number, seen in enumerate(_shifted(picture)):
-        logits[number] = -((seen - picture).abs() / unit).mean(dim=0)
+    for number, neighbour in enumerate(_shifts(picture)):
+        logits[number] = -((neighbour - picture).abs() / unit).mean(dim=0)
     return logits.softmax(dim=0)
 
 
-def _mean(share: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """What the neighbours of each pixel have on average, (H, W) -> (H, W)."""
+def _neighbour_mean(share: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The weighted mean over the neighbours of each pixel, (H, W) -> (H, W)."""
     total = torch.zeros_like(share)
-    for weight, (seen,) in zip(weights, _shifted(share[None]), strict=True):
-        total.addcmul_(weight, seen)
+    for weight, (neighbour,) in zip(weights, _shifts(share[None]), strict=True):
+        total.addcmul_(weight, neighbour)
     return total
 
 
-def _shifted(planes: torch.Tensor) -> Iterator[torch.Tensor]:
-    """The planes, (C, H, W), as seen from each neighbour; borders are repeated outwards."""
+def _shifts(planes: torch.Tensor) -> Iterator[torch.Tensor]:
+    """The planes, (C, H, W), shifted by each neighbour's offset; borders are repeated outwards."""
     height, width = planes.shape[1:]
     for dilation in DILATIONS:
         padded = pad(planes[None], (dilation,) * 4, mode="replicate")[0]

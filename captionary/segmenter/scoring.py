@@ -12,6 +12,16 @@ from captionary.schemas.arrays import Scores, Vectors
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
+TRUSTED_SHARE = 0.1
+"""What text must give a prototype's own class, as a share of what it gives its favourite, to be
+trusted fully about it."""
+
+LEAST = 1e-6
+"""Keeps divisions and logarithms in range."""
+
+MAX_RELATED, RELATED_SHARE, RELATED_TEMPERATURE, OUTLIER = 5, 0.85, 0.02, 3.0
+"""Which nouns stand in for a word that the dictionary lacks (`related_nouns`)."""
+
 
 def softmax(logits: Scores) -> Scores:
     """Rows to probabilities, (R, C) -> (R, C); -inf becomes 0.
@@ -23,11 +33,12 @@ def softmax(logits: Scores) -> Scores:
     return probabilities
 
 
-def best_prompt(similarity: Scores, owner: Ints, *, classes: int) -> Scores:
-    """A class is as near as the nearest of its prompts, (R, Q) -> (R, C).
+def max_over_prompts(similarity: Scores, owner: Ints, *, classes: int) -> Scores:
+    """Similarity to each class: the maximum over its prompts, (R, Q) -> (R, C).
 
     owner: (Q,) class of each prompt. A class without any gets -inf.
     """
+    # -inf and not 0, which a cosine can reach: softmax then gives such a class nothing.
     best = np.full((len(similarity), classes), -np.inf, dtype=np.float32)
     for class_id in np.unique(owner):
         best[:, class_id] = similarity[:, owner == class_id].max(axis=1)
@@ -49,14 +60,15 @@ def vote(similarity: Scores, owner: Ints, weight: Floats, *, classes: int, scale
     """
     logits = np.full((len(similarity), classes), -np.inf, dtype=np.float32)
     for class_id in np.unique(owner):
-        mine = owner == class_id
-        share = np.log(weight[mine] / weight[mine].sum())
-        logits[:, class_id] = np.logaddexp.reduce(scale * similarity[:, mine] + share, axis=1)
+        own = owner == class_id
+        # In the logarithm: exp(scale * similarity) alone could leave the range of float32.
+        share = np.log(weight[own] / weight[own].sum())
+        logits[:, class_id] = np.logaddexp.reduce(scale * similarity[:, own] + share, axis=1)
     return logits
 
 
-def with_text_for_the_rest(logits: Scores, text: Scores) -> Scores:
-    """Prototype probabilities, in which classes without prototypes keep their text probability.
+def complete_with_text(logits: Scores, text: Scores) -> Scores:
+    """Prototype votes as probabilities; classes without prototypes keep their text probability.
 
     The classes with prototypes share, by their votes, what text gives to all of them together; so
     a class is never punished for being new.
@@ -65,6 +77,7 @@ def with_text_for_the_rest(logits: Scores, text: Scores) -> Scores:
         logits: (R, C) of `vote`; -inf where a class has no prototype.
         text:   (R, C) probabilities by text.
     """
+    # A class without prototypes has -inf in all rows, so whole columns tell.
     known = np.isfinite(logits).all(axis=0)
     if not known.any():
         return text
@@ -85,9 +98,10 @@ def trust_in_text(text: Scores, owner: Ints, weight: Floats, *, classes: int) ->
         owner:  (L,) class of each link; a class without any is trusted: nothing speaks against it.
         weight: (L,) > 0.
     """
+    # The maximum starts at LEAST, which also holds without any class.
     share = text[np.arange(len(owner)), owner] / text.max(axis=1, initial=LEAST)
     total = np.bincount(owner, weight, minlength=classes)
-    agreed = np.bincount(owner, weight * np.minimum(share / KNOWN, 1), minlength=classes)
+    agreed = np.bincount(owner, weight * np.minimum(share / TRUSTED_SHARE, 1), minlength=classes)
     trust = np.divide(agreed, total, out=np.ones(classes), where=total > 0)
     return trust.astype(np.float32)
 
@@ -100,23 +114,16 @@ def fuse(text: Scores, prototypes: Scores, owner: Ints, trust: Floats, *, weight
         trust: (C,) in [0, 1]: as far as text is not trusted about a class, prototypes stand in.
     """
     known = np.unique(owner)
-    told = text.copy()
+    # Trust shifts probability between the classes with prototypes, and never to or from the others.
+    corrected = text.copy()
     mixed = trust[known] * text[:, known] + (1 - trust[known]) * prototypes[:, known]
     mass = text[:, known].sum(axis=1, keepdims=True)
-    told[:, known] = mixed * mass / np.maximum(mixed.sum(axis=1, keepdims=True), LEAST)
-    mixed_both = (1 - weight) * told + weight * prototypes
-    return np.minimum(mixed_both, 1).astype(np.float32)  # rounding may lead past it
+    corrected[:, known] = mixed * mass / np.maximum(mixed.sum(axis=1, keepdims=True), LEAST)
+    fused = (1 - weight) * corrected + weight * prototypes
+    return np.minimum(fused, 1).astype(np.float32)  # rounding may lead past it
 
 
-KNOWN = 0.1
-"""What text must give a prototype's own class, as a share of what it gives its favourite, to be
-trusted fully about it."""
-
-LEAST = 1e-6
-"""Keeps divisions and logarithms in range."""
-
-
-def near_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:
+def related_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:
     """The nouns that stand in for words that the dictionary lacks (methods: Barsellotti et al.).
 
     At most 5 for each word, at least 0.85 times as near as its nearest, which must stand out: 3
@@ -131,12 +138,10 @@ def near_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:
     if not len(words) or not len(nouns):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
     similarity = (words @ nouns.T).max(axis=0)
-    order = np.argsort(-similarity, kind="stable")[:MOST_NEAR]
+    # Stable sorting: equally near nouns keep the order of the dictionary on every machine.
+    order = np.argsort(-similarity, kind="stable")[:MAX_RELATED]
     nearest = similarity[order[0]]
-    if nearest <= max(0, similarity.mean() + STANDS_OUT * similarity.std()):
+    if nearest <= max(0, similarity.mean() + OUTLIER * similarity.std()):
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-    order = order[similarity[order] >= NEAR_ENOUGH * nearest]
-    return order, softmax(similarity[None, order] / NEAR_TEMPERATURE)[0]
-
-
-MOST_NEAR, NEAR_ENOUGH, NEAR_TEMPERATURE, STANDS_OUT = 5, 0.85, 0.02, 3.0
+    order = order[similarity[order] >= RELATED_SHARE * nearest]
+    return order, softmax(similarity[None, order] / RELATED_TEMPERATURE)[0]

@@ -1,46 +1,25 @@
-"""Picture and class names to a class for every pixel, with the evidence."""
+"""Segments a picture: a class for every pixel out of any class names, with the evidence."""
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
-from threading import Lock
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from captionary.schemas.arrays import Scores, Vectors
 from captionary.schemas.classes import ClassName
-from captionary.schemas.errors import WrongInput
 from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
-from captionary.schemas.regions import CutPicture, RegionTable
-from captionary.schemas.segmentation import Evidence, LabelledRegion, Segmentation
+from captionary.schemas.regions import CutPicture
+from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.background import add_background, apply_threshold
-from captionary.segmenter.class_vectors import (
-    ClassReading,
-    ScaledTextEncoder,
-    read_classes_by_dictionary,
-    read_classes_by_text,
-)
-from captionary.segmenter.painting import paint
-from captionary.segmenter.refinement import refined
-from captionary.segmenter.scoring import (
-    best_prompt,
-    fuse,
-    softmax,
-    vote,
-    with_text_for_the_rest,
-)
+from captionary.segmenter.class_vectors import ClassEncoder, ScaledTextEncoder
+from captionary.segmenter.painting import paint_picture
+from captionary.segmenter.region_scores import label_regions, score_regions
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.pictures.resizing import enlarged
-from captionary.vocabulary.centring import centred
-from captionary.vocabulary.retrieval import RecentlyUsed, Retriever
+from captionary.vocabulary.retrieval import Retriever
 
 PROTOTYPE_SCALE = 10.0
 """Sharpness of prototype votes, for cosines of centred regions."""
 
 PROTOTYPE_WEIGHT = 0.7
 """Share of prototypes in `both`. These two were chosen on one half of MSRC (docs/results.md)."""
-
-CLASS_LISTS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +45,24 @@ class Settings:
     refine: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RegionScores:
-    """Probabilities of the classes for each region, (R, C) each.
-
-    similarity: (R, P) cosine to each prototype, centred; no columns without a dictionary.
-    """
-
-    fused: Scores
-    text: Scores
-    prototypes: Scores | None
-    similarity: Scores
-
-
-@dataclass(frozen=True, slots=True)
 class Segmenter:
     """Labels pictures with any class names; may be shared by threads.
 
+    extractor: cuts pictures into regions and embeds them.
+    text:      encodes class names.
     retriever: reads the dictionary; None: by text alone.
     """
 
-    extractor: RegionExtractor
-    text: ScaledTextEncoder
-    retriever: Retriever | None = None
-    _readings: RecentlyUsed[ClassReading] = field(
-        default_factory=lambda: RecentlyUsed(CLASS_LISTS), init=False, repr=False
-    )
-    _reading: Lock = field(default_factory=Lock, init=False, repr=False)
+    def __init__(
+        self,
+        extractor: RegionExtractor,
+        text: ScaledTextEncoder,
+        retriever: Retriever | None = None,
+    ) -> None:
+        self.extractor = extractor
+        self.text = text
+        self.retriever = retriever
+        self._class_encoder = ClassEncoder(text, retriever)
 
     def segment(
         self,
@@ -113,122 +83,30 @@ class Segmenter:
         classes: Sequence[ClassName],
         settings: Settings = Settings(),
     ) -> Segmentation:
-        """Label every pixel of a picture that the extractor has looked at, as `segment` does.
+        """Label every pixel of a picture that the extractor has cut, as `segment` does.
 
-        So one look serves any number of class lists, settings and states of the dictionary.
+        The forward pass of one cut serves any number of class lists, settings and revisions.
         """
         named, background_id = add_background(tuple(classes), settings.background)
-        reading = self._read(named, settings)
+        class_vectors = self._class_encoder.encode(named, settings.fusion)
         scores = score_regions(
-            cut.table.vectors, reading, settings, text_scale=self.text.logit_scale
+            cut.table.vectors,
+            class_vectors,
+            fusion=settings.fusion,
+            weight=settings.weight,
+            scale=settings.scale,
+            text_scale=self.text.logit_scale,
         )
         painted = scores.fused
         if background_id is not None and settings.background in ("threshold", "auto"):
             painted = apply_threshold(painted, background_id, settings.threshold)
-        weights = np.ones(len(cut.regions), dtype=np.float32)
-        class_map, confidence = paint(cut.regions, painted, weights)
-        pixels = np.bincount(class_map.ravel(), minlength=len(named))
-        total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=len(named))
-        if settings.refine:
-            class_map = refined(class_map, cut.pixels)
+        class_map, class_scores = paint_picture(cut, painted, refine=settings.refine)
         return Segmentation(
-            class_map=enlarged(class_map, cut.size_hw),
-            scores=(total / np.maximum(pixels, 1)).astype(np.float32),
+            class_map=class_map,
+            scores=class_scores,
             classes=tuple(item.name for item in named),
-            regions=tuple(
-                _labelled(cut.table, row, painted, scores, reading, evidence=settings.evidence)
-                for row in range(len(cut.regions))
+            regions=label_regions(
+                cut.table, painted, scores, class_vectors, max_evidence=settings.evidence
             ),
-            revision=reading.revision,
+            revision=class_vectors.revision,
         )
-
-    def _read(self, classes: tuple[ClassName, ...], settings: Settings) -> ClassReading:
-        if settings.fusion == "text":
-            return self._once((classes, None), lambda: read_classes_by_text(classes, self.text))
-        if self.retriever is None:
-            raise WrongInput(
-                f"fusion {settings.fusion!r} reads a dictionary; name one, or use fusion 'text'"
-            )
-        retriever = self.retriever
-        return self._once(
-            (classes, retriever.revision),
-            lambda: read_classes_by_dictionary(classes, self.text, retriever),
-        )
-
-    def _once(self, key: Hashable, read: Callable[[], ClassReading]) -> ClassReading:
-        """A class list that many ask for at once is read by one; tokenizers want that too."""
-
-        def alone() -> ClassReading:
-            with self._reading:
-                return self._readings.get(key, read)
-
-        return self._readings.get(key, alone)
-
-
-def score_regions(
-    vectors: Vectors, reading: ClassReading, settings: Settings, *, text_scale: float
-) -> RegionScores:
-    """Score regions, (R, D) unit vectors as the extractor makes them, against a class list."""
-    owner, weight, count = reading.owner, reading.weight, len(reading.classes)
-    own = vectors if settings.fusion == "text" else centred(vectors, reading.common)
-    near = best_prompt(own @ reading.prompts.T, reading.prompt_owner, classes=count)
-    text = softmax(text_scale * near)
-    if settings.fusion in ("text", "calibrated"):
-        none = np.zeros((len(vectors), 0), dtype=np.float32)
-        return RegionScores(text, text, None, none)
-    similarity = own @ reading.vectors.T
-    links = similarity[:, reading.column]
-    logits = vote(links, owner, weight, classes=count, scale=settings.scale)
-    prototypes = with_text_for_the_rest(logits, text)
-    if settings.fusion == "prototypes":
-        fused = prototypes
-    else:
-        fused = fuse(text, prototypes, owner, reading.trust, weight=settings.weight)
-    return RegionScores(fused, text, prototypes if len(reading.column) else None, similarity)
-
-
-def _labelled(
-    table: RegionTable,
-    row: int,
-    painted: Scores,
-    scores: RegionScores,
-    reading: ClassReading,
-    *,
-    evidence: int,
-) -> LabelledRegion:
-    class_id = int(painted[row].argmax())
-    left, top, right, bottom = (int(edge) for edge in table.boxes_xyxy[row])
-    return LabelledRegion(
-        box_xyxy=(left, top, right, bottom),
-        area=float(table.areas[row]),
-        class_id=class_id,
-        score=float(painted[row, class_id]),
-        text=float(scores.text[row, class_id]),
-        prototype=float(scores.prototypes[row, class_id])
-        if scores.prototypes is not None and class_id in reading.owner
-        else None,
-        evidence=_evidence(scores.similarity[row], class_id, reading, limit=evidence),
-    )
-
-
-def _evidence(
-    similarity: np.ndarray[tuple[int], np.dtype[np.float32]],
-    class_id: int,
-    reading: ClassReading,
-    *,
-    limit: int,
-) -> tuple[Evidence, ...]:
-    """The prototypes of a class that are nearest to a region, nearest first."""
-    if not len(similarity):
-        return ()
-    columns = reading.column[reading.owner == class_id]
-    nearest = columns[np.argsort(-similarity[columns], kind="stable")[:limit]]
-    return tuple(
-        Evidence(
-            noun=reading.prototypes[column].noun,
-            number=reading.prototypes[column].number,
-            similarity=float(similarity[column]),
-            exemplars=reading.prototypes[column].exemplars,
-        )
-        for column in nearest
-    )

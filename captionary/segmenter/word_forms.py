@@ -1,4 +1,4 @@
-"""When two words name the same thing for us: any case, singular or plural."""
+"""Word forms: words that differ only in case or number name the same thing."""
 
 IRREGULAR = {
     "children": "child",
@@ -11,11 +11,12 @@ IRREGULAR = {
 ENDINGS = (("men", "man"), ("s", ""), ("es", ""), ("ies", "y"), ("ves", "f"), ("ves", "fe"))
 
 
-def forms(word: str) -> tuple[str, ...]:
-    """The word in lower case, and what it might be the plural of, likeliest first."""
+def base_forms(word: str) -> tuple[str, ...]:
+    """The word in lower case, and the singulars it might be the plural of, likeliest first."""
     lower = " ".join(word.casefold().split())
-    found = [lower, *([IRREGULAR[lower]] if lower in IRREGULAR else [])]
+    candidates = [lower, *([IRREGULAR[lower]] if lower in IRREGULAR else [])]
+    # "glass" is no plural of "glas", and "s" alone none of nothing.
     for ending, single in ENDINGS:
         if lower.endswith(ending) and not lower.endswith("ss") and lower != ending:
-            found.append(lower.removesuffix(ending) + single)
-    return tuple(dict.fromkeys(found))
+            candidates.append(lower.removesuffix(ending) + single)
+    return tuple(dict.fromkeys(candidates))

@@ -1,4 +1,4 @@
-"""API keys: who may read, who may write, and that nobody is let in from afar without one."""
+"""API keys: authorization to read and to write, and no exposure to a network without keys."""
 
 import hashlib
 import hmac
@@ -16,19 +16,20 @@ from captionary.schemas.errors import WrongInput
 from captionary.serving.problems import Problem
 
 HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
-SHORTEST = 16
+MIN_LENGTH = 16
 """Characters of a key, at least: shorter ones can be guessed."""
 
 REMEDY = "make one with python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
-Given = Annotated[str | None, Security(HEADER)]
+KeyHeader = Annotated[str | None, Security(HEADER)]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The keys of a service; a key that may write may also read. None at all: everybody may.
+    """The API keys of a service; a write key may also read. Without any key everybody may do all.
 
-    Its methods `reading` and `writing` are dependencies of FastAPI, and wait for no thread.
+    Its methods `require_read` and `require_write` are FastAPI dependencies; being coroutines, they
+    wait for no thread.
 
     Raises:
         WrongInput: a key is too short, or cannot be sent.
@@ -39,26 +40,26 @@ class Keys:
 
     def __post_init__(self) -> None:
         for key in (*self.read, *self.write):
-            if len(key) < SHORTEST:
-                raise WrongInput(f"an API key is shorter than {SHORTEST} characters; {REMEDY}")
-            # What a header makes of other characters is a matter of who sends it.
+            if len(key) < MIN_LENGTH:
+                raise WrongInput(f"an API key is shorter than {MIN_LENGTH} characters; {REMEDY}")
+            # Clients differ in how they encode other characters in a header.
             if not re.fullmatch(r"[!-~]+", key):
                 raise WrongInput(f"an API key has other characters than ASCII's; {REMEDY}")
 
     @property
     def any(self) -> bool:
-        """Whether there are any."""
+        """Whether there are any keys."""
         return bool(self.read or self.write)
 
-    async def reading(self, key: Given = None) -> None:
-        """Let a request pass that may read."""
-        self._admit(key, (*self.read, *self.write))
+    async def require_read(self, key: KeyHeader = None) -> None:
+        """Dependency: the request's key may read (else 401 or 403)."""
+        self._authorize(key, (*self.read, *self.write))
 
-    async def writing(self, key: Given = None) -> None:
-        """Let a request pass that may write."""
-        self._admit(key, self.write)
+    async def require_write(self, key: KeyHeader = None) -> None:
+        """Dependency: the request's key may write (else 401 or 403)."""
+        self._authorize(key, self.write)
 
-    def _admit(self, key: str | None, allowed: Iterable[str]) -> None:
+    def _authorize(self, key: str | None, allowed: Iterable[str]) -> None:
         if not self.any:
             return
         if key is None:
@@ -67,27 +68,27 @@ class Keys:
                 "this needs an API key; send it in the header X-API-Key",
                 headers={"WWW-Authenticate": "X-API-Key"},
             )
-        if not _is_one_of(key, allowed):
+        if not _matches_any(key, allowed):
             raise Problem(
                 HTTPStatus.FORBIDDEN,
                 "this API key may not do that; ask whoever runs the service for another",
             )
 
 
-def _is_one_of(key: str, allowed: Iterable[str]) -> bool:
-    """Compare with every key, in a time that does not tell how much was right."""
-    given = hashlib.sha256(key.encode()).digest()
-    same = [hmac.compare_digest(given, hashlib.sha256(one.encode()).digest()) for one in allowed]
+def _matches_any(key: str, allowed: Iterable[str]) -> bool:
+    """Compare with every key in constant time: digests of one length, and no early exit."""
+    digest = hashlib.sha256(key.encode()).digest()
+    same = [hmac.compare_digest(digest, hashlib.sha256(one.encode()).digest()) for one in allowed]
     return any(same)
 
 
-def check_exposure(host: str, keys: Keys, *, openly: bool) -> None:
-    """Refuse to listen beyond this machine without keys, unless told to.
+def check_exposure(host: str, keys: Keys, *, allow_network: bool) -> None:
+    """Refuse to listen on a network address without keys, unless the network is allowed.
 
     Raises:
         WrongInput: anybody on the network could read and write the dictionary.
     """
-    if keys.any or openly or is_loopback(host):
+    if keys.any or allow_network or is_loopback(host):
         return
     raise WrongInput(
         f"on {host} everybody who reaches this machine could use the dictionary; set "
@@ -96,7 +97,7 @@ def check_exposure(host: str, keys: Keys, *, openly: bool) -> None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, an address or a name, is this machine."""
+    """Whether a host, an IP address or a name, is this machine's loopback."""
     if host == "localhost":
         return True
     try:

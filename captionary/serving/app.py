@@ -1,8 +1,7 @@
-"""A service, or several, as one app: routes, health, figures, errors, in that order."""
+"""Builds the FastAPI app of one or more services: routes, health, metrics, middleware, errors."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -13,15 +12,20 @@ from starlette.responses import Response
 
 from captionary.schemas.bodies import HealthBody, ProblemBody
 from captionary.schemas.errors import CaptionaryError
-from captionary.serving.cross_origin import Guard, Visitors
+from captionary.serving.cross_origin import CrossOriginGuard, GuardMode
 from captionary.serving.limits import BodyLimit, Limits
 from captionary.serving.metrics import Metrics
-from captionary.serving.problems import MEDIA_TYPE, Problem, tell_problems
-from captionary.serving.request_log import Requests
+from captionary.serving.problems import (
+    MEDIA_TYPE,
+    RETRY_AFTER,
+    add_error_handlers,
+    service_unavailable,
+)
+from captionary.serving.request_log import RequestLog
 
 
 class Service(Protocol):
-    """What an app is made of."""
+    """A part of an app: its routes, and what runs beside them."""
 
     @property
     def router(self) -> APIRouter:
@@ -29,12 +33,32 @@ class Service(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise CaptionaryError while it cannot work: its store or its model are not there."""
+        """Raise CaptionaryError while it is not ready: its store or its model are not there."""
         ...
 
-    def running(self) -> AbstractAsyncContextManager[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         """What runs beside the requests; left when the app ends, and then nothing is lost."""
         ...
+
+
+PROBLEM_RESPONSE: dict[int | str, dict[str, Any]] = {
+    "default": {
+        "description": "What is wrong, in one line.",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+    }
+}
+"""The response of every route where it describes no other."""
+
+
+class App(FastAPI):
+    """An app whose OpenAPI document has ProblemBody, which no route has as its model."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document."""
+        if self.openapi_schema is None:
+            schemas = super().openapi()["components"]["schemas"]
+            schemas["ProblemBody"] = ProblemBody.model_json_schema()
+        return super().openapi()
 
 
 def build_app(
@@ -45,76 +69,62 @@ def build_app(
     limits: Limits,
     metrics: Metrics,
     origins: Sequence[str] = (),
-    guard: Guard = "loopback",
+    guard: GuardMode = "host and origin",
 ) -> FastAPI:
-    """The app of some services.
+    """Build the app of some services.
 
-    origins: web pages of other addresses that may use it from a browser.
-    guard:   who is kept out besides: `serving.cross_origin.guard_for` says what is needed.
+    origins: cross-origin web pages that may use it from a browser (CORS).
+    guard:   which cross-origin checks it needs (`cross_origin.choose_guard_mode`).
     """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as running:
+        async with AsyncExitStack() as stack:
+            # A stack: what has started is ended even if a later service cannot start.
             for service in services:
-                await running.enter_async_context(service.running())
+                await stack.enter_async_context(service.lifespan())
             yield
 
-    middleware = []
-    if origins:
-        middleware.append(
-            Middleware(
-                CORSMiddleware,
-                allow_origins=list(origins),
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=["X-API-Key", "X-Request-ID"],
-                expose_headers=["Retry-After", "X-Classes", "X-Request-ID", "X-Revision"],
-            )
-        )
-    middleware += [
-        Middleware(Requests, metrics=metrics),
-        Middleware(Visitors, guard=guard, origins=origins),
-        Middleware(BodyLimit, most=limits.body),
-    ]
     app = App(
         title=title,
         version=version,
         lifespan=lifespan,
-        middleware=middleware,
-        responses=PROBLEMS,
+        middleware=[
+            *_cors(origins),
+            Middleware(RequestLog, metrics=metrics),
+            Middleware(CrossOriginGuard, mode=guard, origins=origins),
+            Middleware(BodyLimit, limit=limits.body),
+        ],
+        responses=PROBLEM_RESPONSE,
+        # Else fields with defaults would make two schemas, and new names, of one body.
         separate_input_output_schemas=False,
         # Those pages load their code from elsewhere; /openapi.json says the same.
         docs_url=None,
         redoc_url=None,
     )
-    tell_problems(app)
+    add_error_handlers(app)
     for service in services:
         app.include_router(service.router)
-    app.include_router(_health(services, metrics))
+    app.include_router(_health_router(services, metrics))
     return app
 
 
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "description": "What is wrong, in one line.",
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
-    }
-}
-"""Every route's answer where there is no other."""
+def _cors(origins: Sequence[str]) -> list[Middleware]:
+    """The outermost middleware, so that error responses can be read by those pages too."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["X-API-Key", "X-Request-ID"],
+            expose_headers=["Retry-After", "X-Classes", "X-Request-ID", "X-Revision"],
+        )
+    ]
 
 
-class App(FastAPI):
-    """An app whose document describes problems, which no route has as its model."""
-
-    def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document."""
-        if self.openapi_schema is None:
-            schemas = super().openapi()["components"]["schemas"]
-            schemas["ProblemBody"] = ProblemBody.model_json_schema()
-        return super().openapi()
-
-
-def _health(services: Sequence[Service], metrics: Metrics) -> APIRouter:
+def _health_router(services: Sequence[Service], metrics: Metrics) -> APIRouter:
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz")
@@ -129,14 +139,12 @@ def _health(services: Sequence[Service], metrics: Metrics) -> APIRouter:
             try:
                 await run_in_threadpool(service.check)
             except CaptionaryError as error:
-                raise Problem(
-                    HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"}
-                ) from error
+                raise service_unavailable(str(error), retry_after=RETRY_AFTER) from error
         return HealthBody(status="ok")
 
     @router.get("/metrics", response_class=Response, include_in_schema=False)
     def figures() -> Response:
-        """Figures for Prometheus."""
-        return metrics.page()
+        """Metrics for Prometheus."""
+        return metrics.response()
 
     return router

@@ -1,7 +1,8 @@
-"""Whose requests are heard while there are no keys: no web page's, other than the service's own.
+"""Guard against cross-site requests and DNS rebinding, for services that run without API keys.
 
 A browser sends a form to any address for any page that it shows, this machine's among them, without
-asking first. And a page's name may be made to mean this machine, after it was loaded from another.
+asking first (cross-site request forgery). And a page's name may be made to mean this machine, after
+it was loaded from another (DNS rebinding), so that the page counts as the service's own.
 """
 
 from collections.abc import Sequence
@@ -14,55 +15,61 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from captionary.serving.api_keys import Keys, is_loopback
-from captionary.serving.problems import problem
+from captionary.serving.problems import problem_response
 
-Guard: TypeAlias = Literal["loopback", "pages", "keys"]
-"""Who is kept out: whoever asks for another host than this machine, and web pages of other
-addresses; those pages only; or nobody, because keys say who may do what."""
+GuardMode: TypeAlias = Literal["host and origin", "origin", "off"]
+"""What is checked: that Host is this machine (against DNS rebinding) and Origin is the service's
+own (against cross-site requests); Origin alone; or nothing, because keys say who may do what."""
 
-USUAL_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def guard_for(keys: Keys, *, openly: bool) -> Guard:
-    """What a service needs. openly: it is meant for other machines too, keys or not."""
+def choose_guard_mode(keys: Keys, *, allow_network: bool) -> GuardMode:
+    """The strictest mode that suits a service.
+
+    allow_network: other machines may use it too, so Host may be any name.
+    """
     if keys.any:
-        return "keys"
-    return "pages" if openly else "loopback"
+        return "off"
+    return "origin" if allow_network else "host and origin"
 
 
-class Visitors:
-    """Middleware that turns away whom a guard keeps out.
+class CrossOriginGuard:
+    """Middleware that refuses cross-origin requests, and hosts other than this machine (403).
 
-    origins: web pages of other addresses that may come all the same.
+    origins: cross-origin web pages that are allowed; "*" for all.
     """
 
-    def __init__(self, app: ASGIApp, *, guard: Guard, origins: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, *, mode: GuardMode, origins: Sequence[str]) -> None:
         self._app = app
-        self._guard = guard
+        self._mode = mode
         self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it."""
-        wrong = self._wrong(Headers(scope=scope)) if scope["type"] == "http" else None
-        if wrong is None:
+        """Pass the request on, or refuse it."""
+        refusal = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else None
+        if refusal is None:
             await self._app(scope, receive, send)
             return
-        await problem(Request(scope), HTTPStatus.FORBIDDEN, wrong)(scope, receive, send)
+        response = problem_response(Request(scope), HTTPStatus.FORBIDDEN, refusal)
+        await response(scope, receive, send)
 
-    def _wrong(self, headers: Headers) -> str | None:
-        """Why a request is not heard."""
-        if self._guard == "keys":
+    def _refusal(self, headers: Headers) -> str | None:
+        """Why a request is refused; None: it is not."""
+        if self._mode == "off":
             return None
         host = headers.get("Host", "")
-        if self._guard == "loopback" and not is_loopback(_split(f"//{host}").hostname or ""):
+        hostname = _split_url(f"//{host}").hostname or ""
+        if self._mode == "host and origin" and not is_loopback(hostname):
             return (
                 f"the host {host[:80]!r} is not this machine; ask 127.0.0.1, or have the service "
                 "started with API keys or --open"
             )
+        # Browsers send Origin with every cross-origin form; other clients send none.
         origin = headers.get("Origin")
         if origin is None or origin in self._origins or "*" in self._origins:
             return None
-        if not _is_same(origin, host):
+        if not _is_same_origin(origin, host):
             return (
                 f"the web page {origin[:80]!r} may not use this service; whoever runs it can name "
                 "it in CAPTIONARY_ORIGINS"
@@ -70,24 +77,26 @@ class Visitors:
         return None
 
 
-def _is_same(origin: str, host: str) -> bool:
-    """Whether a page is of the host that it asks."""
-    page = _split(origin)
-    if page.scheme not in USUAL_PORTS:
+def _is_same_origin(origin: str, host: str) -> bool:
+    """Whether a page comes from the host that the request goes to."""
+    page = _split_url(origin)
+    if page.scheme not in DEFAULT_PORTS:
         return False
-    asked = _split(f"{page.scheme}://{host}")
-    usual = USUAL_PORTS[page.scheme]
-    return bool(page.hostname) and (page.hostname, page.port or usual) == (
-        asked.hostname,
-        asked.port or usual,
+    # A service behind a proxy does not know whether it was reached by https; the page's own scheme
+    # stands in for it, and only tells what port is meant where none is written.
+    target = _split_url(f"{page.scheme}://{host}")
+    default = DEFAULT_PORTS[page.scheme]
+    return bool(page.hostname) and (page.hostname, page.port or default) == (
+        target.hostname,
+        target.port or default,
     )
 
 
-def _split(address: str) -> SplitResult:
-    """The parts of an address; none at all where it is no address."""
+def _split_url(url: str) -> SplitResult:
+    """The parts of a URL; all of them empty where it is malformed."""
     try:
-        parts = urlsplit(address)
-        _ = parts.port  # raises where it is none
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
     except ValueError:
         return urlsplit("")
     return parts

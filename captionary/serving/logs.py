@@ -1,4 +1,4 @@
-"""Logs as JSON, a line an event, with the id of the request they belong to."""
+"""Structured logs: a JSON object per line, with the id of the request it belongs to."""
 
 import json
 import logging
@@ -9,34 +9,36 @@ from typing import IO
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
-USUAL = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"))
+STANDARD_FIELDS = frozenset((*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"))
+"""What every record has; what else it has came from `extra`."""
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: time (UTC), level, event, request_id, what else was given."""
+    """A record as one JSON object: time (UTC), level, event, request_id, fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line."""
-        said: dict[str, object] = {
-            "time": _stamp(record.created),
+        """The line of a record."""
+        fields: dict[str, object] = {
+            "time": _timestamp(record.created),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
         }
-        if known := request_id.get():
-            said["request_id"] = known
-        said |= {name: value for name, value in vars(record).items() if name not in USUAL}
+        if name := request_id.get():
+            fields["request_id"] = name
+        fields |= {key: value for key, value in vars(record).items() if key not in STANDARD_FIELDS}
         if record.exc_info:
-            said["trace"] = self.formatException(record.exc_info)
-        return json.dumps(said, ensure_ascii=False, default=str)
+            fields["trace"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False, default=str)
 
 
-def _stamp(seconds: float) -> str:
+def _timestamp(seconds: float) -> str:
     when = datetime.fromtimestamp(seconds, UTC)
     return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def log_json(stream: IO[str] = sys.stderr) -> None:
-    """Have everything logged as JSON lines: ours from `info` on, others' from `warning` on."""
+def configure_json_logging(stream: IO[str] = sys.stderr) -> None:
+    """Log everything as JSON lines: our own from `info` on, libraries' from `warning` on."""
+    # uvicorn and others have set up handlers by now: `force` removes them.
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -1,4 +1,4 @@
-"""Errors over HTTP: one line in a problem document (RFC 9457), whatever went wrong."""
+"""Error responses: a problem document (RFC 9457) with one line of detail, whatever went wrong."""
 
 import errno
 import logging
@@ -24,14 +24,15 @@ MEDIA_TYPE = "application/problem+json"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
 """The machine has no room for another byte of a file, or for another file."""
 
-ROOM_AGAIN = 30
-"""Seconds after which there may be some."""
+NO_ROOM_RETRY_AFTER = 30
+RETRY_AFTER = 5
+"""Seconds after which to try again what the machine, or the store, could not do."""
 
 log = logging.getLogger("captionary")
 
 
 class Problem(HTTPException):
-    """An answer other than success: its status, and in one line what is wrong and what to do."""
+    """An error response: its status, and in one line what is wrong and what to do."""
 
     def __init__(
         self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
@@ -39,23 +40,24 @@ class Problem(HTTPException):
         super().__init__(status, detail, dict(headers or {}))
 
 
-def busy(detail: str, *, seconds: int) -> Problem:
-    """Too much is waiting; come again after so many seconds."""
-    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": str(seconds)})
+def service_unavailable(detail: str, *, retry_after: int) -> Problem:
+    """503, with the seconds after which to try again."""
+    headers = {"Retry-After": str(retry_after)}
+    return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers=headers)
 
 
-def tell_problems(app: FastAPI) -> None:
-    """Have an app answer every error that is foreseen with a problem document."""
-    app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(CaptionaryError, _ours)
-    app.add_exception_handler(OSError, _of_the_machine)
+def add_error_handlers(app: FastAPI) -> None:
+    """Have an app answer every foreseen error with a problem document."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(CaptionaryError, _captionary_error)
+    app.add_exception_handler(OSError, _os_error)
 
 
-def problem(
+def problem_response(
     request: Request, status: int, detail: str, headers: Mapping[str, str] | None = None
 ) -> JSONResponse:
-    """The document itself, with the request's id."""
+    """A problem document, with the request's id."""
     body = ProblemBody(
         title=HTTPStatus(status).phrase,
         status=status,
@@ -68,46 +70,47 @@ def problem(
     )
 
 
-async def _http(request: Request, error: Exception) -> JSONResponse:
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem(request, error.status_code, error.detail, error.headers)
+    return problem_response(request, error.status_code, error.detail, error.headers)
 
 
-async def _invalid(request: Request, error: Exception) -> JSONResponse:
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, told(error))
+    return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, _first_error(error))
 
 
-def told(error: RequestValidationError) -> str:
-    """The first thing that is wrong with a request: where, and what."""
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body") or "the body"
-    more = f" (and {len(error.errors()) - 1} more)" if len(error.errors()) > 1 else ""
-    return f"{where}: {first['msg']}{more}"
+def _first_error(error: RequestValidationError) -> str:
+    """The first thing that is wrong with a request: where, what, and how many more there are."""
+    errors = error.errors()
+    where = ".".join(str(part) for part in errors[0]["loc"] if part != "body") or "the body"
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return f"{where}: {errors[0]['msg']}{more}"
 
 
-async def _ours(request: Request, error: Exception) -> JSONResponse:
+async def _captionary_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UnreadablePicture):
-        return problem(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
-    # These two are mistakes of whoever runs the service, not of whoever asks it.
-    of_the_store = isinstance(error, StoreInUse | FingerprintMismatch)
-    if isinstance(error, WrongInput) and not of_the_store:
-        return problem(request, HTTPStatus.BAD_REQUEST, str(error))
+        return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, str(error))
+    # These two are mistakes of the operator, not of the client.
+    operator_error = isinstance(error, StoreInUse | FingerprintMismatch)
+    if isinstance(error, WrongInput) and not operator_error:
+        return problem_response(request, HTTPStatus.BAD_REQUEST, str(error))
     log.error("failed", extra={"said": str(error)})
-    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": "5"})
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers)
 
 
-async def _of_the_machine(request: Request, error: Exception) -> JSONResponse:
+async def _os_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, OSError)
     if error.errno not in NO_ROOM:
         raise error
     log.error("no room", extra={"said": str(error)})
     detail = "the service has no room on its disk, or too many files open; try again later"
-    headers = {"Retry-After": str(ROOM_AGAIN)}
-    return problem(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
+    headers = {"Retry-After": str(NO_ROOM_RETRY_AFTER)}
+    return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
 
 
-def unforeseen(request: Request) -> JSONResponse:
-    """The answer to a request that failed in a way nobody thought of; it says nothing of how."""
+def internal_error_response(request: Request) -> JSONResponse:
+    """500 for an error that nobody foresaw; its text may be confidential, and stays in the log."""
     detail = "a fault of the service; its log has more under this request_id"
-    return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)
+    return problem_response(request, HTTPStatus.INTERNAL_SERVER_ERROR, detail)

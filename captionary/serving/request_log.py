@@ -1,4 +1,4 @@
-"""Middleware around every request: its id, its line in the log, its place in the figures."""
+"""Middleware around every request: its id, its line in the access log, its place in the metrics."""
 
 import logging
 import re
@@ -12,27 +12,27 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from captionary.serving.logs import request_id
 from captionary.serving.metrics import Metrics
-from captionary.serving.problems import unforeseen
+from captionary.serving.problems import internal_error_response
 
 HEADER = "X-Request-ID"
-ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,64}")
+VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Asked every few seconds by machines: logged only when they fail."""
+NOT_LOGGED = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Requested every few seconds by probes: logged only when they fail."""
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-"""Counted by name; a method that somebody made up would be a new figure each time."""
+"""Counted by name; every method that a client makes up would be a new time series."""
 
-GONE = 499
-"""Whoever asked went away before all was said; a status that is counted and never sent."""
+CLIENT_CLOSED_REQUEST = 499
+"""The client disconnected before the response; a status that is counted and never sent."""
 
 log = logging.getLogger("captionary")
 
 
-class Requests:
-    """Gives each request an id (its own, where it brings a fit one), logs and counts it.
+class RequestLog:
+    """Middleware that gives each request an id (its own, where it brings a valid one) and logs it.
 
-    It also answers where nothing else did, so that a fault is told with its id too.
+    It also answers unforeseen errors, so that their responses carry the id too.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
@@ -44,37 +44,38 @@ class Requests:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        name = given if ACCEPTABLE.fullmatch(given) else uuid4().hex
+        sent_id = Headers(scope=scope).get(HEADER, "")
+        name = sent_id if VALID_ID.fullmatch(sent_id) else uuid4().hex
         scope.setdefault("state", {})["request_id"] = name
         token = request_id.set(name)
-        start, status, answered = time.perf_counter(), 500, False
+        start, status, started = time.perf_counter(), 500, False
 
-        async def marked(message: Message) -> None:
-            nonlocal status, answered
+        async def send_with_id(message: Message) -> None:
+            nonlocal status, started
             if message["type"] == "http.response.start":
-                status, answered = message["status"], True
+                status, started = message["status"], True
                 MutableHeaders(scope=message)[HEADER] = name
             await send(message)
 
         try:
-            await self._app(scope, receive, marked)
+            await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            status = GONE
+            status = CLIENT_CLOSED_REQUEST
         except Exception:
             log.exception("fault")
-            if answered:
+            # Half a response cannot be taken back: the server cuts the connection.
+            if started:
                 raise
-            await unforeseen(Request(scope))(scope, receive, marked)
+            await internal_error_response(Request(scope))(scope, receive, send_with_id)
         finally:
-            self._tell(scope, status, time.perf_counter() - start)
+            self._record(scope, status, time.perf_counter() - start)
             request_id.reset(token)
 
-    def _tell(self, scope: Scope, status: int, seconds: float) -> None:
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "none")
         method = scope["method"] if scope["method"] in METHODS else "other"
-        self._metrics.answered(method, route, status, seconds)
-        if route in QUIET and status < 500:
+        self._metrics.count_request(method, route, status, seconds)
+        if route in NOT_LOGGED and status < 500:
             return
-        said = {"method": scope["method"], "path": scope["path"], "status": status}
-        log.info("request", extra={**said, "seconds": round(seconds, 4)})
+        fields = {"method": scope["method"], "path": scope["path"], "status": status}
+        log.info("request", extra={**fields, "seconds": round(seconds, 4)})

@@ -1,4 +1,4 @@
-"""Listening: a socket first, so that the address is known and told, then the app until a signal."""
+"""Runs the HTTP server: a listening socket first, so that its port is known, then the app."""
 
 import signal
 import socket
@@ -11,18 +11,19 @@ from fastapi import FastAPI
 
 from captionary.schemas.errors import WrongInput
 
-PATIENCE = 30
-"""Seconds that requests under way have to end in when the process is told to."""
+GRACE_SECONDS = 30
+"""Seconds that requests under way have to finish in after a signal (graceful shutdown)."""
 
 BACKLOG = 128
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 is any free one.
+    """Open a listening socket; port 0 takes any free one.
 
     Raises:
-        WrongInput: the address cannot be had.
+        WrongInput: the address is in use, or is none of this machine.
     """
+    # Opened here and not by uvicorn, which tells neither the port nor an error before it serves.
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -38,37 +39,39 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> str:
-    """How to reach a socket, as in http://127.0.0.1:8000."""
+    """The URL of a listening socket, as in http://127.0.0.1:8000."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def serve(app: FastAPI, listening: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT, then finish those under way and return."""
+    """Serve requests until SIGTERM or SIGINT, then finish those under way and return."""
     config = uvicorn.Config(
         app,
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=PATIENCE,
+        timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    with _signals_only_end_the_server():
+    with _signals_stop_only_the_server():
         uvicorn.Server(config).run(sockets=[listening])
 
 
 @contextmanager
-def _signals_only_end_the_server() -> Iterator[None]:
-    """Have a signal end nothing but the server.
+def _signals_stop_only_the_server() -> Iterator[None]:
+    """Have a signal stop the server and not the process.
 
-    When it has ended, uvicorn raises the signal once more, as it was handled before: the process
-    would die of it, with what is around the app, the store among it, still open.
+    When uvicorn has stopped, it raises the signal once more for the handler that was there before:
+    the process would die of it, with what is around the app, such as the store, still open.
     """
+    # Python sets signal handlers in the main thread only; tests serve in another.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {one: signal.signal(one, lambda *_: None) for one in (signal.SIGINT, signal.SIGTERM)}
+    signals = (signal.SIGINT, signal.SIGTERM)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

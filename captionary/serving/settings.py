@@ -1,4 +1,4 @@
-"""What an operator may set of the services, read once from the environment."""
+"""Settings of the services, read once from environment variables CAPTIONARY_<NAME>."""
 
 import os
 from collections.abc import Sequence
@@ -14,52 +14,54 @@ from captionary.serving.limits import Limits
 
 PREFIX = "CAPTIONARY_"
 
-NEARLY = 0.85
-"""How alike a variable's name and a setting's are when one is a slip for the other, in [0, 1]."""
+SIMILAR = 0.85
+"""How similar a variable's name and a setting's are when one is a typo of the other, in [0, 1]."""
 
-Words = Annotated[tuple[str, ...], NoDecode]
+CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 """Several values in one variable, with commas between."""
 
 
 class ServeSettings(BaseSettings):
-    """Environment: CAPTIONARY_<NAME>; docs/operating.md has the table.
+    """Settings of the services; docs/operating.md has the table for operators.
 
     read_keys, write_keys: API keys; a key that may write may also read.
     body_mb:      megabytes of a request, at most.
     megapixels:   of a picture, at most.
-    classes:      names asked for in a request, at most.
+    classes:      class names of a request, at most.
     pairs:        captioned pictures of a request, at most.
     workers:      requests segmented at a time, and pictures indexed at a time; 0: one a core.
     waiting:      requests that may wait to be segmented.
     allowed_urls: where pictures may be fetched from, as in https://example.org/photos/.
-    origins:      addresses of other pages that may call the service from a browser.
+    origins:      cross-origin web pages that may call the service from a browser.
     indexer_url:  where the segmenter's page sends captioned pictures, if that is another service.
     """
 
+    # Unknown variables are ignored: the store has settings of the same prefix. Typos among them are
+    # found by `read_settings`.
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="ignore")
 
-    read_keys: Words = Field(default=(), repr=False)
-    write_keys: Words = Field(default=(), repr=False)
+    read_keys: CommaSeparated = Field(default=(), repr=False)
+    write_keys: CommaSeparated = Field(default=(), repr=False)
     body_mb: int = Field(default=32, ge=1)
     megapixels: float = Field(default=50, gt=0)
     classes: int = Field(default=500, ge=1)
     pairs: int = Field(default=1000, ge=1)
     workers: int = Field(default=0, ge=0)
     waiting: int = Field(default=16, ge=0)
-    allowed_urls: Words = ()
-    origins: Words = ()
+    allowed_urls: CommaSeparated = ()
+    origins: CommaSeparated = ()
     indexer_url: str | None = None
 
     @field_validator("read_keys", "write_keys", "allowed_urls", "origins", mode="before")
     @classmethod
-    def _words(cls, value: Any) -> Any:
+    def _split_commas(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     @property
     def keys(self) -> Keys:
-        """Who is let in.
+        """The API keys.
 
         Raises:
             WrongInput: a key is too short, or cannot be sent.
@@ -77,33 +79,34 @@ class ServeSettings(BaseSettings):
         )
 
     @property
-    def at_a_time(self) -> int:
-        """Pictures worked on at a time."""
+    def concurrency(self) -> int:
+        """Pictures worked on at a time: `workers`, or one a core."""
         return self.workers or os.cpu_count() or 1
 
 
 def read_settings() -> ServeSettings:
-    """The settings of this process.
+    """Read the settings of this process.
 
     Raises:
-        WrongInput: a variable has a value that it cannot have, or nearly the name of a setting.
+        WrongInput: a variable has a wrong value, or its name is a typo of a setting's.
     """
     known = {name.upper() for name in ServeSettings.model_fields}
     for variable in os.environ:
         name = variable.removeprefix(PREFIX)
         if name != variable and name not in known:
-            _check_spelling(variable, get_close_matches(name, known, cutoff=NEARLY))
+            _check_spelling(variable, get_close_matches(name, known, cutoff=SIMILAR))
     try:
         return ServeSettings()
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
+        # A key that was refused must not appear in a log.
         value = "" if "key" in field else f" {first['input']!r}"
         raise WrongInput(
             f"{PREFIX}{field.upper()} cannot be{value}: {first['msg']}; see docs/operating.md"
         ) from error
 
 
-def _check_spelling(variable: str, meant: Sequence[str]) -> None:
-    if meant:
-        raise WrongInput(f"{variable} is no setting; did you mean {PREFIX}{meant[0]}?")
+def _check_spelling(variable: str, similar: Sequence[str]) -> None:
+    if similar:
+        raise WrongInput(f"{variable} is no setting; did you mean {PREFIX}{similar[0]}?")

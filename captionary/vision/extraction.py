@@ -1,15 +1,17 @@
 """A picture's regions with their vectors: the one path that indexing and segmenting share.
 
-Prototypes cancel the domain shift of masked crops only if stored and asked regions were made in
-exactly the same way, so both services go through here, and the fingerprint says which way it was.
+Prototypes cancel the domain shift of masked crops only if the regions of indexed and of segmented
+pictures are made in exactly the same way, so both services go through here, and the fingerprint
+says which way it was.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from captionary.schemas.arrays import Box
-from captionary.schemas.regions import CutPicture, RegionTable
+from captionary.schemas.arrays import Box, Vector
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.regions import CutPicture, Region, RegionTable
 from captionary.vision.embedding.embedders import RegionEmbedder
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.proposers.proposer import RegionProposer
@@ -18,8 +20,8 @@ CODE_VERSION = 2
 """Raise it when a change of this package's code changes any region or vector."""
 
 LONGEST = 1024
-"""Longer side in pixels at which pictures are looked at, at most: a mask takes a byte a pixel, and
-encoders see less."""
+"""Longer side in pixels, at most, of pictures that are cut and encoded: a mask takes a byte a
+pixel, and encoders see less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class RegionExtractor:
         """
         shown = picture.at_most(LONGEST)
         regions = self.proposer.propose(shown)
+        # Boxes in pixels of the file, where users meet them; masks stay at the smaller size.
         boxes = [scaled(region.box_xyxy, shown.size_hw, picture.size_hw) for region in regions]
         table = RegionTable(
             vectors=self.embedder.embed(shown, regions),
@@ -54,6 +57,31 @@ class RegionExtractor:
             areas=np.array([region.area for region in regions], dtype=np.float32),
         )
         return CutPicture(shown.pixels, tuple(regions), table, picture.size_hw)
+
+    def embed_box(self, picture: LoadedPicture, box_xyxy: Box | None) -> Vector:
+        """Embed a box of a picture as one region, as regions are when they are indexed, (D,).
+
+        Args:
+            box_xyxy: in the picture's own pixels; None: the whole picture.
+
+        Raises:
+            WrongInput: the box is empty, or reaches out of the picture.
+        """
+        height, width = picture.size_hw
+        left, top, right, bottom = box_xyxy or (0, 0, width, height)
+        if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+            raise WrongInput(
+                f"the box {left},{top},{right},{bottom} is empty or not within the picture, "
+                f"which is {width} pixels wide and {height} high"
+            )
+        shown = picture.at_most(LONGEST)
+        left, top, right, bottom = scaled(
+            (left, top, right, bottom), picture.size_hw, shown.size_hw
+        )
+        mask = np.zeros(shown.size_hw, dtype=np.bool_)
+        mask[top:bottom, left:right] = True
+        vector: Vector = self.embedder.embed(shown, [Region(mask)])[0]
+        return vector
 
 
 def scaled(box_xyxy: Box, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Box:
@@ -63,6 +91,7 @@ def scaled(box_xyxy: Box, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> B
     return (
         left * new_width // width,
         top * new_height // height,
+        # Minus twice makes // round up: in whole numbers, for floats would miss an edge at times.
         -(-right * new_width // width),
         -(-bottom * new_height // height),
     )

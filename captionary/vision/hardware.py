@@ -1,5 +1,7 @@
-"""Which processor runs the encoder, and in which precision."""
+"""Which processor runs the encoder, in which precision, and with how many threads."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -10,36 +12,37 @@ Device: TypeAlias = Literal["auto", "cpu", "cuda", "mps"]
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 
 BFLOAT16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "arm_bf16", "bf16")
+"""Names of torch for instruction sets that multiply bfloat16; each processor has some."""
 
 
-def choose_device(asked: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """Find the device to run on; `auto` is the fastest one present.
 
     Raises:
         WrongInput: the name is unknown, or the device is not here.
     """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if asked not in get_args(Device):
-        raise WrongInput(f"unknown device {asked!r}; choose one of {', '.join(get_args(Device))}")
-    if asked == "auto":
-        return torch.device(next((name for name, here in present.items() if here), "cpu"))
-    if not present.get(asked, True):
-        raise WrongInput(f"device {asked!r} is not available here; use 'auto' or 'cpu'")
-    return torch.device(asked)
+    if name not in get_args(Device):
+        raise WrongInput(f"unknown device {name!r}; choose one of {', '.join(get_args(Device))}")
+    if name == "auto":
+        return torch.device(next((kind for kind, here in present.items() if here), "cpu"))
+    if not present.get(name, True):
+        raise WrongInput(f"device {name!r} is not available here; use 'auto' or 'cpu'")
+    return torch.device(name)
 
 
-def choose_precision(asked: str, device: torch.device) -> torch.dtype:
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """Find the number type to compute in; `auto` is bfloat16 where the processor has it.
 
     Raises:
         WrongInput: the name is unknown.
     """
-    if asked not in get_args(Precision):
+    if name not in get_args(Precision):
         names = ", ".join(get_args(Precision))
-        raise WrongInput(f"unknown precision {asked!r}; choose one of {names}")
-    if asked == "auto":
+        raise WrongInput(f"unknown precision {name!r}; choose one of {names}")
+    if name == "auto":
         return torch.bfloat16 if has_bfloat16(device) else torch.float32
-    return torch.bfloat16 if asked == "bfloat16" else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
 def has_bfloat16(device: torch.device) -> bool:
@@ -51,3 +54,14 @@ def has_bfloat16(device: torch.device) -> bool:
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
     return False
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch use one thread in the `with` block, and as many as before after it."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

@@ -29,6 +29,7 @@ def common_part(vectors: Vectors, *, pictures: int) -> Vector:
     if not len(vectors):
         return np.zeros(vectors.shape[1], dtype=np.float32)
     trust = CENTRING * pictures / (pictures + FEW_PICTURES)
+    # In float64: sums of many thousands of float32 rows lose digits.
     common: Vector = (trust * vectors.mean(axis=0, dtype=np.float64)).astype(np.float32)
     return common
 

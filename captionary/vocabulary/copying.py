@@ -23,7 +23,7 @@ from captionary.vocabulary.points import single
 from captionary.vocabulary.store_meta import COPYING, MADE, new_made
 
 Report: TypeAlias = Callable[[CollectionName, int, int], None]
-"""Told the collection, how many points of it are done, and of how many."""
+"""Called with the collection, how many points of it are done, and of how many."""
 
 PAGE = 500
 COMPARED = 200
@@ -69,6 +69,7 @@ def copy_store(source: Engine, target: Engine, *, report: Report) -> CopyResult:
     for name in NAMES:
         _compare(name, source, target)
         target.collection(name).flush()
+    # Last, and under a name of its own: readers must not take the copy for the original.
     target.write_meta({**meta, MADE: new_made()})
     return result
 
@@ -121,6 +122,7 @@ def _pairs(
 ) -> Iterator[tuple[Point | None, Point | None]]:
     """What each side has of every id, in order of id; None where it has nothing."""
     ours, theirs = next(source, None), next(target, None)
+    # A merge of two sorted streams, as both engines scroll in order of id.
     while ours or theirs:
         if not theirs or (ours and ours.id < theirs.id):
             yield ours, None

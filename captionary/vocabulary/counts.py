@@ -5,7 +5,7 @@ from captionary.vocabulary.engines.engine import Engine, Where
 from captionary.vocabulary.points import VISIBLE
 
 
-def entries(engine: Engine) -> list[NounEntry]:
+def read_entries(engine: Engine) -> list[NounEntry]:
     """A line for every noun of captions or prototypes, sorted."""
     pictures = engine.collection("pictures").facet("noun", VISIBLE)
     regions = engine.collection("regions").facet("noun")
@@ -16,8 +16,9 @@ def entries(engine: Engine) -> list[NounEntry]:
     ]
 
 
-def stats(engine: Engine, *, revision: int, fingerprint: str) -> DictionaryStats:
+def read_stats(engine: Engine, *, revision: int, fingerprint: str) -> DictionaryStats:
     """Counts of everything; `tagged` are the regions that carry at least one noun."""
+    # Summed over records, as regions whose picture was cut short do not count.
     records = engine.collection("pictures").scroll(VISIBLE, fields=["regions"])
     sizes = [int(point.payload["regions"]) for point in records]
     regions = engine.collection("regions")
@@ -25,7 +26,7 @@ def stats(engine: Engine, *, revision: int, fingerprint: str) -> DictionaryStats
         images=len(sizes),
         regions=sum(sizes),
         tagged=regions.count(Where(any_of={"noun": list(regions.facet("noun"))})),
-        nouns=len(entries(engine)),
+        nouns=len(read_entries(engine)),
         prototypes=engine.collection("prototypes").count(),
         revision=revision,
         fingerprint=fingerprint,

@@ -18,6 +18,7 @@ def picture_point_id(image_id: str) -> UUID:
 
 def region_point_id(image_id: str, index: int, *, fingerprint: str) -> UUID:
     """The point of one region of a picture, as cut and embedded by one set of models."""
+    # The length keeps an id that has a slash from meaning another region.
     return uuid5(REGIONS, f"{len(image_id)}/{image_id}/{index}/{fingerprint}")
 
 
@@ -28,5 +29,6 @@ def prototype_point_id(noun: str, number: int, generation: str) -> UUID:
 
 def rank(image_id: str) -> int:
     """A picture's place in the order that samples are drawn by, in [0, 2**52)."""
+    # A hash draws as chance does, and the same in every dictionary that has the picture.
     digest = hashlib.sha256(image_id.encode("utf-8")).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - RANK_BITS)

@@ -31,10 +31,16 @@ new: stored, its nouns not yet refreshed; gone: retired, its nouns not yet refre
 VISIBLE = Where(none_of={"state": ["gone"]})
 PENDING = Where(any_of={"state": ["new", "gone"]})
 
-
 WITHOUT_THUMBNAIL = (
-    *("image_id", "image", "sha256", "size_hw", "captions", "caption_nouns", "regions"),
-    *("source", "tags"),
+    "image_id",
+    "image",
+    "sha256",
+    "size_hw",
+    "captions",
+    "caption_nouns",
+    "regions",
+    "source",
+    "tags",
 )
 """What `picture_from` needs of a record: all but the thumbnail, which is most of its bytes."""
 
@@ -48,11 +54,13 @@ def picture_point(picture: Picture, *, state: State) -> Point:
         "size_hw": list(picture.size_hw),
         "captions": list(picture.captions),
         "caption_nouns": [list(nouns) for nouns in picture.nouns],
+        # For filters and facets, which do not reach into lists of lists.
         "noun": sorted(picture.all_nouns),
         "regions": picture.regions,
         "source": picture.source,
         "tags": list(picture.tags),
         "thumbnail": _text(picture.thumbnail),
+        # Qdrant orders by indexed integers only; the ids of points are of no use for that.
         "rank": rank(picture.id),
         "state": state,
     }
@@ -94,6 +102,7 @@ def region_points(picture: Picture, table: RegionTable, *, fingerprint: str) -> 
                 "index": index,
                 "box_xyxy": table.boxes_xyxy[index].tolist(),
                 "area": single(table.areas[index]),
+                # Two aligned lists (regions.py): filters need plain values.
                 "noun": [],
                 "similarity": [],
                 "source": picture.source,
@@ -122,6 +131,7 @@ def prototype_point(prototype: Prototype, *, of: int) -> Point:
     payload: Payload = {
         "noun": prototype.noun,
         "number": prototype.number,
+        # So that a reader knows whether it has the whole generation (generations.py).
         "of": of,
         "size": prototype.size,
         "spread": single(prototype.spread),

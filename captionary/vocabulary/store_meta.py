@@ -17,11 +17,11 @@ COPYING = "copying"
 """Key in the meta of a store that is an unfinished copy: the address of what is copied."""
 
 MADE = "made"
-"""Key of a name by chance that each store is given when it is made; those of old have none."""
+"""Key of the random name that each store is given when it is made."""
 
 
 def new_made() -> str:
-    """A name that no store has had before: it tells a store from what has taken its place."""
+    """A random name for a new store: it tells it from whatever later takes its place."""
     return uuid4().hex
 
 
@@ -48,12 +48,13 @@ class Meta:
 
     @property
     def models(self) -> dict[str, str]:
-        """How the models were called; empty where nobody said."""
-        return dict(self._known.get("models", {}))
+        """How the models were called; empty where they were not named."""
+        return dict(self._known["models"])
 
     def write(self, **changes: Any) -> None:
         """Replace some of it."""
         with self._lock:
+            # A new dict each time: readers hold on to the old one without a lock.
             known = {**self._known, **changes}
             self._engine.write_meta(known)
             self._known = known
@@ -61,7 +62,7 @@ class Meta:
     def catch_up(self) -> bool:
         """Take over what is stored; whether it was anything new."""
         before, stored = self._known, self._engine.read_meta()
-        gone = stored is None or COPYING in stored or stored.get(MADE) != before.get(MADE)
+        gone = stored is None or COPYING in stored or stored[MADE] != before[MADE]
         if stored is None or gone or stored["revision"] < before["revision"]:
             raise CaptionaryError(
                 f"the dictionary at {self._engine.address} was removed or made anew; "
@@ -85,6 +86,7 @@ class Meta:
                     f"there is no dictionary at {self._engine.address}; "
                     "make one with 'captionary index', or give another --store"
                 )
+            # The meta comes after: without it a creation that was cut short is known and repeated.
             self._engine.create(dim=dim)
             meta = {"fingerprint": fingerprint, "models": dict(models), "dim": dim}
             meta |= {"revision": 0, "sample": None, MADE: new_made()}

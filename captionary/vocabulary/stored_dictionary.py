@@ -1,18 +1,16 @@
-"""The rules of the dictionary, over any engine: what is written first, what counts, what is due.
+"""The dictionary over any engine: in which order it is written, so that a crash loses nothing.
 
 A picture is added in one step and its nouns are refreshed in a later one; until then its record is
 pending. Everything that a killed process may have left half done is invisible to readers, or is
 done again because its pictures are still pending.
 
 One process writes; others may read the same store at the same time, where the engine lets them
-(see meta.py and generations.py).
+(see store_meta.py and generations.py).
 """
 
-from collections.abc import Collection as AnyCollection
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Self
-from uuid import UUID
 
 from captionary.schemas.dictionary import (
     DictionaryStats,
@@ -21,12 +19,17 @@ from captionary.schemas.dictionary import (
     Prototype,
     TaggedRegion,
 )
-from captionary.schemas.errors import CaptionaryError, MissingRegions
+from captionary.schemas.errors import CaptionaryError
 from captionary.schemas.regions import RegionTable
-from captionary.vocabulary.counts import entries, stats
-from captionary.vocabulary.engines.engine import Engine, Payload, Where
-from captionary.vocabulary.generations import read_prototypes
-from captionary.vocabulary.point_ids import picture_point_id, region_point_id
+from captionary.vocabulary.counts import read_entries, read_stats
+from captionary.vocabulary.engines.engine import Engine, Where
+from captionary.vocabulary.generations import (
+    check_one_generation,
+    read_generations,
+    read_prototypes,
+)
+from captionary.vocabulary.pictures import draw_sample, read_pictures, read_sorted
+from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.points import (
     PENDING,
     VISIBLE,
@@ -35,15 +38,12 @@ from captionary.vocabulary.points import (
     picture_point,
     prototype_point,
     region_points,
-    table_from,
 )
+from captionary.vocabulary.regions import read_tables, region_ids, set_tags
 from captionary.vocabulary.store_meta import Meta
-from captionary.vocabulary.tags import retagged, tags_of, tags_payload
-
-PAGE = 64
-"""Pictures that are read at a time."""
 
 SAMPLE = 256
+"""Pictures that stand for all, at most."""
 
 
 class StoredDictionary:
@@ -70,6 +70,7 @@ class StoredDictionary:
     ) -> None:
         self.engine = engine
         try:
+            # It refuses stores of other models, so nothing else is touched before.
             self._meta = Meta(engine, fingerprint, dim, models or {})
         except BaseException:
             engine.close()
@@ -85,7 +86,7 @@ class StoredDictionary:
 
     @property
     def models(self) -> Mapping[str, str]:
-        """How the models were called that it was built with; empty where nobody said."""
+        """How the models were called that it was built with; empty where they were not named."""
         return self._meta.models
 
     @property
@@ -117,18 +118,14 @@ class StoredDictionary:
         return next(iter(self.pictures_named([image_id])), None)
 
     def pictures_named(self, image_ids: Sequence[str]) -> list[Picture]:
-        """Pictures by id, in the order given; those that are unknown or retired are left out."""
-        found = []
-        for start in range(0, len(image_ids), PAGE):
-            page = [picture_point_id(image_id) for image_id in image_ids[start : start + PAGE]]
-            found += [point.payload for point in self._pictures.retrieve(page)]
-        return [picture_from(payload) for payload in found if _is_visible(payload)]
+        """Pictures by id, in the order of the ids; unknown and retired ones are left out."""
+        return read_pictures(self._pictures, image_ids)
 
     def pictures(self, *, noun: str | None = None, source: str | None = None) -> Iterator[Picture]:
         """The pictures whose captions have a noun, of one source, sorted by id."""
-        asked = {"noun": noun, "source": source}
-        wanted = {field: [value] for field, value in asked.items() if value is not None}
-        return self._sorted_pictures(Where(any_of=wanted, none_of=VISIBLE.none_of))
+        fields = {"noun": noun, "source": source}
+        any_of = {field: [value] for field, value in fields.items() if value is not None}
+        return read_sorted(self._pictures, Where(any_of=any_of, none_of=VISIBLE.none_of))
 
     def has_source(self, source: str) -> bool:
         """Whether there are pictures of a source."""
@@ -158,13 +155,6 @@ class StoredDictionary:
         found = self._pictures.scroll(Where(any_of={"state": ["gone"]}), fields=["image_id"])
         return [point.payload["image_id"] for point in found]
 
-    def _sorted_pictures(self, where: Where) -> Iterator[Picture]:
-        found = self._pictures.scroll(where, fields=["image_id"])
-        names = sorted(point.payload["image_id"] for point in found)
-        for start in range(0, len(names), PAGE):
-            ids = [picture_point_id(name) for name in names[start : start + PAGE]]
-            yield from (picture_from(point.payload) for point in self._pictures.retrieve(ids))
-
     def add(self, items: Sequence[tuple[Picture, RegionTable]]) -> None:
         """Store pictures with all their regions; their records are pending. Safe on return.
 
@@ -179,6 +169,7 @@ class StoredDictionary:
             for picture, table in due
             for point in region_points(picture, table, fingerprint=self.fingerprint)
         ]
+        # A kill, or a former cut of the picture, may have left regions that no record counts.
         self._regions.delete(Where(any_of={"image_id": [picture.id for picture, _ in due]}))
         self._regions.upsert(points)
         self._regions.flush()
@@ -197,7 +188,8 @@ class StoredDictionary:
                 raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
             if (known.source, known.tags) != (picture.source, picture.tags):
                 part = {"source": picture.source, "tags": list(picture.tags)}
-                self._regions.set_payload(dict.fromkeys(self._region_ids(picture), part))
+                ids = region_ids(picture, fingerprint=self.fingerprint)
+                self._regions.set_payload(dict.fromkeys(ids, part))
         if pictures:
             self._regions.flush()
             self._pictures.upsert([picture_point(picture, state="new") for picture in pictures])
@@ -218,6 +210,7 @@ class StoredDictionary:
         found = self._pictures.retrieve(ids, fields=["image_id", "state"])
         gone = [point for point in found if point.payload["state"] == "gone"]
         self._regions.delete(Where(any_of={"image_id": [p.payload["image_id"] for p in gone]}))
+        # What the states below vouch for must be safe before they are.
         self._regions.flush()
         self._prototypes.flush()
         new = [point.id for point in found if point.payload["state"] == "new"]
@@ -228,26 +221,12 @@ class StoredDictionary:
     # Regions
 
     def region_tables(self, pictures: Sequence[Picture]) -> list[RegionTable]:
-        """The regions of pictures, in the order given.
+        """The regions of pictures, in the order of the pictures.
 
         Raises:
             MissingRegions: the store lacks some of them.
         """
-        tables = []
-        for start in range(0, len(pictures), PAGE):
-            page = pictures[start : start + PAGE]
-            ids = [name for picture in page for name in self._region_ids(picture)]
-            points = self._regions.retrieve(ids, fields=["box_xyxy", "area"], with_vectors=True)
-            if len(points) != len(ids):
-                found = {point.id for point in points}
-                raise MissingRegions(
-                    [p.id for p in page if not found.issuperset(self._region_ids(p))]
-                )
-            rows = iter(points)
-            for picture in page:
-                own = [next(rows) for _ in range(picture.regions)]
-                tables.append(table_from(own, dim=self.dim))
-        return tables
+        return read_tables(self._regions, pictures, fingerprint=self.fingerprint, dim=self.dim)
 
     def tag(self, noun: str, tagged: Sequence[TaggedRegion]) -> None:
         """Make exactly these regions carry the noun; it leaves all others. `settle` makes it safe.
@@ -258,44 +237,7 @@ class StoredDictionary:
             MissingRegions: the store lacks one of them.
             CaptionaryError: a region speaks of another noun.
         """
-        wanted: dict[UUID, TaggedRegion] = {}
-        for region in tagged:
-            if region.noun != noun:
-                raise CaptionaryError(f"a region tagged {region.noun!r} was given for {noun!r}")
-            wanted[self._region_id(region.image_id, region.index)] = region
-        fields = ["noun", "similarity"]
-        now = {p.id: p.payload for p in self._regions.scroll(_has(noun), fields=fields)}
-        absent = [name for name in wanted if name not in now]
-        now |= {p.id: p.payload for p in self._regions.retrieve(absent, fields=fields)}
-        if missing := {wanted[name].image_id for name in wanted.keys() - now.keys()}:
-            raise MissingRegions(sorted(missing))
-        updates = {}
-        for name, payload in now.items():
-            before = tags_of(payload)
-            after = retagged(before, noun, wanted[name].similarity if name in wanted else None)
-            if after != before:
-                updates[name] = tags_payload(after)
-        self._regions.set_payload(updates)
-
-    def tagged(self, noun: str) -> list[TaggedRegion]:
-        """The regions that carry a noun, sorted by picture and index."""
-        fields = ["image_id", "index", "noun", "similarity"]
-        regions = [
-            TaggedRegion(
-                noun=noun,
-                image_id=point.payload["image_id"],
-                index=point.payload["index"],
-                similarity=tags_of(point.payload)[noun],
-            )
-            for point in self._regions.scroll(_has(noun), fields=fields)
-        ]
-        return sorted(regions, key=lambda region: (region.image_id, region.index))
-
-    def _region_id(self, image_id: str, index: int) -> UUID:
-        return region_point_id(image_id, index, fingerprint=self.fingerprint)
-
-    def _region_ids(self, picture: Picture) -> list[UUID]:
-        return [self._region_id(picture.id, index) for index in range(picture.regions)]
+        set_tags(self._regions, noun, tagged, fingerprint=self.fingerprint)
 
     # Prototypes
 
@@ -306,19 +248,9 @@ class StoredDictionary:
         """
         return read_prototypes(self.engine, nouns)
 
-    def generation(self, noun: str) -> str | None:
-        """The generation of a noun's prototypes; None where it has none, or a change was cut."""
-        found = self._prototypes.scroll(_has(noun), fields=["generation"])
-        generations = {str(point.payload["generation"]) for point in found}
-        return generations.pop() if len(generations) == 1 else None
-
     def generations(self) -> dict[str, str]:
         """The generation of every noun that has prototypes; "" where a change was cut short."""
-        found: dict[str, str] = {}
-        for point in self._prototypes.scroll(fields=["noun", "generation"]):
-            noun, generation = str(point.payload["noun"]), str(point.payload["generation"])
-            found[noun] = generation if found.get(noun, generation) == generation else ""
-        return found
+        return read_generations(self.engine)
 
     def replace_prototypes(self, noun: str, prototypes: Sequence[Prototype]) -> None:
         """Write a noun's new generation, then delete what else it had; `settle` makes it safe.
@@ -328,17 +260,16 @@ class StoredDictionary:
         Raises:
             CaptionaryError: a prototype is of another noun, or of another generation than the rest.
         """
-        if {prototype.noun for prototype in prototypes} - {noun}:
-            raise CaptionaryError(f"prototypes of another noun were given for {noun!r}")
-        if len({prototype.generation for prototype in prototypes}) > 1:
-            raise CaptionaryError(f"prototypes of several generations were given for {noun!r}")
+        check_one_generation(noun, prototypes)
         of = len(prototypes)
         points = {p.id: p for p in (prototype_point(item, of=of) for item in prototypes)}
-        stored = {point.id for point in self._prototypes.scroll(_has(noun), fields=[])}
+        where = Where(any_of={"noun": [noun]})
+        stored = {point.id for point in self._prototypes.scroll(where, fields=[])}
         if stored == points.keys():
             return
         changing = (self.revision + 1) | 1  # the next odd number, also where a change failed
         self._meta.write(revision=changing)
+        # New before old, so that a reader always finds one generation whole.
         self._prototypes.upsert([points[name] for name in points.keys() - stored])
         self._prototypes.delete(sorted(stored - points.keys()))
         self._meta.write(revision=changing + 1)
@@ -352,27 +283,19 @@ class StoredDictionary:
 
     def draw_sample(self, limit: int = SAMPLE) -> list[str]:
         """The sample, drawn anew where none was, one has left, or the dictionary has doubled."""
-        drawn, total = self._meta["sample"], self._pictures.count(VISIBLE)
-        if drawn is None or total >= 2 * drawn["of"] or not self._all_visible(drawn["ids"]):
-            found = self._pictures.first(VISIBLE, order_by="rank", limit=limit, fields=["image_id"])
-            ids = [str(point.payload["image_id"]) for point in found]
-            self._meta.write(sample={"of": total, "ids": ids})
+        if (drawn := draw_sample(self._pictures, self._meta["sample"], limit=limit)) is not None:
+            self._meta.write(sample=drawn)
         return self.sample()
-
-    def _all_visible(self, image_ids: AnyCollection[str]) -> bool:
-        ids = [picture_point_id(image_id) for image_id in image_ids]
-        found = self._pictures.retrieve(ids, fields=["state"])
-        return len(found) == len(ids) and all(_is_visible(point.payload) for point in found)
 
     # Counts
 
     def entries(self) -> list[NounEntry]:
         """A line for every noun of captions or prototypes, sorted."""
-        return entries(self.engine)
+        return read_entries(self.engine)
 
     def stats(self) -> DictionaryStats:
         """Counts of everything."""
-        return stats(self.engine, revision=self.revision, fingerprint=self.fingerprint)
+        return read_stats(self.engine, revision=self.revision, fingerprint=self.fingerprint)
 
     def close(self) -> None:
         """Make everything safe and let go of the store."""
@@ -388,11 +311,3 @@ class StoredDictionary:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _has(noun: str) -> Where:
-    return Where(any_of={"noun": [noun]})
-
-
-def _is_visible(payload: Payload) -> bool:
-    return bool(payload["state"] != "gone")

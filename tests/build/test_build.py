@@ -1,16 +1,20 @@
+"""What is read once from names and stores, and which part needs which other."""
+
 import json
 import shutil
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from captionary.build import Models, build_refresher, open_indexer, open_dictionary
+from captionary.build import ModelNames, Parts
 from captionary.indexer.readers import read_pairs
-from captionary.schemas.errors import FingerprintMismatch, WrongInput
-from captionary.vision.embedding.views import DEFAULT, choose_embedding
-from captionary.vision.clip.encoder import ClipEncoder
+from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 from captionary.vision.clip.catalogue import BUNDLED
+from captionary.vision.embedding.views import DEFAULT, parse_embedding
+from captionary.vision.plan import Plan
+from captionary.vision.proposers.plan import ProposerPart, ProposerPlan
 
 
 def test_a_store_remembers_folders_by_their_full_path(
@@ -18,21 +22,19 @@ def test_a_store_remembers_folders_by_their_full_path(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
-    encoder = ClipEncoder("mini", device="cpu", precision="float32")
 
-    def remembered(proposer: str) -> str:
-        return Models("mini", proposer, "crop").names(encoder)["proposer"]
+    def stored_name(*names: str) -> str:
+        return str(ProposerPlan(tuple(map(ProposerPart, names))))
 
-    assert remembered("masks:here") == f"masks:{tmp_path / 'here'}"
-    assert remembered("sam:here") == f"sam:{tmp_path / 'here'}"
-    assert remembered("sam:facebook/sam2.1-hiera-tiny") == "sam:facebook/sam2.1-hiera-tiny"
-    assert remembered("superpixels") == "superpixels"
-    both = f"clusters+masks:{tmp_path / 'here'}"
-    assert remembered("clusters+masks:here") == both
+    assert stored_name("masks:here") == f"masks:{tmp_path / 'here'}"
+    assert stored_name("sam:here") == f"sam:{tmp_path / 'here'}"
+    assert stored_name("sam:facebook/sam2.1-hiera-tiny") == "sam:facebook/sam2.1-hiera-tiny"
+    assert stored_name("superpixels") == "superpixels"
+    assert stored_name("clusters", "masks:here") == f"clusters+masks:{tmp_path / 'here'}"
 
 
-def copied(folder: Path, embed: object) -> str:
-    """The bundled model as a folder that says how to embed."""
+def model_folder(folder: Path, embed: object) -> str:
+    """The bundled model as a folder that names an embedding."""
     copy = shutil.copytree(BUNDLED["mini"], folder)
     config = copy / "open_clip_config.json"
     facts = json.loads(config.read_text())
@@ -48,35 +50,67 @@ def copied(folder: Path, embed: object) -> str:
         ("tokens", "dense:sclip", "tokens"),
     ],
 )
-def test_how_to_embed_is_named_by_the_user_or_the_model(
+def test_the_embedding_is_named_by_the_user_or_the_model(
     tmp_path: Path, named: str | None, by_the_model: str | None, expected: str
 ) -> None:
-    models = Models(copied(tmp_path / "copy", by_the_model), embed=named).completed({})
-    encoder, extractor = models.load()
-    assert models.names(encoder)["embed"] == expected
-    way = choose_embedding(expected)
-    assert extractor.embedder.fingerprint == way.embedder(way.maps(encoder)).fingerprint
-    assert extractor.proposer.fingerprint.startswith("superpixels-")
-    assert "+clusters-" in extractor.proposer.fingerprint
+    names = ModelNames(model_folder(tmp_path / "copy", by_the_model), embed=named, device="cpu")
+    parts = Parts(None, names)
+    plan = parts.plan.completed(parts.encoder)
+    assert plan.names["embed"] == expected
+    assert Plan.parse(stored=plan.names) == plan
+    embedding = parse_embedding(expected)
+    maps = embedding.feature_maps(parts.encoder)
+    assert parts.extractor.embedder.fingerprint == embedding.embedder(maps).fingerprint
+    assert parts.extractor.proposer.fingerprint.startswith("superpixels-")
+    assert "+clusters-" in parts.extractor.proposer.fingerprint
 
 
 @pytest.mark.parametrize("embed", ["patches", 8])
-def test_a_model_that_names_an_unknown_way(tmp_path: Path, embed: object) -> None:
+def test_a_model_that_names_an_unknown_embedding(tmp_path: Path, embed: object) -> None:
+    names = ModelNames(model_folder(tmp_path / "copy", embed), device="cpu")
     with pytest.raises(
         WrongInput, match=f"in the configuration of .*copy: unknown way to embed '{embed}'"
     ):
-        Models(copied(tmp_path / "copy", embed)).completed({}).load()
+        _ = Parts(None, names).extractor
+
+
+def test_wrong_names_are_refused_before_a_model_is_loaded() -> None:
+    for names in (ModelNames(embed="patches"), ModelNames(proposer="slices")):
+        with pytest.raises(WrongInput, match="unknown"):
+            _ = Parts(None, names).encoder
 
 
 def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> None:
-    """Whatever regions were cut and embedded by; another encoder is told by what the store has."""
+    """Whatever regions were cut and embedded by; another encoder is known by its fingerprint."""
     store = str(tmp_path / "store")
-    models = Models("mini", "superpixels", "tokens+dense")
+    names = ModelNames("mini", "superpixels", "tokens+dense", "float32", device="cpu")
     pairs = islice(read_pairs(str(scenes / "captions.jsonl")), 2)
-    with open_indexer(models, store) as indexer:
-        assert indexer.index(pairs).added == 2
-    with open_dictionary(store) as dictionary:
-        build_refresher(dictionary, Models())
-        other = Models(copied(tmp_path / "copy", None), precision="bfloat16")
+    with closing(Parts(store, names)) as parts:
+        assert parts.indexer.index(pairs).added == 2
+    with closing(Parts(store)) as parts:
+        _ = parts.refresher
+        assert "extractor" not in vars(parts)
+    with closing(Parts(store, ModelNames(precision="bfloat16", device="cpu"))) as parts:
         with pytest.raises(FingerprintMismatch, match="the store was built with"):
-            build_refresher(dictionary, other)
+            _ = parts.refresher
+        with pytest.raises(FingerprintMismatch, match="the store was built with"):
+            _ = parts.segmenter
+
+
+def test_what_is_closed_says_so(tmp_path: Path) -> None:
+    parts = Parts(str(tmp_path / "store"), ModelNames("mini", device="cpu"))
+    parts.close()
+    parts.close()
+    with pytest.raises(CaptionaryError, match="is closed"):
+        _ = parts.stored
+
+
+def test_an_encoder_is_constructed_in_one_place() -> None:
+    """`build` alone constructs encoders: a proposer that needs another one is handed a loader."""
+    package = Path(__file__).parents[2] / "captionary"
+    files = [
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if "ClipEncoder(" in path.read_text(encoding="utf-8")
+    ]
+    assert files == ["build.py"]

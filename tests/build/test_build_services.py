@@ -5,19 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from captionary.build import Models, open_both
+from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.build_services import open_app
-from captionary.serving.settings import ServeSettings
 from captionary.indexer.service import JobQueue
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.pairs import ImageCaption
-from captionary.serving.limits import Limits
+from captionary.serving.settings import ServeSettings
 
 
 def test_a_queue_in_use_is_told_before_anything_is_loaded_or_made(tmp_path: Path) -> None:
     state, store = tmp_path / "state", tmp_path / "store"
     state.mkdir()
-    models = Models("nothing/here")
+    models = ModelNames("nothing/here")
     with closing(JobQueue(state)) as taken:
         taken.open()
         with (
@@ -32,7 +31,7 @@ def test_the_limits_of_a_service_hold_for_what_is_indexed(
     mini: str, scenes: Path, tmp_path: Path
 ) -> None:
     pair = ImageCaption(str(scenes / "images" / "00000.png"), ("an apple",), where="here")
-    models, store = Models(mini, device="cpu"), str(tmp_path / "store")
-    with open_both(models, store, workers=1, limits=Limits(pixels=99)) as (indexer, _):
-        (failure,) = indexer.index([pair]).failures
+    models, store = ModelNames(mini, device="cpu"), str(tmp_path / "store")
+    with closing(Parts(store, models, IndexingOptions(workers=1, max_pixels=99))) as parts:
+        (failure,) = parts.indexer.index([pair]).failures
     assert "more than the limit of 99" in failure.reason

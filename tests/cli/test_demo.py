@@ -1,4 +1,4 @@
-"""`captionary demo`: where it may write. What it does there is in demo/test_show.py."""
+"""`captionary demo`: where it may write. What it does there is in demo/test_run.py."""
 
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,8 +10,8 @@ import pytest
 
 from tests.cli.running import World, captionary, write_lines
 from tests.indexer.readers.shards import write_shard
+from tests.processes import captionary_process
 
-ROOT = Path(__file__).parents[2]
 REASONS = {
     "truncated": "is truncated or damaged",
     "empty": "is empty (0 bytes)",
@@ -175,17 +173,12 @@ def test_an_interrupted_run_says_how_to_go_on(
     scenes: Path, models: tuple[str, ...], tmp_path: Path
 ) -> None:
     captions, store = scenes / "captions.jsonl", tmp_path / "store"
-    command = [sys.executable, "-m", "captionary", "index", str(captions), "--store", str(store)]
-    with subprocess.Popen([*command, *models], cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
-        while not (store / "captionary.json").exists() and run.poll() is None:
-            time.sleep(0.05)
-        time.sleep(0.2)
-        run.send_signal(signal.SIGINT)
-        try:
-            _, said = run.communicate(timeout=60)
-        finally:
-            run.kill()
+    command = ["index", captions, "--store", store, "--workers", "1", *models]
+    run = captionary_process(command, tmp_path)
+    while not (store / "captionary.json").exists() and run.poll() is None:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
 
-    assert run.returncode == 130
-    assert said == "interrupted; nothing is lost, run the same command again\n"
+    assert run.wait() == 130
+    assert run.errors.read_text() == "interrupted; nothing is lost, run the same command again\n"
     assert images_in(store) < 40

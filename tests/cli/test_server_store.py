@@ -1,11 +1,7 @@
 """Every command on a dictionary that lies on a server: the stand-in, over HTTP."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,9 +13,12 @@ from captionary.cli.index import failures_file
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import Engine
 from captionary.vocabulary.engines.server import ServerEngine
+from captionary.vocabulary.engines.server_settings import ServerSettings
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.cli.running import Answer, World, captionary, write_lines
 from tests.indexer.planted import dump
+from tests.processes import captionary_process
+from tests.served import stand_in as stand_in_process
 from tests.stand_in.running import StandIn, running
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +61,7 @@ def on_both(world: World, store: str, *arguments: object) -> tuple[Answer, Answe
 
 
 def test_a_folder_and_a_server_get_the_same_dictionary(world: World, store: str) -> None:
-    assert contents(ServerEngine(store)) == contents(EdgeEngine(world.store))
+    assert contents(ServerEngine(store, ServerSettings())) == contents(EdgeEngine(world.store))
 
 
 def test_the_same_again_is_known_already(world: World, store: str, models: tuple[str, ...]) -> None:
@@ -120,7 +119,7 @@ def test_removing_from_a_server(
     assert captionary("vocabulary", "copy", folder, address).code == 0
     for where in (folder, address):
         with StoredDictionary(
-            EdgeEngine(folder) if where == folder else ServerEngine(address),
+            EdgeEngine(folder) if where == folder else ServerEngine(address, ServerSettings()),
             fingerprint=None,
             dim=None,
         ) as dictionary:
@@ -128,7 +127,7 @@ def test_removing_from_a_server(
         answer = captionary("vocabulary", "remove", "--image", first, "--store", where, *models)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out.startswith("1 pictures removed, ")
-    assert contents(ServerEngine(address)) == contents(EdgeEngine(folder))
+    assert contents(ServerEngine(address, ServerSettings())) == contents(EdgeEngine(folder))
 
 
 def test_a_copy_to_a_server_and_back(world: World, stand_in: StandIn, tmp_path: Path) -> None:
@@ -183,24 +182,9 @@ def test_a_server_without_a_dictionary(stand_in: StandIn, world: World, tmp_path
     assert not any(name.startswith("nobody") for name in stand_in.shards.names())
 
 
-def started(folder: Path) -> "tuple[subprocess.Popen[str], str]":
-    """The stand-in in a process of its own, and its address."""
-    command = [sys.executable, "-m", "tests.stand_in", "--folder", str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    word, url = process.stdout.readline().split()
-    assert word == "ready"
-    return process, url
-
-
-def killed(process: "subprocess.Popen[str]") -> None:
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-
-
 def nouns_done(store: str) -> int:
     """Of how many nouns the prototypes have been made; -1 before the store is made."""
-    with closing(ServerEngine(store)) as engine:
+    with closing(ServerEngine(store, ServerSettings())) as engine:
         meta = engine.read_meta()
     return -1 if meta is None else int(meta["revision"]) // 2
 
@@ -211,30 +195,30 @@ def test_a_killed_run_is_run_again_and_ends_as_a_clean_one(
     world: World, models: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Once the run is killed between pictures, once between nouns, once the server itself."""
-    server, url = started(tmp_path / "server")
-    store = f"{url}/killed"
-    index = [sys.executable, "-m", "captionary", "index", str(world.captions), "--source", "drawn"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    server = stand_in_process(tmp_path / "server", tmp_path / "log").start()
+    store = f"{server.address}/killed"
     try:
         for number in (0, 2, 5):
-            command = [*index, "--store", store, *models]
-            run = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL, text=True
-            )
+            command = ["index", world.captions, "--source", "drawn", "--store", store, *models]
+            run = captionary_process(command, tmp_path)
             while nouns_done(store) < number and run.poll() is None:
                 time.sleep(0.01)
             assert run.poll() is None
             if number == 2:
-                killed(server)
-            killed(run)
+                server.kill()
+            run.kill()
+            run.wait()
             if number == 2:
-                server, url = started(tmp_path / "server")
-                store = f"{url}/killed"
+                server = stand_in_process(tmp_path / "server", tmp_path / "log").start()
+                store = f"{server.address}/killed"
         assert (
             captionary("index", world.captions, "--store", store, "--source", "drawn", *models).code
             == 0
         )
-        found, expected = contents(ServerEngine(store)), contents(EdgeEngine(world.store))
+        found, expected = (
+            contents(ServerEngine(store, ServerSettings())),
+            contents(EdgeEngine(world.store)),
+        )
         assert found[:-1] == expected[:-1]  # the revision has risen more often
     finally:
-        killed(server)
+        server.kill()

@@ -1,24 +1,20 @@
 import csv
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from captionary.vision.clip.encoder import ClipEncoder
-from tests.cli.running import captionary, write_lines
+from tests.cli.running import captionary
 from tests.indexer.readers.shards import write_shard
-from tests.learning.drawn import COLOURS, TINY, Flags
+from tests.learning.child_processes import cut_short
+from tests.learning.flag_files import write_flag_dataset, write_flags
+from tests.learning.flags import TINY
 
-ROOT = Path(__file__).parents[2]
 COUNT = 60
 
 
@@ -27,13 +23,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Flags as files, with captions; one of them cannot be read."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("flags")
-    rows = []
-    for index in range(COUNT):
-        example = Flags(side=40)[index]
-        Image.fromarray(example.picture).save(folder / f"{index}.png")
-        rows.append({"image": f"{index}.png", "captions": list(example.captions)})
+    source = write_flags(folder, COUNT)
     (folder / "7.png").write_bytes(b"no picture")
-    return write_lines(folder / "captions.jsonl", rows)
+    return source
 
 
 @pytest.fixture(scope="module")
@@ -58,10 +50,10 @@ def trained(
     out = tmp_path_factory.mktemp("trained") / "flags"
     answer = captionary("train", "clip", source, "--out", out, *options)
     assert answer.code == 0, answer.err
-    said = answer.out.splitlines()
-    assert [line.split("  ")[0] for line in said[:2]] == ["step 20", "step 40"]
-    assert "image_to_text_1 " in said[0]
-    assert said[2] == f"40 steps done; use the model with --encoder local-dir:{out}"
+    lines = answer.out.splitlines()
+    assert [line.split("  ")[0] for line in lines[:2]] == ["step 20", "step 40"]
+    assert "image_to_text_1 " in lines[0]
+    assert lines[2] == f"40 steps done; use the model with --encoder local-dir:{out}"
     return out
 
 
@@ -108,47 +100,6 @@ def test_the_same_command_again_changes_nothing(
     assert (weights(trained), (trained / "log.csv").read_bytes()) == before
 
 
-def cut_short(
-    out: Path, command: list[str], how: signal.Signals, *, everyone: bool = False
-) -> tuple[int, str]:
-    """Signal a run, or all of its processes, once it has saved: exit code and standard error.
-
-    One that was over before the signal came is run anew.
-    """
-    for _ in range(5):
-        shutil.rmtree(out, ignore_errors=True)
-        code, said = signalled(out, command, how, everyone=everyone)
-        if code != 0:
-            break
-    return code, said
-
-
-def signalled(
-    out: Path, command: list[str], how: signal.Signals, *, everyone: bool
-) -> tuple[int, str]:
-    with subprocess.Popen(
-        [sys.executable, "-m", "captionary", *command],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as run:
-        while not (out / "checkpoint.pt").exists() and run.poll() is None:
-            time.sleep(0.01)
-        if everyone:
-            os.killpg(run.pid, how)
-        else:
-            run.send_signal(how)
-        try:
-            _, said = run.communicate(timeout=60)
-        finally:
-            run.kill()
-    return run.returncode, said
-
-
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_was_cut_short_ends_in_the_same_weights(
     how: signal.Signals, trained: Path, source: Path, options: tuple[str, ...], tmp_path: Path
@@ -156,11 +107,11 @@ def test_a_run_that_was_cut_short_ends_in_the_same_weights(
     out = tmp_path / "cut"
     command = ["train", "clip", str(source), "--out", str(out), *options]
 
-    code, said = cut_short(out, command, how)
+    code, printed = cut_short(out, command, how)
 
-    assert code == (-how if how == signal.SIGKILL else 130), said
+    assert code == (-how if how == signal.SIGKILL else 130), printed
     if how != signal.SIGKILL:
-        assert said.endswith("interrupted; nothing is lost, run the same command again\n")
+        assert printed.endswith("interrupted; nothing is lost, run the same command again\n")
     answer = captionary(*command)
 
     assert answer.code == 0, answer.err
@@ -168,7 +119,6 @@ def test_a_run_that_was_cut_short_ends_in_the_same_weights(
     assert losses(out) == losses(trained)
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_all_processes_of_a_run_loses_nothing(
     how: signal.Signals, source: Path, options: tuple[str, ...], tmp_path: Path
@@ -177,30 +127,18 @@ def test_a_signal_to_all_processes_of_a_run_loses_nothing(
     out = tmp_path / "cut"
     command = ["train", "clip", str(source), "--out", str(out), *options]
 
-    code, said = cut_short(out, [*command, "--workers", "1", "--steps", "4000"], how, everyone=True)
+    code, printed = cut_short(
+        out, [*command, "--workers", "1", "--steps", "4000"], how, everyone=True
+    )
 
-    assert code == 130, said
-    assert said.endswith("interrupted; nothing is lost, run the same command again\n")
-    assert "Traceback" not in said
+    assert code == 130, printed
+    assert printed.endswith("interrupted; nothing is lost, run the same command again\n")
+    assert "Traceback" not in printed
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return flags_with_masks(tmp_path_factory.mktemp("dataset"))
-
-
-def flags_with_masks(folder: Path) -> Path:
-    """Three flags as a dataset."""
-    for name in ("images", "masks"):
-        (folder / name).mkdir()
-    for index, word in enumerate(("one", "two", "three")):
-        picture = Flags(side=40)[index].picture
-        mask = [list(COLOURS.values()).index(tuple(row[0].tolist())) for row in picture]
-        Image.fromarray(picture).save(folder / "images" / f"{word}.png")
-        labels = np.repeat(np.array(mask, dtype=np.uint8)[:, None], 40, axis=1)
-        Image.fromarray(labels).save(folder / "masks" / f"{word}.png")
-    (folder / "classes.txt").write_text("\n".join(COLOURS))
-    return folder
+    return write_flag_dataset(tmp_path_factory.mktemp("dataset") / "flags")
 
 
 def test_miou_is_measured_meanwhile_as_evaluate_measures_it(

@@ -9,24 +9,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
-from captionary.learning.progress import PART
+from captionary.learning.progress import LOSS_PREFIX
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.grouping.config import (
+    GROUPING_KEY,
     HEAD_FILE,
-    LEARNED_KEY,
     WEIGHTS_FILE,
-    Learned,
-    written_learned,
+    GroupingConfig,
+    serialize_grouping,
 )
-from captionary.vision.proposers.choice import usual_proposer
-from tests.cli.running import Answer, captionary, write_lines
-from tests.cli.test_train import cut_short, flags_with_masks
-from tests.learning.drawn import Flags
-from tests.learning.groupers import CLUSTERING, GROUPING, METHODS, small_architecture, write_small
+from captionary.vision.proposers.plan import default_proposer
+from tests.cli.running import Answer, captionary
+from tests.learning.child_processes import cut_short
+from tests.learning.flag_files import write_flag_dataset, write_flags
+from tests.learning.grouping_models import (
+    CLUSTERING,
+    GROUPING,
+    METHODS,
+    small_architecture,
+    write_small,
+)
 
 COUNT = 30
 VISION = "vision_contrast"
@@ -34,7 +39,7 @@ LOSSES = {
     "pgseg": ["contrast", "image_prototypes", "text_prototypes"],
     "vilseg": ["contrast", VISION, "clusters", "nouns"],
 }
-LEARNED: dict[str, Learned] = {
+LEARNED: dict[str, GroupingConfig] = {
     "pgseg": GROUPING,
     "vilseg": replace(CLUSTERING, noun_weight=0.5),
 }
@@ -45,22 +50,17 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Flags as files, with captions."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("flags")
-    rows = []
-    for index in range(COUNT):
-        example = Flags(side=40)[index]
-        Image.fromarray(example.picture).save(folder / f"{index}.png")
-        rows.append({"image": f"{index}.png", "captions": list(example.captions)})
-    return write_lines(folder / "captions.jsonl", rows)
+    return write_flags(folder, COUNT)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of JSON files, a method each."""
     folder = tmp_path_factory.mktemp("models")
-    for method, learned in METHODS.items():
-        config = json.loads(json.dumps(small_architecture(learned).config))
+    for method, grouping in METHODS.items():
+        config = json.loads(json.dumps(small_architecture(grouping).config))
         del config["text_cfg"]["vocab_size"], config["text_cfg"]["tokenizer_kwargs"]
-        config[LEARNED_KEY] = written_learned(LEARNED[method])
+        config[GROUPING_KEY] = serialize_grouping(LEARNED[method])
         (folder / f"{method}.json").write_text(json.dumps(config))
     return folder
 
@@ -112,7 +112,7 @@ def test_the_log_has_each_loss(method: str, trained: dict[str, Path]) -> None:
 
     assert [row["step"] for row in rows] == ["10", "12"]
     for row in rows:
-        parts = [float(row[PART + name]) for name in LOSSES[method]]
+        parts = [float(row[LOSS_PREFIX + name]) for name in LOSSES[method]]
         assert float(row["loss"]) == pytest.approx(sum(parts), abs=1e-4)
         assert all(np.isfinite(parts))
         assert any(parts[1:])
@@ -124,7 +124,7 @@ def test_the_model_segments_by_its_own_groups(
     method: str, trained: dict[str, Path], source: Path, tmp_path: Path
 ) -> None:
     name = f"{method}:{trained[method]}"
-    assert ClipEncoder(name, device="cpu").groups == name
+    assert ClipEncoder(name, device="cpu").default_proposer == name
     assert (trained[method] / HEAD_FILE).exists() == (method == "vilseg")
 
     for encoder in (name, f"local-dir:{trained[method]}"):
@@ -154,7 +154,6 @@ def test_the_model_proposes_for_another_encoder(
     )
 
 
-@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_killed_run_ends_in_the_same_weights(
     method: str, trained: dict[str, Path], source: Path, models: Path, tmp_path: Path
@@ -164,12 +163,12 @@ def test_a_killed_run_ends_in_the_same_weights(
     own = command(method, source, models, out)
 
     for _ in range(5):  # until the signal came before the last step
-        code, said = cut_short(out, own, signal.SIGKILL)
+        code, printed = cut_short(out, own, signal.SIGKILL)
         step = torch.load(out / "checkpoint.pt", weights_only=True)["state"]["step"]
         if step < 12:
             break
 
-    assert code == -signal.SIGKILL, said
+    assert code == -signal.SIGKILL, printed
     assert 0 < step < 12
     done(captionary(*own))
     assert files(out) == files(trained[method])
@@ -202,7 +201,7 @@ def test_parts_are_left_out(
     done(captionary(*own, "--without", part))
 
     (row,) = log(tmp_path / "out")
-    assert [name for name in LOSSES[method] if PART + name in row] == left
+    assert [name for name in LOSSES[method] if LOSS_PREFIX + name in row] == left
     weights = load_file(tmp_path / "out" / WEIGHTS_FILE)
     if method == "pgseg":
         assert any("prototypes" in name for name in weights) == (part != "image-prototypes")
@@ -216,18 +215,17 @@ def test_without_clusters_a_plain_clip_is_left(source: Path, models: Path, tmp_p
     """Which is cut as any other is: a head that has learned nothing would cut it by chance."""
     out = tmp_path / "out"
     own = [*command("vilseg", source, models, out), "--steps", "2", "--without", "clusters"]
-    (tmp_path / "flags").mkdir()
-    dataset = flags_with_masks(tmp_path / "flags")
+    dataset = write_flag_dataset(tmp_path / "flags")
 
     answer = captionary(*own, "--evaluate", dataset)
 
     done(answer)
     assert answer.out.endswith(f"2 steps done; use the model with --encoder local-dir:{out}\n")
     (row,) = log(out)
-    assert [name for name in LOSSES["vilseg"] if PART + name in row] == ["contrast", VISION]
+    assert [name for name in LOSSES["vilseg"] if LOSS_PREFIX + name in row] == ["contrast", VISION]
     assert {*files(out)} == {WEIGHTS_FILE, "open_clip_config.json", "merges.txt.gz"}
     encoder = ClipEncoder(f"local-dir:{out}", device="cpu")
-    assert usual_proposer(encoder) == "superpixels+clusters"
+    assert str(default_proposer(encoder)) == "superpixels+clusters"
     with pytest.raises(WrongInput, match="is no model of vilseg"):
         ClipEncoder(f"vilseg:{out}", device="cpu")
     figures = tmp_path / "figures.json"
@@ -243,7 +241,7 @@ def test_both_parts_of_pgseg_are_left_out(source: Path, models: Path, tmp_path: 
     done(captionary(*own, "--without", "image-prototypes", "--without", "text-prototypes"))
 
     (row,) = log(tmp_path / "out")
-    assert not any(name.startswith(PART) for name in row)
+    assert not any(name.startswith(LOSS_PREFIX) for name in row)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -284,7 +282,7 @@ def test_a_run_goes_on_from_a_model_of_its_method(
     done(captionary("train", method, source, *begun, *OPTIONS))
 
     folders = trained[method], tmp_path / "on"
-    first, second = (float(log(folder)[0][f"{PART}contrast"]) for folder in folders)
+    first, second = (float(log(folder)[0][f"{LOSS_PREFIX}contrast"]) for folder in folders)
     assert second < first
     if method == "vilseg":
         heads = [load_file(folder / HEAD_FILE) for folder in folders]
@@ -326,7 +324,7 @@ def test_mistakes_are_told_in_one_line(
         config = json.loads((models / f"{other}.json").read_text())
         config["vision_cfg"].update(change)
         if name == "magic":
-            config[LEARNED_KEY]["method"] = "magic"
+            config[GROUPING_KEY]["method"] = "magic"
         (tmp_path / f"{name}.json").write_text(json.dumps(config))
     for file in models.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())

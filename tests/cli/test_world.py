@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.running import captionary
+from tests.processes import captionary_process
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--scenes", 4, "--size", 32)
@@ -110,19 +109,15 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_run_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "captionary", "world", str(tmp_path), "--size", "32"]
-    command += ["--scenes", "100000"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as run:
-        while not (tmp_path / "masks" / "00020.png").exists() and run.poll() is None:
-            time.sleep(0.05)
-        run.send_signal(signal.SIGINT)
-        try:
-            _, said = run.communicate(timeout=60)
-        finally:
-            run.kill()
+    folder = tmp_path / "world"
+    command = ["world", folder, "--size", "32", "--scenes", "100000"]
+    run = captionary_process(command, tmp_path)
+    while not (folder / "masks" / "00020.png").exists() and run.poll() is None:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGINT)
 
-    assert run.returncode == 130
-    assert said == "interrupted; nothing is lost, run the same command again\n"
-    for path in tmp_path.glob("*/*.png"):
+    assert run.wait() == 130
+    assert run.errors.read_text() == "interrupted; nothing is lost, run the same command again\n"
+    for path in folder.glob("*/*.png"):
         with Image.open(path) as picture:
             picture.load()

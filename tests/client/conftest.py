@@ -1,4 +1,4 @@
-"""Both faces of the client, behind one: a test that is written once holds for both."""
+"""Both clients, behind one: a test that is written once holds for both."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -7,19 +7,19 @@ from typing import Any, Protocol, cast
 
 import pytest
 
-from captionary.client import AsyncCaptionary, Captionary
+from captionary.client import AsyncClient, Client
 
 
 class Connect(Protocol):
     """Makes a client of the service at an address."""
 
-    def __call__(self, url: str, **options: Any) -> Captionary: ...
+    def __call__(self, url: str, **options: Any) -> Client: ...
 
 
-class Waited:
-    """An asynchronous client each of whose calls is waited for."""
+class Awaited:
+    """An AsyncClient whose calls are awaited by a runner, so that they block."""
 
-    def __init__(self, client: AsyncCaptionary, runner: asyncio.Runner) -> None:
+    def __init__(self, client: AsyncClient, runner: asyncio.Runner) -> None:
         self._client = client
         self._runner = runner
 
@@ -30,16 +30,16 @@ class Waited:
 
 @pytest.fixture(params=["blocking", "asyncio"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
-    """Either face; what it connects is closed after the test."""
-    with ExitStack() as opened:
+    """Connects either client, and closes it after the test."""
+    with ExitStack() as stack:
         if request.param == "blocking":
-            yield lambda url, **options: opened.enter_context(Captionary(url, **options))
+            yield lambda url, **options: stack.enter_context(Client(url, **options))
         else:
-            runner = opened.enter_context(asyncio.Runner())
+            runner = stack.enter_context(asyncio.Runner())
 
-            def waited(url: str, **options: Any) -> Captionary:
-                client = AsyncCaptionary(url, **options)
-                opened.callback(lambda: runner.run(client.close()))
-                return cast("Captionary", Waited(client, runner))
+            def connect_awaited(url: str, **options: Any) -> Client:
+                client = AsyncClient(url, **options)
+                stack.callback(lambda: runner.run(client.close()))
+                return cast("Client", Awaited(client, runner))
 
-            yield waited
+            yield connect_awaited

@@ -1,5 +1,6 @@
-"""Every call, by either face, answered by the real services."""
+"""Every call, answered by the real services."""
 
+import asyncio
 import inspect
 import io
 import json
@@ -13,12 +14,10 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from captionary.client import AsyncCaptionary, Captionary, Pair, ServiceProblem
-from captionary.client.endpoints import Calls
-from captionary.client.uploads import MOST_PAIRS
-from captionary.client.uploads import Image as Picture
+from captionary.client import AsyncClient, Client, Pair, ServiceProblem
+from captionary.client.endpoints import Endpoints
+from captionary.client.uploads import MAX_BATCH_PAIRS
 from captionary.schemas.bodies import JobBody, SegmentationBody
-from tests.client.conftest import Connect
 from tests.client.services import both_services
 
 KEY = "a-key-of-the-tests-0123456789"
@@ -60,38 +59,39 @@ def pairs(scenes: Path) -> list[Pair]:
 @pytest.fixture(scope="module")
 def address(pairs: list[Pair], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Services that know a few pictures and want a key."""
-    with both_services(tmp_path_factory.mktemp("asked"), key=KEY) as url:
-        with Captionary(url, key=KEY) as client:
+    with both_services(tmp_path_factory.mktemp("client"), key=KEY) as url:
+        with Client(url, key=KEY) as client:
             (job,) = client.add_many(pairs)
             done = client.wait(job)
         assert (done.state, done.pairs, done.done, done.failures) == ("done", 8, 8, [])
         yield url
 
 
-@pytest.fixture
-def client(connect: Connect, address: str) -> Captionary:
-    return connect(address, key=KEY)
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[Client]:
+    with Client(address, key=KEY) as client:
+        yield client
 
 
-def test_segment(client: Captionary, pairs: list[Pair]) -> None:
-    answer = client.segment(pairs[0].image, CLASSES, evidence=1)
+def test_segment(client: Client, pairs: list[Pair]) -> None:
+    result = client.segment(pairs[0].image, CLASSES, evidence=1)
 
-    assert isinstance(answer, SegmentationBody)
-    assert answer.classes == ["dog", "apple", "umbrella", "grass"]
-    assert answer.revision is not None
-    assert answer.revision > 0
-    assert any(region.evidence for region in answer.regions)
+    assert isinstance(result, SegmentationBody)
+    assert result.classes == ["dog", "apple", "umbrella", "grass"]
+    assert result.revision is not None
+    assert result.revision > 0
+    assert any(region.evidence for region in result.regions)
     assert client.segment(pairs[0].image, CLASSES).prototypes == []
-    assert {exemplar.image_id for look in answer.prototypes for exemplar in look.exemplars} <= {
-        pair.id for pair in pairs
-    }
-    masks = np.stack([coco.decode(mask.rle.model_dump()) for mask in answer.masks])
-    assert masks.shape[1:] == tuple(answer.size)
+    assert {
+        exemplar.image_id for prototype in result.prototypes for exemplar in prototype.exemplars
+    } <= {pair.id for pair in pairs}
+    masks = np.stack([coco.decode(mask.rle.model_dump()) for mask in result.masks])
+    assert masks.shape[1:] == tuple(result.size)
     assert (masks.sum(axis=0) == 1).all()
-    assert [mask.area for mask in answer.masks] == masks.sum(axis=(1, 2)).tolist()
+    assert [mask.area for mask in result.masks] == masks.sum(axis=(1, 2)).tolist()
 
 
-def test_options_arrive(client: Captionary, pairs: list[Pair]) -> None:
+def test_options_arrive(client: Client, pairs: list[Pair]) -> None:
     image = pairs[0].image
     alone = client.segment(image, ["dog", "sand: beach"], fusion="text", background="threshold")
     nothing = client.segment(image, "dog, bus", background="threshold", threshold=1.0, refine=True)
@@ -101,33 +101,20 @@ def test_options_arrive(client: Captionary, pairs: list[Pair]) -> None:
     assert [mask.class_name for mask in nothing.masks] == ["background"]
 
 
-@pytest.mark.parametrize("way", ["path", "text", "bytes", "file"])
-def test_pictures_of_any_kind(client: Captionary, pairs: list[Pair], way: str) -> None:
-    path = pairs[0].image
-    assert isinstance(path, Path)
-    kinds: dict[str, Picture] = {
-        "path": path,
-        "text": str(path),
-        "bytes": path.read_bytes(),
-        "file": io.BytesIO(path.read_bytes()),
-    }
-    image = kinds[way]
-    with Image.open(io.BytesIO(client.class_map(image, CLASSES))) as classes:
+def test_pictures_as_responses(client: Client, pairs: list[Pair]) -> None:
+    result = client.segment(pairs[0].image, CLASSES)
+    with Image.open(io.BytesIO(client.class_map(pairs[0].image, CLASSES))) as classes:
         labels = np.array(classes)
-    answer = client.segment(path, CLASSES)
-
-    assert classes.format == "PNG"
-    for mask in answer.masks:
-        number = answer.classes.index(mask.class_name)
-        np.testing.assert_array_equal(coco.decode(mask.rle.model_dump()), labels == number)
-
-
-def test_overlay(client: Captionary, pairs: list[Pair]) -> None:
     with Image.open(io.BytesIO(client.overlay(pairs[0].image, CLASSES))) as overlay:
         assert overlay.format == "JPEG"
 
+    assert classes.format == "PNG"
+    for mask in result.masks:
+        number = result.classes.index(mask.class_name)
+        np.testing.assert_array_equal(coco.decode(mask.rle.model_dump()), labels == number)
 
-def test_retrieve(client: Captionary, pairs: list[Pair]) -> None:
+
+def test_retrieve(client: Client, pairs: list[Pair]) -> None:
     found = client.retrieve(pairs[0].image, limit=3)
     part = client.retrieve(pairs[0].image, box_xyxy=(0, 0, 40, 40), limit=3, noun="dog")
     none = client.retrieve(pairs[0].image, source="other")
@@ -141,7 +128,7 @@ def test_retrieve(client: Captionary, pairs: list[Pair]) -> None:
     assert tagged.regions[0].tags == ["x", "y"]
 
 
-def test_the_dictionary(client: Captionary) -> None:
+def test_the_dictionary(client: Client) -> None:
     everything = client.vocabulary()
     two = client.vocabulary(limit=2, offset=1)
     dogs = client.vocabulary("do")
@@ -155,7 +142,7 @@ def test_the_dictionary(client: Captionary) -> None:
     assert (about.keys, about.images) == (True, PICTURES)
 
 
-def test_what_is_not_there_is_told(client: Captionary) -> None:
+def test_what_is_not_there(client: Client) -> None:
     with pytest.raises(ServiceProblem, match="has no noun 'unicorn'") as caught:
         client.noun("unicorn")
     assert caught.value.status == 404
@@ -168,15 +155,21 @@ def test_what_is_not_there_is_told(client: Captionary) -> None:
         client.segment(b"not a picture at all", "dog")
 
 
-def test_keys_are_needed(connect: Connect, address: str) -> None:
-    with pytest.raises(ServiceProblem, match="this needs an API key") as caught:
-        connect(address).vocabulary()
+def test_keys_are_needed(address: str) -> None:
+    with (
+        Client(address) as client,
+        pytest.raises(ServiceProblem, match="this needs an API key") as caught,
+    ):
+        client.vocabulary()
     assert caught.value.status == 401
-    with pytest.raises(ServiceProblem, match="this API key may not do that"):
-        connect(address, key="another-key-of-the-tests").remove_source("drawn")
+    with (
+        Client(address, key="another-key-of-the-tests") as client,
+        pytest.raises(ServiceProblem, match="this API key may not do that"),
+    ):
+        client.remove_source("drawn")
 
 
-def test_failures_are_told_by_name(client: Captionary, tmp_path: Path, pairs: list[Pair]) -> None:
+def test_failures_are_reported_by_name(client: Client, tmp_path: Path, pairs: list[Pair]) -> None:
     assert isinstance(pairs[0].image, Path)
     whole = pairs[0].image.read_bytes()
     (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])
@@ -191,7 +184,7 @@ def test_failures_are_told_by_name(client: Captionary, tmp_path: Path, pairs: li
     assert (failed.state, failed.done) == ("failed", 1)
 
 
-def soon(read: Callable[[], int], expected: int) -> int:
+def eventually(read: Callable[[], int], expected: int) -> int:
     """What is read when it is as expected, or in the end: counts follow what is indexed."""
     end = time.monotonic() + PATIENCE
     while (found := read()) != expected and time.monotonic() < end:
@@ -199,19 +192,19 @@ def soon(read: Callable[[], int], expected: int) -> int:
     return found
 
 
-def images(client: Captionary, expected: int) -> int:
-    return soon(lambda: client.about().images, expected)
+def images(client: Client, expected: int) -> int:
+    return eventually(lambda: client.about().images, expected)
 
 
-def pictures_of(client: Captionary, noun: str) -> int:
+def pictures_of(client: Client, noun: str) -> int:
     return next((n.pictures for n in client.vocabulary(noun).nouns if n.noun == noun), 0)
 
 
-def test_a_picture_comes_and_goes(client: Captionary, scenes: Path) -> None:
+def test_a_picture_comes_and_goes(client: Client, scenes: Path) -> None:
     assert images(client, PICTURES) == PICTURES
     pair = read_pairs(scenes)[20]
     added = client.wait(client.add(pair.image, "a zebra", id="z/1", source="zoo", tags=["z"]))
-    assert soon(lambda: pictures_of(client, "zebra"), 1) == 1
+    assert eventually(lambda: pictures_of(client, "zebra"), 1) == 1
     assert images(client, PICTURES + 1) == PICTURES + 1
     assert client.noun("zebra").pictures == 1
     gone = client.wait(client.remove_image("z/1"))
@@ -219,26 +212,24 @@ def test_a_picture_comes_and_goes(client: Captionary, scenes: Path) -> None:
     assert isinstance(added, JobBody)
     assert (added.state, gone.state) == ("done", "done")
     assert images(client, PICTURES) == PICTURES
-    assert soon(lambda: pictures_of(client, "zebra"), 0) == 0
+    assert eventually(lambda: pictures_of(client, "zebra"), 0) == 0
     with pytest.raises(ServiceProblem, match="has no noun 'zebra'"):
         client.noun("zebra")
 
 
-def test_a_large_batch_of_known_pictures_changes_nothing(
-    client: Captionary, pairs: list[Pair]
-) -> None:
+def test_a_large_batch_of_known_pictures_changes_nothing(client: Client, pairs: list[Pair]) -> None:
     assert images(client, PICTURES) == PICTURES
-    assert soon(lambda: client.about().revision % 2, 0) == 0
+    assert eventually(lambda: client.about().revision % 2, 0) == 0
     before = client.about()
-    many = [pairs[number % len(pairs)] for number in range(2 * MOST_PAIRS + 10)]
+    many = [pairs[number % len(pairs)] for number in range(2 * MAX_BATCH_PAIRS + 10)]
     states = [client.wait(job) for job in client.add_many(iter(many))]
 
-    assert [state.pairs for state in states] == [MOST_PAIRS, MOST_PAIRS, 10]
+    assert [state.pairs for state in states] == [MAX_BATCH_PAIRS, MAX_BATCH_PAIRS, 10]
     assert all(state.failures == [] for state in states)
     assert client.about() == before
 
 
-def test_a_source_comes_and_goes(client: Captionary) -> None:
+def test_a_source_comes_and_goes(client: Client) -> None:
     assert images(client, PICTURES) == PICTURES
     (job,) = client.add_many(
         Pair(plain_png(number), "a dog in the snow", source="a/b c") for number in range(2)
@@ -252,29 +243,33 @@ def test_a_source_comes_and_goes(client: Captionary) -> None:
 
 
 def test_a_busy_segmenter_serves_everybody_in_the_end(address: str, pairs: list[Pair]) -> None:
-    """More at a time than may be under way: whoever is turned away comes again."""
-    with Captionary(address, key=KEY, timeout=PATIENCE) as client, ThreadPoolExecutor(12) as pool:
-        answers = list(pool.map(lambda _: client.segment(pairs[0].image, CLASSES), range(12)))
+    """More requests at a time than may be under way: those refused are sent again."""
+    with Client(address, key=KEY, timeout=PATIENCE) as client, ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: client.segment(pairs[0].image, CLASSES), range(8)))
 
-    assert all(answer == answers[0] for answer in answers)
+    assert all(result == results[0] for result in results)
 
 
-def test_both_faces_have_every_call() -> None:
-    calls = {name for name, value in vars(Calls).items() if inspect.isfunction(value)}
-    public = {name for name in calls if not name.startswith("_")}
+def test_asyncio(address: str, pairs: list[Pair]) -> None:
+    async def calls() -> None:
+        async with AsyncClient(address, key=KEY) as client:
+            result, about = await asyncio.gather(
+                client.segment(pairs[0].image, CLASSES), client.about()
+            )
+            assert (result.revision, about.images) == (about.revision, PICTURES)
+            (job,) = await client.add_many(pairs)
+            assert (await client.wait(job)).state == "done"
+            with pytest.raises(ServiceProblem, match="has no noun 'unicorn'"):
+                await client.noun("unicorn")
 
-    for face in (Captionary, AsyncCaptionary):
-        assert public <= vars(face).keys()
-        for name in public:
-            said = inspect.signature(getattr(face, name))
-            assert said == inspect.signature(getattr(Calls, name))
+    asyncio.run(calls())
 
 
 def test_defaults_are_those_of_the_service() -> None:
     document = json.loads((ROOT / "docs/openapi/segmenter.json").read_text(encoding="utf-8"))
     body = document["paths"]["/v1/segment"]["post"]["requestBody"]["content"]
     fields = body["multipart/form-data"]["schema"]["properties"]
-    words = inspect.signature(Calls.segment).parameters
+    parameters = inspect.signature(Endpoints.segment).parameters
 
     for name in ("fusion", "background", "threshold", "refine", "evidence"):
-        assert words[name].default == fields[name]["default"], name
+        assert parameters[name].default == fields[name]["default"], name

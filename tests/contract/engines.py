@@ -11,11 +11,13 @@ from typing import TypeAlias
 from uuid import uuid4
 
 import pytest
+from pydantic import SecretStr
 from qdrant_client import QdrantClient
 
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import NAMES, Engine
-from captionary.vocabulary.engines.server import ServerEngine, ServerSettings
+from captionary.vocabulary.engines.server import ServerEngine
+from captionary.vocabulary.engines.server_settings import ServerSettings
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
 
@@ -38,6 +40,11 @@ ENGINES = (
 )
 
 
+RULE_ENGINES = tuple(kind for kind in ENGINES if kind != "grpc")
+"""Those that the rules of the dictionary run over; gRPC is held to the contract, and differs in how
+it is called only."""
+
+
 @contextmanager
 def opener(kind: str, folder: Path) -> Iterator[Open]:
     """What opens one store, not made yet, of an engine."""
@@ -48,14 +55,16 @@ def opener(kind: str, folder: Path) -> Iterator[Open]:
         yield lambda: kept
     elif kind == "server":
         with running(folder / "server") as stand_in:
-            yield lambda: ServerEngine(stand_in.url)
+            yield lambda: ServerEngine(stand_in.url, ServerSettings())
     elif kind == "grpc":
         with running(folder / "server") as stand_in:
             settings = ServerSettings(grpc=True, grpc_port=stand_in.grpc_port)
             yield lambda: ServerEngine(stand_in.url, settings)
     else:
         with _dictionary_of_real() as address:
-            yield lambda: ServerEngine(address, ServerSettings(KEY_OF_REAL))
+            yield lambda: ServerEngine(
+                address, ServerSettings(api_key=SecretStr(KEY_OF_REAL) if KEY_OF_REAL else None)
+            )
 
 
 @contextmanager

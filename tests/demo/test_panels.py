@@ -2,11 +2,11 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captionary.demo.panels import SHOWN, choose_shown
-from captionary.demo.poster import wrapped
+from captionary.demo.panels import SHOWN_SCENES, choose_scenes
+from captionary.demo.poster import wrap_text
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Scene
-from captionary.segmenter.drawing.legend import text_font
+from captionary.segmenter.drawing.legend import load_font
 
 SEEN, NOVEL = len(GROUNDS), len(GROUNDS) + 1
 
@@ -32,12 +32,12 @@ def test_scenes_are_chosen_by_what_stands_in_them() -> None:
         scene(1, SEEN, SEEN + 2, NOVEL),
     ]
 
-    assert choose_shown(scenes, [NOVEL])[:2] == [4, 6]
-    assert len(choose_shown(scenes, [NOVEL])) == SHOWN
+    assert choose_scenes(scenes, [NOVEL])[:2] == [4, 6]
+    assert len(choose_scenes(scenes, [NOVEL])) == SHOWN_SCENES
 
 
 def test_few_scenes_are_all_shown() -> None:
-    assert choose_shown([scene(0), scene(1, SEEN, NOVEL)], [NOVEL]) == [1, 0]
+    assert choose_scenes([scene(0), scene(1, SEEN, NOVEL)], [NOVEL]) == [1, 0]
 
 
 @settings(max_examples=40)
@@ -47,11 +47,11 @@ def test_few_scenes_are_all_shown() -> None:
     st.integers(1, 5),
 )
 def test_wrapped_lines_are_few_and_fit(words: list[str], width: int, lines: int) -> None:
-    font = text_font(words, size=15)
+    font = load_font(words, size=15)
 
-    found = wrapped(" ".join(words), font=font, width=width, lines=lines)
+    wrapped = wrap_text(" ".join(words), font=font, width=width, lines=lines)
 
-    assert len(found) <= lines
-    assert all(font.getlength(line) <= width or line == "…" for line in found)
-    if not any("…" in line for line in found):
-        assert " ".join(found).split() == words
+    assert len(wrapped) <= lines
+    assert all(font.getlength(line) <= width or line == "…" for line in wrapped)
+    if not any("…" in line for line in wrapped):
+        assert " ".join(wrapped).split() == words

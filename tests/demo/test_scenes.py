@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from captionary.demo.scenes import (
-    BIG,
+    LEAST_AREA,
     Sizes,
     choose_cast,
     draw_newcomer,
@@ -30,7 +30,7 @@ def test_a_cast_has_the_nouns_it_says_none_twice(seed: int) -> None:
     assert all(noun.novel for noun in (*cast.novel, cast.newcomer))
     assert len({*names}) == len(names)
     assert names[-1] == cast.newcomer.name
-    assert {*cast.company} <= {*cast.seen, *cast.novel}
+    assert {*cast.companions} <= {*cast.seen, *cast.novel}
     assert choose_cast(seed, SIZES) == cast
 
 
@@ -52,7 +52,7 @@ def test_no_scene_of_the_dictionary_shows_the_newcomer_and_all_of_its_own_do() -
     own = draw_newcomer(cast, split="held-out", seed=0, scenes=4)
 
     assert all(scene.labels.max() < newcomer for scene in others)
-    assert all((scene.labels == newcomer).mean() >= BIG for scene in own)
+    assert all((scene.labels == newcomer).mean() >= LEAST_AREA for scene in own)
     names = {cast.classes[label].name for scene in own for label in np.unique(scene.labels)}
     assert len(names) > 2
 
@@ -65,6 +65,7 @@ def test_captioned_scenes_are_a_source(tmp_path: Path) -> None:
     for pair, scene in zip(pairs, scenes, strict=True):
         assert isinstance(pair, ImageCaption)
         assert pair.captions == scene.captions
+        assert isinstance(pair.image, str)
         assert (tmp_path / str(pair.id)).samefile(pair.image)
         assert (np.asarray(Image.open(pair.image)) == scene.picture).all()
 

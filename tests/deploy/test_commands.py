@@ -13,6 +13,7 @@ import httpx
 import pytest
 import yaml
 
+from captionary.cli.main import main
 from tests.deploy.dockerfile import Stage
 from tests.deploy.test_monitoring import alerts, names_of, questions
 from tests.deploy.tools import DEPLOY
@@ -40,9 +41,10 @@ def process(image: Stage, folder: Path, *words: str) -> Served:
     for volume in image.volumes:
         Path(f"{folder}{volume}").mkdir(parents=True)
     command = (*image.entrypoint, *image.command, "--host", "127.0.0.1", "--port", "0", *words)
-    moved = tuple(inside(word, image, folder) for word in command)
+    program, *arguments = (inside(word, image, folder) for word in command)
+    assert program == "captionary"
     settings = {**environment(image, folder), **KEYS, "HF_HUB_OFFLINE": "1"}
-    return Served(moved, folder / "log", settings)
+    return Served(main, (arguments,), folder / "log", settings)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def running(
         store = ("--store", f"{qdrant.address}/captionary")
         writing = process(images["indexer"], folder / "indexer", *store, "--encoder", "mini")
         reading = process(images["segmenter"], folder / "segmenter", *store)
-        with writing as indexer, reading as segmenter:
+        with writing.begin() as indexer, reading as segmenter:
             ready(indexer.address)
             accepted = httpx.post(
                 f"{indexer.address}/v1/pairs",
@@ -79,10 +81,6 @@ def running(
             job = finished(indexer.address, accepted.raise_for_status().json()["job"], key=READ)
             ready(segmenter.address)
             yield Running(indexer, segmenter, picture, job)
-    for served in (indexer, segmenter, qdrant):
-        assert served.process is not None
-        assert served.process.stdout is not None
-        served.process.stdout.close()
 
 
 @pytest.mark.parametrize("target", ["indexer", "segmenter"])

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from captionary.serving.server import PATIENCE
+from captionary.serving.server import GRACE_SECONDS
 from tests.deploy.dockerfile import Stage
 from tests.deploy.tools import DEPLOY, SECRETS, run
 
@@ -128,7 +128,7 @@ def test_compose_and_image_agree(
     assert mounted <= set(image.volumes)
     assert "/var/cache/captionary" in mounted
     assert service["depends_on"]["qdrant"]["condition"] == "service_healthy"
-    assert float(service["stop_grace_period"].rstrip("s")) > PATIENCE
+    assert float(service["stop_grace_period"].rstrip("s")) > GRACE_SECONDS
     store = image.command[image.command.index("--store") + 1]
     assert store.startswith("http://qdrant:6333/")
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from captionary.serving.server import PATIENCE
+from captionary.serving.server import GRACE_SECONDS
 from tests.deploy.dockerfile import Stage
 from tests.deploy.tools import DEPLOY, SECRETS, Document, documents, run
 
@@ -162,7 +162,7 @@ def test_pods_and_images_agree(
     assert inside["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert inside["readinessProbe"]["httpGet"]["path"] == "/readyz"
     sleep = inside["lifecycle"]["preStop"]["sleep"]["seconds"]
-    assert spec["terminationGracePeriodSeconds"] > sleep + PATIENCE
+    assert spec["terminationGracePeriodSeconds"] > sleep + GRACE_SECONDS
     ports = named(overlay, "Service", "qdrant")["spec"]["ports"]
     [http] = [port["port"] for port in ports if port["name"] == "http"]
     assert image.command == ["--store", f"http://qdrant:{http}/captionary"]

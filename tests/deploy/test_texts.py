@@ -5,13 +5,13 @@ import pytest
 
 from captionary.serving.settings import PREFIX, ServeSettings
 from captionary.vocabulary.engines.server_settings import PREFIX as STORE_PREFIX
-from captionary.vocabulary.engines.server_settings import StoreSettings
+from captionary.vocabulary.engines.server_settings import ServerSettings
 from tests.deploy.tools import ROOT, run, texts
 
 OPERATING = ROOT / "docs/operating.md"
 
 KNOWN = {f"{PREFIX}{name}".upper() for name in ServeSettings.model_fields}
-KNOWN |= {f"{STORE_PREFIX}{name}".upper() for name in StoreSettings.model_fields}
+KNOWN |= {f"{STORE_PREFIX}{name}".upper() for name in ServerSettings.model_fields}
 
 HOSTS = {"127.0.0.1", "localhost", "qdrant", "prometheus"}
 """What addresses may name, besides names reserved for examples."""
@@ -42,7 +42,7 @@ def test_the_defaults_that_the_page_tells_are_true() -> None:
     page = OPERATING.read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(CAPTIONARY_\w+)` \| ([^|]*?) \|", page, re.MULTILINE))
     assert set(rows) == KNOWN
-    for prefix, settings in ((STORE_PREFIX, StoreSettings), (PREFIX, ServeSettings)):
+    for prefix, settings in ((STORE_PREFIX, ServerSettings), (PREFIX, ServeSettings)):
         for name, field in settings.model_fields.items():
             told = rows[f"{prefix}{name}".upper()]
             default = field.default

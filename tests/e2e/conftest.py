@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from captionary.build import Models, open_indexer
+from captionary import Dictionary
 from captionary.indexer.readers import read_pairs
-from tests.e2e.visiting import ARGUMENTS, CHROMIUM, KEY, SECONDS, Watched, services, tab
+from tests.e2e.browsing import ARGUMENTS, CHROMIUM, KEY, SECONDS, WatchedTab, services, tab
 
 PICTURES = 10
 
@@ -19,25 +19,25 @@ PICTURES = 10
 def address(tmp_path_factory: pytest.TempPathFactory, scenes: Path) -> Iterator[str]:
     """Both services, on a dictionary of some drawn scenes."""
     store = tmp_path_factory.mktemp("page") / "store"
-    with open_indexer(Models("mini"), str(store), workers=1) as indexer:
-        job = indexer.index(islice(read_pairs(str(scenes / "captions.jsonl")), PICTURES))
+    with Dictionary(store, encoder="mini", workers=1) as dictionary:
+        job = dictionary.index(islice(read_pairs(str(scenes / "captions.jsonl")), PICTURES))
     assert job.added == PICTURES
-    with services(store) as found:
-        yield found
+    with services(store) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Both services behind an API key, on an empty dictionary."""
-    with services(tmp_path_factory.mktemp("locked") / "store", keys=(KEY,)) as found:
-        yield found
+    with services(tmp_path_factory.mktemp("locked") / "store", keys=(KEY,)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
 def without(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A segmenter that waits for a dictionary, and knows no indexer."""
-    with services(tmp_path_factory.mktemp("without") / "store", "segmenter") as found:
-        yield found
+    with services(tmp_path_factory.mktemp("without") / "store", "segmenter") as opened:
+        yield opened
 
 
 # For a file and not for all: while it is open an event loop runs in this thread, and no other may.
@@ -52,14 +52,14 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def watched(browser: Browser, address: str) -> Iterator[Watched]:
-    with tab(browser, address) as found:
-        yield found
-        assert not found.refused
+def watched(browser: Browser, address: str) -> Iterator[WatchedTab]:
+    with tab(browser, address) as opened:
+        yield opened
+        assert not opened.error_statuses
 
 
 @pytest.fixture
-def page(watched: Watched) -> Page:
+def page(watched: WatchedTab) -> Page:
     return watched.page
 
 

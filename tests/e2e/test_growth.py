@@ -102,4 +102,4 @@ def test_a_new_noun_forgotten_is_new_again(tmp_path: Path, extractor: NounExtrac
         dictionary.retire([picture.id for picture in dictionary.pictures(source="kites")])
         indexer(dictionary, extractor).index([])
         assert NEW not in retriever.nouns()
-        assert retriever.prototypes([NEW]) == ()
+        assert retriever.matrix([NEW]).prototypes == ()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captionary.client import Captionary
+from captionary.client import Client
 from tests.served import ROOT, Served, ready, service
 
 PAGE = ROOT / "docs" / "http.md"
@@ -108,7 +108,7 @@ def test_commands_can_be_pasted(both: Served, folder: Path) -> None:
         assert answer.get("status") == shown.answer.get("status")
         if "job" in answer and "state" not in answer:
             environment["JOB"] = answer["job"]
-            with Captionary(both.address, key=KEY) as client:
+            with Client(both.address, key=KEY) as client:
                 state = client.wait(answer["job"])
             assert (state.state, state.failures) == ("done", [])
     with Image.open(folder / "dog.classes.png") as classes, Image.open(folder / "dog.jpg") as dog:

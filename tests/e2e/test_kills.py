@@ -1,11 +1,8 @@
 """`captionary index` is killed again and again; run to the end, it leaves what one run leaves."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +13,7 @@ import pytest
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.indexer.planted import Dump, dump
+from tests.processes import Forked, captionary_process
 from tests.scenes import draw
 
 ROOT = Path(__file__).parents[2]
@@ -31,23 +29,16 @@ class Command:
     encoder: str
     proposer: str
 
-    def start(self, store: Path) -> "subprocess.Popen[str]":
-        options = {"--store": str(store), "--encoder": self.encoder, "--proposer": self.proposer}
-        flat = [part for option in options.items() for part in option]
-        return subprocess.Popen(
-            [sys.executable, "-m", "captionary", "index", str(self.source), *flat],
-            cwd=ROOT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def start(self, store: Path) -> Forked:
+        for name in ("output.txt", "errors.txt"):
+            (store.parent / name).unlink(missing_ok=True)
+        options = ["--store", store, "--encoder", self.encoder, "--proposer", self.proposer]
+        return captionary_process(["index", self.source, *options], store.parent)
 
     def run(self, store: Path) -> str:
         process = self.start(store)
-        out, complaints = process.communicate()
-        assert process.returncode == 0, complaints
-        return out
+        assert process.wait(600) == 0, process.errors.read_text()
+        return process.output.read_text()
 
     def stop(self, store: Path, moment: Callable[[Path], bool], how: signal.Signals) -> str | None:
         """Start it and send a signal at a moment; what it said, None where it was done before."""
@@ -59,12 +50,13 @@ class Command:
                 time.sleep(0.002)
             done = process.poll() is not None
             process.send_signal(how)
-            _, complaints = process.communicate(timeout=PATIENCE)
+            code = process.wait()
         finally:
             process.kill()
             process.wait()
-        assert process.returncode in (0, -how, 130), complaints
-        return None if done else complaints
+        errors = process.errors.read_text()
+        assert code in (0, -how, 130), errors
+        return None if done else errors
 
 
 def revision(store: Path) -> int:
@@ -141,8 +133,7 @@ def test_a_run_killed_at_random_ends_as_one_clean_run(tmp_path: Path, mini: str)
     chance = random.Random(11)
     scenes = draw(tmp_path / "scenes", 80)
     command = Command(in_halves(scenes, tmp_path), mini, "superpixels")
-    # The store is opened before the models are loaded, which takes some seconds of it.
-    moments = [after_opening(chance.uniform(2, 9), number) for number in range(7)]
+    moments = [after_opening(chance.uniform(0.5, 7), number) for number in range(7)]
     moments += [at_noun(chance.randint(place, place + 8)) for place in (1, 10, 20)]
     check_kills(command, tmp_path, moments)
 

@@ -7,7 +7,7 @@ from statistics import fmean
 import pytest
 import torch
 
-from captionary.vision.clip.catalogue import LEARNED
+from captionary.vision.clip.catalogue import GROUPING_MODELS
 from tests.cli.running import captionary
 from tests.scenes import draw
 
@@ -32,7 +32,7 @@ def captioned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return draw(tmp_path_factory.mktemp("captioned"), 40, nouns=(*SEEN, *NOVEL))
 
 
-@pytest.mark.parametrize("name", LEARNED)
+@pytest.mark.parametrize("name", GROUPING_MODELS)
 def test_own_groups_segment_what_was_learned_and_what_captions_teach(
     name: str, held_out: Path, captioned: Path, tmp_path: Path
 ) -> None:

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tools.openapi import ROLES, documents
+from tools.openapi import ROLES, build_documents
 
 FOLDER = Path(__file__).parents[2] / "docs" / "openapi"
 
 
 @pytest.fixture(scope="module")
 def made() -> dict[str, str]:
-    return dict(documents())
+    return dict(build_documents())
 
 
 def test_every_document_is_of_a_service(made: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from captionary.segmenter.drawing.palette import class_colours
-from tests.e2e.visiting import (
+from tests.e2e.browsing import (
     CLASSES,
     MARKS,
     choose,
@@ -26,19 +26,21 @@ pytestmark = MARKS
 def test_a_picture_is_segmented_and_each_region_tells_why(page: Page, picture: Path) -> None:
     choose(page, picture)
     expect(page.locator("#segment .name")).to_have_text("00030.png · 96 \N{MULTIPLICATION SIGN} 96")
-    answer = segment(page, CLASSES)
-    names = [mask["class"] for mask in sorted(answer["masks"], key=lambda mask: -mask["area"])]
+    segmentation = segment(page, CLASSES)
+    names = [
+        mask["class"] for mask in sorted(segmentation["masks"], key=lambda mask: -mask["area"])
+    ]
     assert page.locator("#legend .class").all_inner_texts() == names
     expect(page.locator("#ask-status")).to_contain_text(
-        f"s · dictionary revision {answer['revision']}"
+        f"s · dictionary revision {segmentation['revision']}"
     )
     looked_at = explained = 0
-    for target in targets(answer):
-        page.mouse.move(*place_of(page, target, answer))
+    for target in targets(segmentation):
+        page.mouse.move(*place_of(page, target, segmentation))
         expect(details(page).locator("h3 .class")).to_have_text(target.region["class"])
         shares = (target.region[part] for part in ("score", "text", "prototype"))
-        told = details(page).locator(".bars .figure").all_inner_texts()
-        assert told == [percent(share) for share in shares if share is not None]
+        figures = details(page).locator(".bars .figure").all_inner_texts()
+        assert figures == [percent(share) for share in shares if share is not None]
         looked_at += 1
         if target.region["prototype"] is None:
             expect(details(page)).to_contain_text("The dictionary has no prototype for it")
@@ -57,29 +59,29 @@ def test_a_picture_is_segmented_and_each_region_tells_why(page: Page, picture: P
 
 def test_classes_that_only_text_can_judge_are_named(page: Page, picture: Path) -> None:
     choose(page, picture)
-    told = page.locator("#by-text")
-    answer = segment(page, f"{CLASSES}, accordion, tractor, snowman, kettle")
-    nulls = [one["class"] for one in answer["regions"] if one["prototype"] is None]
+    message = page.locator("#by-text")
+    segmentation = segment(page, f"{CLASSES}, accordion, tractor, snowman, kettle")
+    nulls = [one["class"] for one in segmentation["regions"] if one["prototype"] is None]
     assert nulls
     names = ", ".join(dict.fromkeys(nulls))
-    expect(told).to_have_text(f"No prototype in the dictionary, judged by text: {names}")
+    expect(message).to_have_text(f"No prototype in the dictionary, judged by text: {names}")
     page.get_by_label("Decide by").select_option("text")
     segment(page, CLASSES)
-    expect(told).to_be_empty()
+    expect(message).to_be_empty()
 
 
 def test_the_overlay_has_the_colours_of_the_classes_and_one_can_be_alone(
     page: Page, picture: Path
 ) -> None:
     choose(page, picture)
-    answer = segment(page, CLASSES)
+    segmentation = segment(page, CLASSES)
     colours = {
         name: (*map(int, colour), 255)
         for name, colour in zip(
-            answer["classes"], class_colours(tuple(answer["classes"])), strict=True
+            segmentation["classes"], class_colours(tuple(segmentation["classes"])), strict=True
         )
     }
-    present = [mask["class"] for mask in answer["masks"]]
+    present = [mask["class"] for mask in segmentation["masks"]]
     assert len(present) > 1
     assert colours_shown(page) == {colours[name] for name in present}
     entry = page.locator("#legend button").first
@@ -107,15 +109,15 @@ def test_a_picture_may_be_dropped_or_pasted_in_any_view(
 
 def test_a_region_is_kept_while_its_evidence_is_read(page: Page, picture: Path) -> None:
     choose(page, picture)
-    answer = segment(page, CLASSES)
-    first, second, *_ = targets(answer)
-    page.mouse.click(*place_of(page, first, answer))
-    page.mouse.move(*place_of(page, second, answer))
+    segmentation = segment(page, CLASSES)
+    first, second, *_ = targets(segmentation)
+    page.mouse.click(*place_of(page, first, segmentation))
+    page.mouse.move(*place_of(page, second, segmentation))
     heading = details(page).locator("h3")
     expect(heading).to_contain_text("kept")
     expect(heading.locator(".class")).to_have_text(first.region["class"])
-    page.mouse.click(*place_of(page, first, answer))
-    page.mouse.move(*place_of(page, second, answer))
+    page.mouse.click(*place_of(page, first, segmentation))
+    page.mouse.move(*place_of(page, second, segmentation))
     expect(heading.locator(".class")).to_have_text(second.region["class"])
     page.mouse.move(5, 5)
     expect(details(page)).to_contain_text("Point at the picture")
@@ -182,7 +184,7 @@ def test_everything_can_be_done_by_keyboard(page: Page, picture: Path) -> None:
     keys.press("Enter")
     with page.expect_response("**/v1/segment") as response:
         keys.press("Enter")
-    answer = response.value.json()
+    segmentation = response.value.json()
     expect(page.locator("#legend button").first).to_be_visible()
     keys.press("Shift+Tab")
     keys.press("Shift+Tab")
@@ -199,7 +201,7 @@ def test_everything_can_be_done_by_keyboard(page: Page, picture: Path) -> None:
     assert len(set(walked)) == 3
     keys.press("End")
     last = regions.get_attribute("aria-activedescendant")
-    assert last == f"region-{len(answer['regions']) - 1}"
+    assert last == f"region-{len(segmentation['regions']) - 1}"
     keys.press("Enter")
     expect(heading).to_contain_text("kept")
     keys.press("Escape")
@@ -215,30 +217,30 @@ def test_a_file_that_is_no_picture_is_refused_and_the_old_one_stays(
     choose(page, picture)
     (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
     choose(page, tmp_path / "notes.txt")
-    told = page.locator("#picture-problem")
-    expect(told).to_have_text(
+    message = page.locator("#picture-problem")
+    expect(message).to_have_text(
         "not a picture that can be shown: notes.txt; give a JPEG, PNG or WebP file"
     )
-    expect(told).to_have_role("alert")
+    expect(message).to_have_role("alert")
     segment(page, CLASSES)
 
 
 def test_what_is_missing_is_asked_for(page: Page, picture: Path) -> None:
-    go, told = page.get_by_role("button", name="Segment"), page.locator("#ask-problem")
+    go, message = page.get_by_role("button", name="Segment"), page.locator("#ask-problem")
     go.click()
-    expect(told).to_contain_text("there is no picture yet")
+    expect(message).to_contain_text("there is no picture yet")
     choose(page, picture)
-    expect(told).to_be_empty()
+    expect(message).to_be_empty()
     go.click()
-    expect(told).to_contain_text("no class is named")
+    expect(message).to_contain_text("no class is named")
     expect(page.locator("#classes")).to_be_focused()
 
 
 def test_the_words_of_the_service_are_shown_and_nothing_is_lost(
     browser: Browser, address: str, picture: Path
 ) -> None:
-    with tab(browser, address) as found:
-        page = found.page
+    with tab(browser, address) as opened:
+        page = opened.page
         choose(page, picture)
         segment(page, CLASSES)
         page.locator("#classes").fill("dog, cat, dog")
@@ -248,7 +250,7 @@ def test_the_words_of_the_service_are_shown_and_nothing_is_lost(
         )
         expect(page.locator("#legend button").first).to_be_visible()
         expect(page.locator("#classes")).to_have_value("dog, cat, dog")
-        assert found.refused == [400]
+        assert opened.error_statuses == [400]
         page.route("**/v1/segment", lambda route: route.abort())
         page.locator("#classes").press("Enter")
         expect(page.locator("#ask-problem")).to_contain_text("the service does not answer")
@@ -282,17 +284,19 @@ def test_what_takes_long_can_be_cancelled_and_a_newer_request_wins(
 def test_a_service_that_is_not_ready_is_asked_again_once_and_then_told(
     browser: Browser, without: str, picture: Path
 ) -> None:
-    with tab(browser, without) as found:
-        page = found.page
+    with tab(browser, without) as opened:
+        page = opened.page
         expect(page.locator("#not-ready")).to_contain_text("there is no dictionary")
         expect(page.locator("#empty-dictionary")).to_be_hidden()
         expect(page.locator("#counts")).to_be_empty()
         expect(page.get_by_role("link", name="Teach")).to_be_hidden()
         choose(page, picture)
+        page.clock.install()
         page.locator("#classes").fill("dog")
         page.locator("#classes").press("Enter")
         expect(page.locator("#ask-countdown")).to_contain_text("busy; again in")
+        page.clock.run_for(10_000)
         expect(page.locator("#ask-problem")).to_contain_text("there is no dictionary")
         expect(page.get_by_role("button", name="Segment")).to_be_enabled()
-        assert set(found.refused) == {503}
-        assert found.paths.count("/v1/segment") == 2
+        assert set(opened.error_statuses) == {503}
+        assert opened.paths.count("/v1/segment") == 2

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from captionary.client import Captionary
+from captionary.client import Client
 from tests.client.services import both_services
 
 Case: TypeAlias = schemathesis.Case[Any]
@@ -52,7 +52,7 @@ def pictures(scenes: Path) -> list[bytes]:
 def both(folder: Path, pictures: list[bytes], key: str | None) -> Iterator[tuple[str, str]]:
     """Both services on a dictionary of some pictures: their address, and a job that is done."""
     with both_services(folder, key=key) as url:
-        with Captionary(url, key=key) as client:
+        with Client(url, key=key) as client:
             jobs = [
                 client.add(picture, "a dog and an apple on the grass", id=f"s{n}", source="drawn")
                 for n, picture in enumerate(pictures)

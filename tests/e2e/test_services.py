@@ -4,12 +4,13 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
-from captionary.build import open_dictionary
+from captionary.build import Parts
 from tests.scenes import draw
 from tests.served import PATIENCE, Served, finished, ready, service, stand_in
 
@@ -145,7 +146,8 @@ def test_killed_under_load_accepted_jobs_are_done_once(
         assert set(statuses) <= {0, 200, 503}
         assert indexer.stop() == 0
         assert segmenter.stop() == 0
-    with open_dictionary(store) as dictionary:
+    with closing(Parts(store)) as parts:
+        dictionary = parts.stored
         counts = dictionary.stats()
         assert counts.images == len(captioned)
         assert dictionary.pending() == {}

@@ -27,6 +27,8 @@ from captionary.vision.proposers.superpixels import Superpixels
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import NAMES
 from captionary.vocabulary.stored_dictionary import StoredDictionary
+from tests.contract.exact_engine import ExactEngine
+from tests.vocabulary.made import rounded
 
 BINS = 4
 DIM = BINS**3
@@ -127,8 +129,18 @@ SCENES = [
 EXTRACTOR = RegionExtractor(Superpixels(working_side=96), ColourRegions())
 
 
+STORES: dict[Path, ExactEngine] = {}
+"""Stores in memory, by path: making one on disk waits for the disk many times."""
+
+
 def opened(store: Path) -> StoredDictionary:
-    """The dictionary of a folder."""
+    """The dictionary of a path, in memory; opened again it is the same."""
+    engine = STORES.setdefault(store, ExactEngine())
+    return StoredDictionary(engine, fingerprint=EXTRACTOR.fingerprint, dim=DIM)
+
+
+def opened_folder(store: Path) -> StoredDictionary:
+    """The dictionary of a folder on disk."""
     return StoredDictionary(EdgeEngine(store), fingerprint=EXTRACTOR.fingerprint, dim=DIM)
 
 
@@ -148,10 +160,17 @@ Dump = dict[str, dict[Any, Any]]
 
 
 def dump(dictionary: StoredDictionary) -> Dump:
-    """Every point of the three collections, with its payload and the bytes of its vector."""
+    """Every point of the three collections, with its payload and the bytes of its vector.
+
+    Numbers have float32 precision, as they are stored; the engine on disk may read the last bit of
+    a float64 wrong.
+    """
     return {
         name: {
-            point.id: (point.payload, None if point.vector is None else point.vector.tobytes())
+            point.id: (
+                rounded(point.payload),
+                None if point.vector is None else point.vector.tobytes(),
+            )
             for point in dictionary.engine.collection(name).scroll(with_vectors=True)
         }
         for name in NAMES

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from captionary.indexer import candidate_regions as candidates
+from captionary.indexer import candidate_regions
 from captionary.indexer.candidate_regions import SMALLEST, CandidateReader
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
@@ -79,9 +79,10 @@ def test_rows_and_first_cut_by_picture(reader: CandidateReader) -> None:
 
 
 def test_reading_again_or_in_part_gives_the_same(
-    reader: CandidateReader, monkeypatch: pytest.MonkeyPatch
+    dictionary: StoredDictionary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "KEPT_PICTURES", 2)
+    monkeypatch.setattr(candidate_regions, "CACHED_PICTURES", 2)
+    reader = CandidateReader(dictionary, ["p3", "p0", "p2", "unknown"])
     pictures = [picture for picture, _ in ITEMS]
     whole = reader.read(pictures)
     for _ in range(2):
@@ -104,7 +105,7 @@ def test_the_sample_without_a_noun_keeps_its_order(reader: CandidateReader) -> N
 def test_the_sample_without_a_noun_has_a_limit(
     reader: CandidateReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(candidates, "LACKING_PICTURES", 1)
+    monkeypatch.setattr(candidate_regions, "LACKING_PICTURES", 1)
     assert reader.sample_without("bird").index.tolist() == KEPT[3]
 
 

@@ -24,18 +24,18 @@ def test_one_blob_is_one_prototype_at_its_mean() -> None:
     found = cluster(vectors)
     assert found.centres.shape == (1, DIM)
     assert np.allclose(found.centres[0], unit(vectors.mean(axis=0)), atol=1e-6)
-    assert not found.member.any()
+    assert not found.assignment.any()
 
 
 @pytest.mark.parametrize("sizes", [[4, 4], [9, 14], [50, 20], [12, 30, 21], [10] * 5])
 def test_far_blobs_are_a_prototype_each_largest_first(sizes: list[int]) -> None:
     vectors = blobs(sizes)
     found = cluster(vectors)
-    assert np.bincount(found.member).tolist() == sorted(sizes, reverse=True)
+    assert np.bincount(found.assignment).tolist() == sorted(sizes, reverse=True)
     axes = vectors.argmax(axis=1)
     for number, centre in enumerate(found.centres):
-        assert len(set(axes[found.member == number])) == 1
-        assert centre.argmax() == axes[found.member == number][0]
+        assert len(set(axes[found.assignment == number])) == 1
+        assert centre.argmax() == axes[found.assignment == number][0]
 
 
 def test_two_prototypes_are_the_centres_of_k_means() -> None:
@@ -51,7 +51,7 @@ def test_the_same_vectors_give_the_same_clusters() -> None:
     vectors = blobs([30, 20, 25], noise=0.12)
     first, again = cluster(vectors), cluster(vectors.copy())
     assert first.centres.tobytes() == again.centres.tobytes()
-    assert first.member.tolist() == again.member.tolist()
+    assert first.assignment.tolist() == again.assignment.tolist()
 
 
 def test_clusters_of_one_size_come_in_the_order_of_their_vectors() -> None:
@@ -94,9 +94,9 @@ def test_vectors_that_cancel_out_still_give_a_unit_prototype() -> None:
 def test_clusters_partition_and_centres_are_unit(sizes: list[int], noise: float, seed: int) -> None:
     vectors = blobs(sizes, noise=noise, seed=seed)
     found = cluster(vectors)
-    assert found.member.shape == (len(vectors),)
-    assert set(found.member.tolist()) == set(range(len(found.centres)))
+    assert found.assignment.shape == (len(vectors),)
+    assert set(found.assignment.tolist()) == set(range(len(found.centres)))
     assert 1 <= len(found.centres) <= MOST
     assert np.allclose(np.linalg.norm(found.centres, axis=1), 1, atol=1e-5)
-    counts = np.bincount(found.member)
+    counts = np.bincount(found.assignment)
     assert (np.diff(counts) <= 0).all()

@@ -1,4 +1,3 @@
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,15 +5,9 @@ import pytest
 import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from spacy.lookups import Lookups
-from spacy.tokens import Doc
 
-from captionary.indexer.nouns import LONGEST_CAPTION, LONGEST_NOUN, NounExtractor, not_visible
-from captionary.indexer.plurals import lemma_tables
+from captionary.indexer.nouns import LONGEST_CAPTION, LONGEST_NOUN, NounExtractor, read_stop_list
 from captionary.schemas.errors import WrongInput
-from tools.tagger.train import measure
-from tools.tagger.treebank import read_treebank
-from tools.tagger.variations import caption_like, lower_case, material
 
 EXTRACTOR = NounExtractor()
 
@@ -96,7 +89,7 @@ def test_a_compound_may_be_kept_in_spite_of_its_head() -> None:
 
 
 def test_the_stop_list_is_lower_case_and_without_comments() -> None:
-    stop = not_visible()
+    stop = read_stop_list()
     assert {"photo", "view", "couple", "background"} <= stop.words
     assert all(word == word.lower() and word.isalpha() for word in stop.words)
     assert stop.leading < stop.words
@@ -208,7 +201,7 @@ def test_two_streams_may_be_read_in_turns() -> None:
 
 
 def test_loading_afresh_changes_nothing() -> None:
-    captions = [f"a dog beside thing{i} and a fire hydrant" for i in range(2000)]
+    captions = [f"a dog beside thing{i} and a fire hydrant" for i in range(1100)]  # three chunks
     forgetful = NounExtractor(remembered=10)
     assert list(forgetful.nouns(captions)) == list(EXTRACTOR.nouns(captions))
 
@@ -234,40 +227,6 @@ def test_another_pipeline_can_be_used(tmp_path: Path) -> None:
     assert list(NounExtractor(str(tmp_path)).nouns(["dog", "7"])) == [("thingy",), ()]
 
 
-def test_the_carried_tagger_on_the_test_split(shared: Path) -> None:
-    path = shared / "data" / "ud_ewt" / "en_ewt-ud-test.conllu.gz"
-    sentences = list(read_treebank(path))[:600]
-    nlp = spacy.load(Path(__file__).parents[2] / "captionary" / "indexer" / "tagger")
-    figures = measure(nlp, sentences)
-    assert figures.accuracy > 0.92
-    assert figures.any_noun_f1 > 0.93
-    assert figures.lemma_accuracy > 0.95
-    assert measure(nlp, [lower_case(words) for words in sentences]).accuracy > 0.91
-
-
 def test_the_carried_tagger_is_small() -> None:
     folder = Path(__file__).parents[2] / "captionary" / "indexer" / "tagger"
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 8e6
-
-
-def test_the_treebank_is_read_whole_and_varied_soundly(shared: Path) -> None:
-    sentences = list(read_treebank(shared / "data" / "ud_ewt" / "en_ewt-ud-dev.conllu.gz"))
-    assert len(sentences) == 2001
-    stock, draw = material(sentences), random.Random(0)
-    for words in sentences:
-        varied = caption_like(words, stock, draw)
-        assert varied
-        assert all(word.text and word.tag.isupper() for word in varied)
-
-
-def test_lemma_tables_learn_irregular_words_of_the_treebank() -> None:
-    tables = lemma_tables([("chess", "chess"), ("gas", "gas"), ("gas", "gas"), ("cats", "cat")])
-    nlp = spacy.blank("en")
-    lookups = Lookups()
-    for name, table in tables.items():
-        lookups.add_table(name, table)
-    lemmatizer = nlp.add_pipe("lemmatizer", config={"mode": "rule"})
-    lemmatizer.initialize(lookups=lookups)  # type: ignore[attr-defined]
-    words = ["chess", "gas", "cats", "zyls", "women", "pants"]
-    doc = nlp.get_pipe("lemmatizer")(Doc(nlp.vocab, words, pos=["NOUN"] * len(words)))
-    assert [token.lemma_ for token in doc] == ["chess", "gas", "cat", "zyl", "woman", "pants"]

@@ -22,6 +22,7 @@ from tests.indexer.planted import (
     index,
     indexer,
     opened,
+    opened_folder,
     pairs,
     stored,
 )
@@ -41,10 +42,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> list[ImageCaption]:
 def clean(
     world: list[ImageCaption], nouns: NounExtractor, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Job, Dump]:
-    """One run over the world."""
-    store = tmp_path_factory.mktemp("clean") / "store"
-    job = index(store, world, nouns)
-    return job, stored(store)
+    """One run over the world, into a folder; what runs in memory is to be equal to it."""
+    with opened_folder(tmp_path_factory.mktemp("clean") / "store") as dictionary:
+        return indexer(dictionary, nouns).index(world), dump(dictionary)
 
 
 def test_a_run_counts_and_tags(clean: tuple[Job, Dump]) -> None:
@@ -128,14 +128,15 @@ def test_a_run_broken_off_is_taken_up(
             if done >= done_nouns:
                 raise KeyboardInterrupt
 
-        with opened(tmp_path / "store") as dictionary, pytest.raises(KeyboardInterrupt):
+        with opened_folder(tmp_path / "store") as dictionary, pytest.raises(KeyboardInterrupt):
             indexer(dictionary, nouns).index(world, report=pictures_done, refreshed=nouns_done)
 
     stop_at(4, 0)
     stop_at(99, 1)
     stop_at(99, 2)
-    job = index(tmp_path / "store", world, nouns)
-    assert stored(tmp_path / "store") == clean[1]
+    with opened_folder(tmp_path / "store") as dictionary:
+        job = indexer(dictionary, nouns).index(world)
+        assert dump(dictionary) == clean[1]
     assert (job.added, job.known) == (0, 12)
     assert sums_up(job)
 
@@ -195,7 +196,7 @@ def test_what_a_cut_short_removal_left_is_cleared_before_pictures_come_back(
 def broken(folder: Path, world: list[ImageCaption]) -> list[ImageCaption | PairFailure]:
     """Pairs that cannot be indexed."""
     jpeg, empty, text = folder / "short.png", folder / "empty.jpg", folder / "text.jpg"
-    jpeg.write_bytes(Path(world[0].image).read_bytes()[:700])
+    jpeg.write_bytes(Path(world[0].picture_name).read_bytes()[:700])
     empty.write_bytes(b"")
     text.write_text("this is no picture")
     said = world[0].captions
@@ -265,7 +266,7 @@ def test_the_same_picture_under_another_name_is_known(
     tmp_path: Path, world: list[ImageCaption], nouns: NounExtractor
 ) -> None:
     copy = tmp_path / "copy.png"
-    copy.write_bytes(Path(world[0].image).read_bytes())
+    copy.write_bytes(Path(world[0].picture_name).read_bytes())
     job = index(tmp_path / "store", [world[0], replace(world[0], image=str(copy))], nouns)
     assert (job.added, job.known, job.failures) == (1, 1, ())
 

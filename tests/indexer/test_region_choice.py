@@ -7,13 +7,8 @@ import pytest
 from PIL import Image
 
 from captionary.indexer.candidate_regions import CandidateReader
-from captionary.indexer.region_choice import (
-    EXEMPLARS,
-    Choice,
-    choose_regions,
-    make_prototypes,
-    tag_regions,
-)
+from captionary.indexer.prototypes import EXEMPLARS, make_prototypes
+from captionary.indexer.region_choice import Choice, choose_regions, tag_regions
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import unit

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionary.learning.models.clip_models import build_clip
-from captionary.learning.settings import Settings, decayed, learning_rate
-from tests.learning.drawn import tiny_architecture
+from captionary.learning.settings import Settings, learning_rate, parameter_groups
+from tests.learning.flags import tiny_architecture
 
 
 def test_the_rate_rises_straight_and_falls_along_a_cosine() -> None:
@@ -29,7 +29,7 @@ def test_only_matrices_decay() -> None:
     names = {id(value): name for name, value in model.named_parameters()}
     decaying, others = (
         {names[id(value)] for value in group["params"]}  # type: ignore[attr-defined]
-        for group in decayed(model, 0.1)
+        for group in parameter_groups(model, 0.1)
     )
 
     assert decaying | others == set(names.values())

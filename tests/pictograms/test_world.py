@@ -10,7 +10,7 @@ import pytest
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.nouns import Kind, choose_nouns
 from captionary.pictograms.world import Scene, World
-from tests.pictograms.reading import words_of
+from tests.pictograms.parsing import words_of
 
 ROOT = Path(__file__).parents[2]
 DIGEST = """

@@ -28,10 +28,10 @@ def test_threshold_leaves_a_background_of_the_list_alone() -> None:
 
 @pytest.mark.parametrize("mode", ["names", "auto"])
 def test_names_are_the_surroundings_not_asked_for(mode: BackgroundMode) -> None:
-    asked = parse_classes("Sky, trees, person: man | Shelves, sand, stairs, glass")
-    classes, index = add_background(asked, mode)
-    assert index == len(asked)
-    assert classes[:-1] == asked
+    named = parse_classes("Sky, trees, person: man | Shelves, sand, stairs, glass")
+    classes, index = add_background(named, mode)
+    assert index == len(named)
+    assert classes[:-1] == named
     assert set(SURROUNDINGS) - set(classes[-1].prompts) == {
         *("sky", "tree", "shelf", "sands", "stair")
     }
@@ -65,9 +65,8 @@ def test_background_wins_below_the_threshold_alone(seed: int, threshold: float) 
 
 def test_the_threshold_holds_for_the_blend_of_overlapping_regions() -> None:
     whole = Region(np.ones((2, 2), bool))
-    weights = np.ones(2, np.float32)
     scores = np.array([[0.5, 0.0, 0.0], [0.1, 0.0, 0.0]], np.float32)
-    below, _ = paint([whole, whole], apply_threshold(scores, 2, 0.23), weights)
-    above, _ = paint([whole, whole], apply_threshold(scores, 2, 0.22), weights)
+    below, _ = paint([whole, whole], apply_threshold(scores, 2, 0.23))
+    above, _ = paint([whole, whole], apply_threshold(scores, 2, 0.22))
     assert (below == 2).all()
     assert (above == 0).all()

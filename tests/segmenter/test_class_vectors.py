@@ -12,9 +12,9 @@ from captionary.schemas.classes import ClassName, parse_classes
 from captionary.schemas.dictionary import NounEntry, Prototype
 from captionary.schemas.vectors import unit as to_unit
 from captionary.segmenter.class_vectors import (
-    ClassReading,
-    read_classes_by_dictionary,
-    read_classes_by_text,
+    ClassVectors,
+    encode_classes_by_dictionary,
+    encode_classes_by_text,
 )
 from captionary.vocabulary.centring import common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
@@ -74,11 +74,11 @@ def retriever(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Retriever]:
         yield Retriever(dictionary)
 
 
-def read(text: str, retriever: Retriever) -> ClassReading:
-    return read_classes_by_dictionary(parse_classes(text), HandMadeText(), retriever)
+def read(text: str, retriever: Retriever) -> ClassVectors:
+    return encode_classes_by_dictionary(parse_classes(text), HandMadeText(), retriever)
 
 
-def nouns_of(reading: ClassReading, class_id: int) -> list[str]:
+def nouns_of(reading: ClassVectors, class_id: int) -> list[str]:
     columns = reading.column[reading.owner == class_id]
     return sorted({reading.prototypes[column].noun for column in columns})
 
@@ -171,7 +171,7 @@ def test_a_background_without_names_has_neither_prompts_nor_prototypes(
 ) -> None:
     classes = (*parse_classes("road"), ClassName("background", ()))
 
-    reading = read_classes_by_dictionary(classes, HandMadeText(), retriever)
+    reading = encode_classes_by_dictionary(classes, HandMadeText(), retriever)
 
     assert reading.prompt_owner.tolist() == [0]
     assert nouns_of(reading, 1) == []
@@ -186,7 +186,7 @@ def test_the_common_part_is_that_of_the_sample(retriever: Retriever) -> None:
 
 
 def test_by_text_alone_there_is_nothing_but_prompts() -> None:
-    reading = read_classes_by_text(parse_classes("road, animal: dog"), HandMadeText())
+    reading = encode_classes_by_text(parse_classes("road, animal: dog"), HandMadeText())
 
     assert reading.prompts.shape == (3, HandMadeText.dim)
     assert reading.revision is None

@@ -16,16 +16,10 @@ from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.segmentation import Evidence, LabelledRegion, Segmentation
 from captionary.segmenter.datasets import read_mask
-from captionary.segmenter.outputs import (
-    class_map_png,
-    coco_json,
-    decode_mask,
-    encode_mask,
-    parse_formats,
-    read_class_map,
-    segmentation_json,
-    write_outputs,
-)
+from captionary.segmenter.json_data import coco_json, encode_mask, segmentation_json
+from captionary.segmenter.outputs import class_map_png, parse_formats, write_outputs
+from captionary.segmenter.result import Result
+from tests.segmenter.decoding import decode_mask, read_class_map
 
 # pycocotools asks numpy 2 for an array in numpy 1's way
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -57,9 +51,8 @@ def image() -> Rgb:
 @given(st.integers(0, 2**32), st.integers(1, 40), st.integers(1, 40), st.floats(0, 1))
 def test_masks_come_back(seed: int, height: int, width: int, share: float) -> None:
     mask = np.random.default_rng(seed).random((height, width)) < share
-    rle = encode_mask(mask)
+    rle = encode_mask(mask).model_dump()
     assert rle["size"] == [height, width]
-    np.testing.assert_array_equal(decode_mask(rle), mask)
     np.testing.assert_array_equal(decode_mask(json.loads(json.dumps(rle))), mask)
 
 
@@ -148,13 +141,8 @@ def test_all_formats_are_written_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "deep" / "out"
-    written = write_outputs(
-        segmentation,
-        image,
-        source=Path("my.photo.jpg"),
-        folder=out,
-        formats=parse_formats("coco, json,png,overlay,png"),
-    )
+    result = Result(segmentation, image, "my.photo.jpg")
+    written = write_outputs(result, out, parse_formats("coco, json,png,overlay,png"))
     assert [path.name for path in written] == [
         *("my.photo.overlay.jpg", "my.photo.png", "my.photo.json", "my.photo.coco.json")
     ]
@@ -176,9 +164,9 @@ def test_the_picture_is_never_overwritten(
     Image.fromarray(image).save(source)
     before = source.read_bytes()
     with pytest.raises(WrongInput, match=r"a\.png would be overwritten"):
-        write_outputs(segmentation, image, source=source, folder=tmp_path, formats=("png",))
+        write_outputs(Result(segmentation, image, str(source)), tmp_path, ("png",))
     assert source.read_bytes() == before
-    assert write_outputs(segmentation, image, source=source, folder=tmp_path, formats=("json",))
+    assert write_outputs(Result(segmentation, image, str(source)), tmp_path, ("json",))
 
 
 def test_a_folder_that_cannot_be_made(
@@ -188,9 +176,7 @@ def test_a_folder_that_cannot_be_made(
 ) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(WrongInput, match="cannot write into"):
-        write_outputs(
-            segmentation, image, source=Path("a.jpg"), folder=tmp_path / "file", formats=("json",)
-        )
+        write_outputs(Result(segmentation, image, "a.jpg"), tmp_path / "file", ("json",))
 
 
 @pytest.mark.parametrize(("text", "wrong"), [("", "nothing"), ("png,gif", "gif"), (",", "nothing")])

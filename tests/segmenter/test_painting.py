@@ -10,21 +10,19 @@ from captionary.segmenter import painting
 from captionary.segmenter.painting import paint
 
 
-def slow_scores(
-    regions: list[Region], scores: Scores, weights: NDArray[np.float32]
-) -> tuple[NDArray[np.float64], Mask]:
+def slow_scores(regions: list[Region], scores: Scores) -> tuple[NDArray[np.float64], Mask]:
     """The formula, pixel by pixel: (H, W, C) scores, and (H, W) whether any region covers it."""
     total = np.zeros((*regions[0].mask.shape, scores.shape[1]))
-    weight = np.zeros(regions[0].mask.shape)
-    for region, row, w in zip(regions, scores, weights, strict=True):
+    count = np.zeros(regions[0].mask.shape)
+    for region, row in zip(regions, scores, strict=True):
         logs = np.log(np.maximum(row.astype(np.float64), painting.LEAST))
-        total += np.where(region.mask[..., None], float(w) * logs, 0)
-        weight += np.where(region.mask, float(w), 0)
-    return np.exp(total / np.where(weight > 0, weight, 1)[..., None]), weight > 0
+        total += np.where(region.mask[..., None], logs, 0)
+        count += region.mask
+    return np.exp(total / np.maximum(count, 1)[..., None]), count > 0
 
 
 @st.composite
-def painted(draw: st.DrawFn) -> tuple[list[Region], Scores, NDArray[np.float32]]:
+def painted(draw: st.DrawFn) -> tuple[list[Region], Scores]:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     height, width = draw(st.integers(1, 12)), draw(st.integers(1, 12))
     count, classes = draw(st.integers(1, 9)), draw(st.integers(1, 5))
@@ -33,19 +31,14 @@ def painted(draw: st.DrawFn) -> tuple[list[Region], Scores, NDArray[np.float32]]
         mask = rng.random((height, width)) < draw(st.sampled_from([0.05, 0.5, 1.0]))
         mask.flat[rng.integers(mask.size)] = True
         regions.append(Region(mask, int(rng.integers(3))))
-    weights = rng.random(count).astype(np.float32) + np.float32(0.1)
-    weights[rng.random(count) < 0.2] = 0
-    weights[0] = 1
-    return regions, rng.random((count, classes)).astype(np.float32), weights
+    return regions, rng.random((count, classes)).astype(np.float32)
 
 
 @given(painted())
-def test_equals_the_plain_formula(
-    case: tuple[list[Region], Scores, NDArray[np.float32]],
-) -> None:
-    regions, scores, weights = case
-    class_map, confidence = paint(regions, scores, weights)
-    expected, covered = slow_scores(regions, scores, weights)
+def test_equals_the_plain_formula(case: tuple[list[Region], Scores]) -> None:
+    regions, scores = case
+    class_map, confidence = paint(regions, scores)
+    expected, covered = slow_scores(regions, scores)
     assert class_map.dtype == np.int32
     assert confidence.dtype == np.float32
     rows, columns = np.nonzero(covered)
@@ -63,7 +56,7 @@ def test_equals_the_plain_formula(
 
 @given(painted(), st.integers(1, 3))
 def test_cells_scored_in_parts_give_the_same(
-    case: tuple[list[Region], Scores, NDArray[np.float32]], at_once: int
+    case: tuple[list[Region], Scores], at_once: int
 ) -> None:
     whole = paint(*case)
     with pytest.MonkeyPatch.context() as patch:
@@ -82,24 +75,22 @@ def test_both_ways_of_renumbering_agree(span: int) -> None:
 def test_a_single_pixel_paints_the_whole_picture() -> None:
     mask = np.zeros((5, 7), bool)
     mask[2, 3] = True
-    class_map, confidence = paint(
-        [Region(mask)], np.array([[0.25, 0.75]], np.float32), np.ones(1, np.float32)
-    )
+    class_map, confidence = paint([Region(mask)], np.array([[0.25, 0.75]], np.float32))
     assert (class_map == 1).all()
     assert (confidence == np.float32(0.75)).all()
 
 
-def test_weights_that_are_all_zero_count_as_equal() -> None:
+def test_overlapping_regions_are_pooled_by_the_geometric_mean() -> None:
     whole = Region(np.ones((2, 2), bool))
     scores = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
-    class_map, confidence = paint([whole, whole], scores, np.zeros(2, np.float32))
+    class_map, confidence = paint([whole, whole], scores)
     assert (class_map == 0).all()
     np.testing.assert_allclose(confidence, np.sqrt(0.9 * 0.2), rtol=1e-6)
 
 
 def test_wrong_lengths_are_refused() -> None:
     whole = Region(np.ones((2, 2), bool))
-    with pytest.raises(ValueError, match="got 1, \\(2, 3\\)"):
-        paint([whole], np.zeros((2, 3), np.float32), np.ones(1, np.float32))
+    with pytest.raises(ValueError, match="got 1 and \\(2, 3\\)"):
+        paint([whole], np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="got 0"):
-        paint([], np.zeros((0, 3), np.float32), np.ones(0, np.float32))
+        paint([], np.zeros((0, 3), np.float32))

@@ -10,7 +10,7 @@ from captionary.segmenter.refinement import (
     NEIGHBOURS,
     SHARPNESS,
     affinities,
-    refined,
+    refine_borders,
 )
 
 
@@ -26,26 +26,26 @@ def square() -> tuple[np.ndarray, np.ndarray]:
 def test_borders_move_to_where_colours_change() -> None:
     pixels, truth = square()
     ragged = np.roll(truth, (2, -2), axis=(0, 1))
-    before, after = (ragged == truth).mean(), (refined(ragged, pixels) == truth).mean()
+    before, after = (ragged == truth).mean(), (refine_borders(ragged, pixels) == truth).mean()
     assert before < 0.95
     assert after > 0.99
 
 
 def test_right_borders_stay() -> None:
     pixels, truth = square()
-    np.testing.assert_array_equal(refined(truth, pixels), truth)
+    np.testing.assert_array_equal(refine_borders(truth, pixels), truth)
 
 
 def test_no_class_appears_and_numbers_are_kept() -> None:
     pixels, truth = square()
     numbers = np.where(truth == 1, 7, 300).astype(np.int32)
-    answer = refined(numbers, pixels)
+    answer = refine_borders(numbers, pixels)
     assert answer.dtype == np.int32
     assert set(np.unique(answer)) == {7, 300}
 
 
 def test_equals_whole_planes() -> None:
-    """Every class over the whole picture, where refined() looks near its own box only."""
+    """Every class over the whole picture, where refine_borders() looks near its own box only."""
     random = np.random.default_rng(2)
     pixels = random.integers(0, 256, (130, 260, 3)).astype(np.uint8)
     class_map = np.zeros((130, 260), np.int32)
@@ -61,14 +61,14 @@ def test_equals_whole_planes() -> None:
             total += weights[number] * shares[:, y, x]
         shares = total
     expected = shares.argmax(dim=0).numpy()
-    assert (refined(class_map, pixels) == expected).mean() > 0.999
+    assert (refine_borders(class_map, pixels) == expected).mean() > 0.999
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 30), (5, 2)])
 def test_odd_pictures(size: tuple[int, int]) -> None:
     class_map = np.full(size, 3, np.int32)
     pixels = np.zeros((*size, 3), np.uint8)
-    np.testing.assert_array_equal(refined(class_map, pixels), class_map)
+    np.testing.assert_array_equal(refine_borders(class_map, pixels), class_map)
 
 
 def test_affinities_equal_the_formula_pixel_by_pixel() -> None:

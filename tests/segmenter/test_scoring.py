@@ -14,13 +14,13 @@ from captionary.schemas.vectors import unit
 from captionary.segmenter.scoring import (
     Floats,
     Ints,
-    best_prompt,
+    complete_with_text,
     fuse,
-    near_nouns,
+    max_over_prompts,
+    related_nouns,
     softmax,
     trust_in_text,
     vote,
-    with_text_for_the_rest,
 )
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -85,7 +85,7 @@ def test_a_class_is_as_near_as_its_nearest_prompt(
     similarity = cosines(rows, prompts, seed=seed)
     owner = owners(prompts, classes, seed=seed)
 
-    best = best_prompt(similarity, owner, classes=classes)
+    best = max_over_prompts(similarity, owner, classes=classes)
 
     for row in range(rows):
         for class_id in range(classes):
@@ -94,7 +94,7 @@ def test_a_class_is_as_near_as_its_nearest_prompt(
 
 
 def test_a_class_without_prompts_gets_probability_zero() -> None:
-    best = best_prompt(cosines(4, 3, seed=0), np.array([0, 0, 2]), classes=3)
+    best = max_over_prompts(cosines(4, 3, seed=0), np.array([0, 0, 2]), classes=3)
 
     text = softmax(15 * best)
 
@@ -146,7 +146,7 @@ def test_classes_without_prototypes_keep_their_text_probability(
     logits = SCALE * cosines(rows, classes, seed=seed + 1)
     logits[:, known:] = -np.inf
 
-    mixed = with_text_for_the_rest(logits, text)
+    mixed = complete_with_text(logits, text)
 
     assert (mixed[:, known:] == text[:, known:]).all()
     assert_allclose(mixed.sum(axis=1), 1, rtol=1e-5)
@@ -158,7 +158,7 @@ def test_classes_without_prototypes_keep_their_text_probability(
 def test_with_prototypes_of_all_classes_text_has_no_say() -> None:
     logits = SCALE * cosines(5, 4, seed=2)
 
-    mixed = with_text_for_the_rest(logits, probabilities(5, 4, seed=3))
+    mixed = complete_with_text(logits, probabilities(5, 4, seed=3))
 
     assert_allclose(mixed, softmax(logits), rtol=1e-5)
 
@@ -219,7 +219,7 @@ def test_a_class_without_prototypes_is_not_punished_for_what_text_knows_of_other
     text = probabilities(rows, 8, seed=seed)
     logits = SCALE * cosines(rows, 8, seed=seed + 1)
     logits[:, known:] = -np.inf
-    prototypes = with_text_for_the_rest(logits, text)
+    prototypes = complete_with_text(logits, text)
     trust = np.random.default_rng(seed).uniform(0, 1, 8).astype(np.float32)
 
     fused = fuse(text, prototypes, np.arange(known), trust, weight=weight)
@@ -249,7 +249,7 @@ def test_a_noun_that_stands_out_stands_in() -> None:
     nouns = crowd(100)
     word = unit(nouns[17:18] + 0.1 * nouns[40:41])
 
-    found, share = near_nouns(word, nouns)
+    found, share = related_nouns(word, nouns)
 
     assert found.tolist() == [17]
     assert share.tolist() == [1]
@@ -260,7 +260,7 @@ def test_several_near_nouns_share_by_nearness_and_are_at_most_five() -> None:
     word = crowd(301)[-1:]
     nouns[50:58] = unit(word + 0.05 * np.arange(8, dtype=np.float32)[:, None] * nouns[50:58])
 
-    found, share = near_nouns(word, nouns)
+    found, share = related_nouns(word, nouns)
 
     assert found.tolist() == [50, 51, 52, 53, 54]
     assert (np.diff(share) < 0).all()
@@ -274,7 +274,7 @@ def test_several_near_nouns_share_by_nearness_and_are_at_most_five() -> None:
 def test_of_several_words_each_noun_counts_by_its_nearest() -> None:
     nouns = crowd(200)
 
-    found, _ = near_nouns(nouns[[3, 90]], nouns)
+    found, _ = related_nouns(nouns[[3, 90]], nouns)
 
     assert sorted(found.tolist()) == [3, 90]
 
@@ -283,14 +283,14 @@ def test_of_several_words_each_noun_counts_by_its_nearest() -> None:
 def test_no_noun_stands_in_where_there_are_few(count: int) -> None:
     nouns = crowd(8)[:count]
 
-    assert near_nouns(crowd(9)[-1:], nouns)[0].tolist() == []
+    assert related_nouns(crowd(9)[-1:], nouns)[0].tolist() == []
 
 
 @given(words=st.integers(0, 3), count=st.integers(0, 40), seed=SEEDS)
 def test_weights_sum_to_one_or_there_are_none(words: int, count: int, seed: int) -> None:
     vectors = unit(np.random.default_rng(seed).normal(size=(words + count, 3)).astype(np.float32))
 
-    found, share = near_nouns(vectors[:words], vectors[words:])
+    found, share = related_nouns(vectors[:words], vectors[words:])
 
     assert len(found) == len(share) <= 5
     assert len(found) == 0 or share.sum() == pytest.approx(1, rel=1e-5)
@@ -302,7 +302,7 @@ def test_a_word_whose_nearest_noun_points_away_has_none() -> None:
     nouns[7] = unit(np.array([[-0.1, 1]], np.float32))
     word = np.array([[1, 0]], np.float32)
 
-    assert near_nouns(word, nouns)[0].tolist() == []
+    assert related_nouns(word, nouns)[0].tolist() == []
 
 
 def test_probabilities_never_pass_one() -> None:
@@ -311,7 +311,7 @@ def test_probabilities_never_pass_one() -> None:
     owner, weight = np.arange(5), np.ones(5, np.float32)
     logits = vote(cosines(2000, 5, seed=4), owner, weight, classes=5, scale=1000)
 
-    prototypes = with_text_for_the_rest(logits, text)
+    prototypes = complete_with_text(logits, text)
     fused = fuse(text, prototypes, owner, np.full(5, 0.5, np.float32), weight=0.7)
 
     assert text.sum(axis=1).max() > 1

@@ -23,14 +23,15 @@ from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.options import Fusion
 from captionary.schemas.segmentation import Segmentation
-from captionary.segmenter.class_vectors import read_classes_by_dictionary
-from captionary.segmenter.refinement import refined
-from captionary.segmenter.segmenter import Segmenter, Settings, score_regions
+from captionary.segmenter.class_vectors import encode_classes_by_dictionary
+from captionary.segmenter.refinement import refine_borders
+from captionary.segmenter.region_scores import score_regions
+from captionary.segmenter.segmenter import PROTOTYPE_SCALE, PROTOTYPE_WEIGHT, Segmenter, Settings
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.embedders import MaskedCrops
 from captionary.vision.extraction import LONGEST, RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture, load_picture
-from captionary.vision.pictures.resizing import enlarged
+from captionary.vision.pictures.resizing import resize_labels
 from captionary.vision.proposers.superpixels import Scale, Superpixels
 from captionary.vocabulary.centring import centred
 from captionary.vocabulary.engines.edge import EdgeEngine
@@ -126,7 +127,7 @@ def test_a_large_picture_is_labelled_at_its_own_size(
     answer = segmenter.segment(large, CLASSES)
     assert answer.class_map.shape == large.size_hw
     small = segmenter.segment(large.at_most(LONGEST), CLASSES)
-    assert (enlarged(small.class_map, large.size_hw) == answer.class_map).all()
+    assert (resize_labels(small.class_map, large.size_hw) == answer.class_map).all()
     assert answer.regions[0].box_xyxy == (0, 0, *large.size_hw[::-1])
 
 
@@ -134,7 +135,7 @@ def test_borders_are_refined_where_asked(
     answers: dict[Fusion, Segmentation], segmenter: Segmenter, picture: LoadedPicture
 ) -> None:
     answer = segmenter.segment(picture, CLASSES, Settings(refine=True))
-    expected = refined(answers["both"].class_map, picture.pixels)
+    expected = refine_borders(answers["both"].class_map, picture.pixels)
     np.testing.assert_array_equal(answer.class_map, expected)
     assert (answer.class_map != answers["both"].class_map).any()
     np.testing.assert_array_equal(answer.scores, answers["both"].scores)
@@ -230,11 +231,16 @@ def test_a_class_without_prototypes_keeps_its_text_probability(
     segmenter: Segmenter, encoder: ClipEncoder, extractor: RegionExtractor, picture: LoadedPicture
 ) -> None:
     assert segmenter.retriever is not None
-    reading = read_classes_by_dictionary(CLASSES, encoder, segmenter.retriever)
+    vectors = encode_classes_by_dictionary(CLASSES, encoder, segmenter.retriever)
     table = extractor.extract(picture).table
 
     scores = score_regions(
-        table.vectors, reading, Settings("prototypes"), text_scale=encoder.logit_scale
+        table.vectors,
+        vectors,
+        fusion="prototypes",
+        weight=PROTOTYPE_WEIGHT,
+        scale=PROTOTYPE_SCALE,
+        text_scale=encoder.logit_scale,
     )
 
     assert scores.prototypes is not None
@@ -330,7 +336,7 @@ def test_new_prototypes_are_seen_without_a_restart(
     settings = Settings("prototypes", evidence=1)
     before = segmenter.segment(picture, CLASSES, settings)
     assert segmenter.retriever is not None
-    common = read_classes_by_dictionary(CLASSES, encoder, segmenter.retriever).common
+    common = encode_classes_by_dictionary(CLASSES, encoder, segmenter.retriever).common
     table = extractor.extract(picture).table
     like_region_one = centred(table.vectors, common)[1]
     taught = Prototype("zeppelin", 0, like_region_one, 1, 0.0, "taught")
@@ -348,18 +354,3 @@ def test_new_prototypes_are_seen_without_a_restart(
     assert after.regions[1].evidence[0].similarity == pytest.approx(1, abs=1e-5)
     assert replace(forgotten.regions[1], evidence=()) == replace(before.regions[1], evidence=())
     assert (forgotten.class_map == answers["prototypes"].class_map).all()
-
-
-def test_memory_and_queries_agree_on_real_prototypes(
-    segmenter: Segmenter, extractor: RegionExtractor, picture: LoadedPicture
-) -> None:
-    retriever = segmenter.retriever
-    assert retriever is not None
-    table = extractor.extract(picture).table
-
-    prototypes, from_memory = retriever.similarities(table.vectors, retriever.nouns())
-    queried, by_query = retriever.by_query(table.vectors, retriever.nouns())
-
-    assert len(prototypes) >= len(retriever.nouns()) > 20
-    assert queried == prototypes
-    assert_allclose(by_query, from_memory, atol=2e-6)

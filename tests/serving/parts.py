@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 
 from captionary.schemas.errors import CaptionaryError
 from captionary.serving.app import build_app
-from captionary.serving.cross_origin import Guard
+from captionary.serving.cross_origin import GuardMode
 from captionary.serving.limits import Limits
 from captionary.serving.metrics import Metrics
 
@@ -32,7 +32,7 @@ class Part:
         if self.wrong is not None:
             raise self.wrong
 
-    def running(self) -> AbstractAsyncContextManager[None]:
+    def lifespan(self) -> AbstractAsyncContextManager[None]:
         return self._noted()
 
     @asynccontextmanager
@@ -48,7 +48,7 @@ def app_of(
     *parts: Part,
     metrics: Metrics | None = None,
     origins: Sequence[str] = (PAGE,),
-    guard: Guard = "keys",  # clients in this process ask for a host that there is not
+    guard: GuardMode = "off",  # clients in this process name a host that there is not
 ) -> FastAPI:
     return build_app(
         parts,

@@ -6,11 +6,11 @@ import time
 from fastapi import Request
 
 from captionary.schemas.errors import CaptionaryError
-from captionary.serving.logs import log_json
+from captionary.serving.logs import configure_json_logging
 from captionary.serving.server import address_of, listen, serve
 from tests.serving.parts import Part, app_of
 
-SECONDS = 1.0
+SECONDS = 0.4
 
 
 def main(port: int) -> None:
@@ -27,7 +27,7 @@ def main(port: int) -> None:
         print("counting", flush=True)
         return sum([len(piece) async for piece in request.stream()])
 
-    log_json()
+    configure_json_logging()
     with listen("127.0.0.1", port) as listening:
         print(address_of(listening), flush=True)
         serve(app_of(part), listening)

@@ -3,7 +3,7 @@ from fastapi import Depends
 from fastapi.testclient import TestClient
 
 from captionary.schemas.errors import WrongInput
-from captionary.serving.api_keys import SHORTEST, Keys, check_exposure
+from captionary.serving.api_keys import MIN_LENGTH, Keys, check_exposure
 from tests.serving.parts import Part, app_of
 
 READ = "read-0123456789abcdef"
@@ -14,8 +14,10 @@ BOTH = Keys(read=(READ, SECOND), write=(WRITE,))
 
 def client(keys: Keys) -> TestClient:
     part = Part()
-    part.router.add_api_route("/read", lambda: "read", dependencies=[Depends(keys.reading)])
-    part.router.add_api_route("/write", lambda: "written", dependencies=[Depends(keys.writing)])
+    part.router.add_api_route("/read", lambda: "read", dependencies=[Depends(keys.require_read)])
+    part.router.add_api_route(
+        "/write", lambda: "written", dependencies=[Depends(keys.require_write)]
+    )
     return TestClient(app_of(part))
 
 
@@ -60,8 +62,8 @@ def test_a_key_is_right_as_a_whole_or_not_at_all(key: str) -> None:
 
 
 def test_what_cannot_be_a_key_is_refused_as_any_other() -> None:
-    asked = client(BOTH).get("/read", headers={b"X-API-Key": "schlüssel-für-die-tür".encode()})
-    assert asked.status_code == 403
+    response = client(BOTH).get("/read", headers={b"X-API-Key": "schlüssel-für-die-tür".encode()})
+    assert response.status_code == 403
 
 
 @pytest.mark.parametrize("key", ["schlüssel-für-die-tür", "a key of several words", "tab\t" * 9])
@@ -87,7 +89,7 @@ def test_the_answer_says_what_to_do() -> None:
     assert "ask whoever runs the service" in wrong.json()["detail"]
 
 
-@pytest.mark.parametrize("keys", [{"read": ("swordfish",)}, {"write": ("x" * (SHORTEST - 1),)}])
+@pytest.mark.parametrize("keys", [{"read": ("swordfish",)}, {"write": ("x" * (MIN_LENGTH - 1),)}])
 def test_short_keys_are_refused_without_being_shown(keys: dict[str, tuple[str, ...]]) -> None:
     with pytest.raises(WrongInput, match="shorter than 16") as refused:
         Keys(**keys)
@@ -102,13 +104,13 @@ def test_keys_are_not_shown() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_this_machine_needs_no_keys(host: str) -> None:
-    check_exposure(host, Keys(), openly=False)
+    check_exposure(host, Keys(), allow_network=False)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "services.example", ""])
 def test_other_machines_need_keys_or_a_word(host: str) -> None:
     with pytest.raises(WrongInput, match="CAPTIONARY_READ_KEYS") as refused:
-        check_exposure(host, Keys(), openly=False)
+        check_exposure(host, Keys(), allow_network=False)
     assert "--open" in str(refused.value)
-    check_exposure(host, BOTH, openly=False)
-    check_exposure(host, Keys(), openly=True)
+    check_exposure(host, BOTH, allow_network=False)
+    check_exposure(host, Keys(), allow_network=True)

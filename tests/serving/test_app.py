@@ -17,10 +17,10 @@ def test_ready_when_all_services_are() -> None:
     client = TestClient(app_of(first, second))
     assert client.get("/readyz").json() == {"status": "ok"}
     second.wrong = CaptionaryError("the store is away; start it")
-    answer = client.get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["detail"] == "the store is away; start it"
-    assert answer.headers["Retry-After"] == "5"
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["detail"] == "the store is away; start it"
+    assert response.headers["Retry-After"] == "5"
     second.wrong = None
     assert client.get("/readyz").status_code == 200
 
@@ -36,7 +36,7 @@ def test_services_end_in_the_opposite_order_of_their_start() -> None:
 
 def test_what_has_started_ends_when_the_next_cannot_start() -> None:
     class Broken(Part):
-        def running(self) -> AbstractAsyncContextManager[None]:
+        def lifespan(self) -> AbstractAsyncContextManager[None]:
             raise CaptionaryError("no room for the queue")
 
     first = Part(name="first")
@@ -50,7 +50,7 @@ def test_what_has_started_ends_when_the_next_cannot_start() -> None:
 
 def test_a_page_that_may_call_is_told_so() -> None:
     client = TestClient(app_of(Part()))
-    asked = client.options(
+    response = client.options(
         "/readyz",
         headers={
             "Origin": PAGE,
@@ -58,18 +58,18 @@ def test_a_page_that_may_call_is_told_so() -> None:
             "Access-Control-Request-Headers": "X-API-Key, Content-Type",
         },
     )
-    assert asked.status_code == 200
-    assert asked.headers["Access-Control-Allow-Origin"] == PAGE
-    assert "DELETE" in asked.headers["Access-Control-Allow-Methods"]
-    answer = client.get("/nowhere", headers={"Origin": PAGE})
-    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
+    assert response.status_code == 200
+    assert response.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "DELETE" in response.headers["Access-Control-Allow-Methods"]
+    response = client.get("/nowhere", headers={"Origin": PAGE})
+    assert response.headers["Access-Control-Allow-Origin"] == PAGE
 
 
 @pytest.mark.parametrize("origins", [(), (PAGE,)])
 def test_any_other_page_is_not(origins: tuple[str, ...]) -> None:
     client = TestClient(app_of(Part(), origins=origins))
-    answer = client.get("/readyz", headers={"Origin": "http://other.example"})
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    response = client.get("/readyz", headers={"Origin": "http://other.example"})
+    assert "Access-Control-Allow-Origin" not in response.headers
 
 
 def test_figures_are_not_in_the_document_of_the_api() -> None:

@@ -52,15 +52,15 @@ def test_a_larger_one_is_refused_told_or_counted(path: str, *, told: bool) -> No
     }
     kind = {"/json": "application/json", "/file": "multipart/form-data; boundary=b"}
     sent = content[path]
-    answer = client().post(
+    response = client().post(
         path,
         content=sent if told else iter([sent[:400], sent[400:]]),
         headers={"Content-Type": kind.get(path, "application/octet-stream")},
     )
-    assert answer.status_code == 413
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["Connection"] == "close"
-    assert "1,000 bytes" in answer.json()["detail"]
+    assert response.status_code == 413
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["Connection"] == "close"
+    assert "1,000 bytes" in response.json()["detail"]
 
 
 def test_a_told_size_is_refused_before_anything_is_read() -> None:
@@ -68,13 +68,13 @@ def test_a_told_size_is_refused_before_anything_is_read() -> None:
         yield b"x"
         pytest.fail("the body was read on")
 
-    asked = client().post("/raw", content=never(), headers={"Content-Length": str(BODY + 1)})
-    assert asked.status_code == 413
+    response = client().post("/raw", content=never(), headers={"Content-Length": str(BODY + 1)})
+    assert response.status_code == 413
 
 
 def test_a_size_told_too_small_is_counted() -> None:
-    asked = client().post("/raw", content=pieces(2 * BODY), headers={"Content-Length": "10"})
-    assert asked.status_code == 413
+    response = client().post("/raw", content=pieces(2 * BODY), headers={"Content-Length": "10"})
+    assert response.status_code == 413
 
 
 def test_a_route_that_reads_no_body_answers() -> None:

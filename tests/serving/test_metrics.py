@@ -18,7 +18,7 @@ def samples(page: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 def page_of(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    return samples(bytes(metrics.page().body).decode())
+    return samples(bytes(metrics.response().body).decode())
 
 
 def one(
@@ -29,9 +29,9 @@ def one(
 
 def test_requests_are_counted_and_timed() -> None:
     metrics = Metrics()
-    metrics.answered("GET", "/a", 200, 0.02)
-    metrics.answered("GET", "/a", 200, 0.3)
-    metrics.answered("GET", "/a", 503, 0.0)
+    metrics.count_request("GET", "/a", 200, 0.02)
+    metrics.count_request("GET", "/a", 200, 0.3)
+    metrics.count_request("GET", "/a", 503, 0.0)
     page = page_of(metrics)
     assert one(page, "captionary_requests_total", method="GET", route="/a", status="200") == 2
     assert one(page, "captionary_requests_total", method="GET", route="/a", status="503") == 1
@@ -53,8 +53,8 @@ def test_stages_are_timed_also_when_they_fail() -> None:
 
 def test_gauges_are_read_when_the_page_is() -> None:
     metrics, waiting = Metrics(), [1.0]
-    metrics.gauge("waiting", "In line.", lambda: waiting[0])
-    metrics.gauges("size", "Of it.", "kind", {"nouns": lambda: 3, "regions": lambda: 4})
+    metrics.add_gauge("waiting", "In line.", lambda: waiting[0])
+    metrics.add_gauges("size", "Of it.", "kind", {"nouns": lambda: 3, "regions": lambda: 4})
     assert one(page_of(metrics), "captionary_waiting") == 1
     waiting[0] = 7
     page = page_of(metrics)
@@ -65,7 +65,7 @@ def test_gauges_are_read_when_the_page_is() -> None:
 
 def test_two_processes_in_one_do_not_share_figures() -> None:
     first, second = Metrics(), Metrics()
-    first.answered("GET", "/a", 200, 0.1)
+    first.count_request("GET", "/a", 200, 0.1)
     assert not any(name == "captionary_requests_total" for name, _ in page_of(second))
 
 
@@ -83,11 +83,11 @@ def test_the_page_over_http() -> None:
         client.get(path)
     client.request("BREW", "/things/one")
     client.request("STEW", "/things/one")
-    answer = client.get("/metrics")
-    assert re.match(r"text/plain; version=", answer.headers["Content-Type"])
+    response = client.get("/metrics")
+    assert re.match(r"text/plain; version=", response.headers["Content-Type"])
     counted = {
         labels: value
-        for (name, labels), value in samples(answer.text).items()
+        for (name, labels), value in samples(response.text).items()
         if name == "captionary_requests_total"
     }
 

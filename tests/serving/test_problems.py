@@ -15,17 +15,17 @@ from captionary.schemas.errors import (
     UnreadablePicture,
     WrongInput,
 )
-from captionary.serving.problems import Problem, busy
+from captionary.serving.problems import Problem, service_unavailable
 from tests.serving.parts import Part, app_of
 
 RAISED: dict[str, Exception] = {
     "wrong": WrongInput("class 'a' is given twice"),
     "picture": UnreadablePicture("the picture is truncated"),
-    "ours": CaptionaryError("the store does not answer"),
+    "ours": CaptionaryError("the store does not response"),
     "extra": MissingExtra("it needs: pip install 'captionary[sam]'"),
     "in-use": StoreInUse("dictionary"),
     "mismatch": FingerprintMismatch(store="a", running="b"),
-    "busy": busy("too much\n  is  waiting", seconds=7),
+    "busy": service_unavailable("too much\n  is  waiting", retry_after=7),
     "problem": Problem(429, "too many", headers={"Retry-After": "9"}),
     "plain": HTTPException(418, "a teapot"),
     "full": OSError(errno.ENOSPC, "a secret path"),
@@ -61,14 +61,14 @@ def problem(
 ) -> tuple[ProblemBody, dict[str, str]]:
     """The problem that a request is answered with, after a look at its form."""
     headers = {"X-Request-ID": "r1"} | ({} if content is None else {"Content-Type": kind})
-    answer = client().request(method, path, headers=headers, json=json, content=content)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    body = ProblemBody.model_validate(answer.json())
-    assert body.status == answer.status_code
-    assert body.title == HTTPStatus(answer.status_code).phrase
+    response = client().request(method, path, headers=headers, json=json, content=content)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = ProblemBody.model_validate(response.json())
+    assert body.status == response.status_code
+    assert body.title == HTTPStatus(response.status_code).phrase
     assert (body.instance, body.request_id) == (path.partition("?")[0], "r1")
     assert "\n" not in body.detail
-    return body, dict(answer.headers)
+    return body, dict(response.headers)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def problem(
     [
         ("wrong", 400, "class 'a' is given twice"),
         ("picture", 422, "the picture is truncated"),
-        ("ours", 503, "the store does not answer"),
+        ("ours", 503, "the store does not response"),
         ("extra", 503, "it needs: pip install 'captionary[sam]'"),
         ("busy", 503, "too much is waiting"),
         ("problem", 429, "too many"),

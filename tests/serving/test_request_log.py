@@ -37,16 +37,16 @@ def app() -> FastAPI:
 
 @pytest.mark.parametrize("given", ["abc", "A-b_c.9", "x" * 64])
 def test_a_fit_id_is_kept_and_known_everywhere(given: str) -> None:
-    answer = TestClient(app()).get("/id", headers={"X-Request-ID": given})
-    assert answer.headers["X-Request-ID"] == given
-    assert answer.json() == [given, given]
+    response = TestClient(app()).get("/id", headers={"X-Request-ID": given})
+    assert response.headers["X-Request-ID"] == given
+    assert response.json() == [given, given]
 
 
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", '"a"', "ä".encode("latin-1")])
 def test_any_other_is_replaced(given: str) -> None:
-    answer = TestClient(app()).get("/id", headers={"X-Request-ID": given})
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
-    assert answer.json() == [answer.headers["X-Request-ID"]] * 2
+    response = TestClient(app()).get("/id", headers={"X-Request-ID": given})
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["X-Request-ID"])
+    assert response.json() == [response.headers["X-Request-ID"]] * 2
 
 
 def test_ids_differ_and_are_forgotten_afterwards() -> None:
@@ -72,12 +72,12 @@ def test_a_fault_is_told_without_its_text_and_logged_with_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.handler.setFormatter(JsonLines())
-    answer = TestClient(app()).get("/fault/here", headers={"X-Request-ID": "f1", "Origin": PAGE})
-    assert answer.status_code == 500
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["X-Request-ID"] == answer.json()["request_id"] == "f1"
-    assert answer.headers["Access-Control-Allow-Origin"] == PAGE
-    assert "swordfish" not in answer.text
+    response = TestClient(app()).get("/fault/here", headers={"X-Request-ID": "f1", "Origin": PAGE})
+    assert response.status_code == 500
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["X-Request-ID"] == response.json()["request_id"] == "f1"
+    assert response.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "swordfish" not in response.text
     [fault] = [line for line in caplog.text.splitlines() if '"event": "fault"' in line]
     assert "swordfish here" in fault
     assert '"request_id": "f1"' in fault

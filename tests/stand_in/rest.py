@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.stand_in.shards import Shards
 from tests.stand_in.translation import Refused
 
-MOST_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 VERSION = {"title": "qdrant - vector search engine", "version": "1.20.0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A request that came, and the bytes of its body."""
+class ReceivedRequest:
+    """A request, and the bytes of its body."""
 
     method: str
     path: str
@@ -29,46 +29,46 @@ class Seen:
 
 
 @dataclass
-class Door:
-    """What stands before the routes: the key, the limit of bytes, faults that a test plans.
+class Gateway:
+    """Checks requests before the routes: the key, the bytes, faults that a test plans.
 
-    faults: statuses that the next requests are answered with; None lets one through.
-    delay:  seconds that every answer waits.
+    faults: statuses of the next responses; None lets a request through.
+    delay:  seconds before every response.
     """
 
     api_key: str | None = None
-    seen: list[Seen] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     faults: list[int | None] = field(default_factory=list)
     delay: float = 0.0
 
-    def refusal(self, scope: Scope) -> PlainTextResponse | None:
+    def refuse(self, scope: Scope) -> PlainTextResponse | None:
         headers = dict(scope["headers"])
         size = int(headers.get(b"content-length", b"0"))
-        self.seen.append(Seen(scope["method"], scope["path"], size))
+        self.requests.append(ReceivedRequest(scope["method"], scope["path"], size))
         time.sleep(self.delay)
         if self.faults and (status := self.faults.pop(0)) is not None:
             return PlainTextResponse("planned", status)
-        given = headers.get(b"api-key", b"")
-        if self.api_key is not None and not hmac.compare_digest(given, self.api_key.encode()):
+        key = headers.get(b"api-key", b"")
+        if self.api_key is not None and not hmac.compare_digest(key, self.api_key.encode()):
             return PlainTextResponse(
                 "Must provide an API key or an Authorization bearer token", 401
             )
-        return PlainTextResponse("too large", 413) if size > MOST_BYTES else None
+        return PlainTextResponse("too large", 413) if size > MAX_BYTES else None
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
-    """An app behind a door."""
+class GuardedApp:
+    """An app behind a gateway."""
 
     app: ASGIApp
-    door: Door
+    gateway: Gateway
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = self.door.refusal(scope) if scope["type"] == "http" else None
+        refusal = self.gateway.refuse(scope) if scope["type"] == "http" else None
         await (refusal or self.app)(scope, receive, send)
 
 
-def answer(result: Any) -> JSONResponse:
+def respond(result: Any) -> JSONResponse:
     """A result in Qdrant's envelope."""
     return JSONResponse({"result": _plain(result), "status": "ok", "time": 0.0})
 
@@ -79,24 +79,24 @@ def _plain(result: Any) -> Any:
     return [_plain(item) for item in result] if isinstance(result, list) else result
 
 
-def _refusal(status: int, reason: str) -> JSONResponse:
+def _error_response(status: int, reason: str) -> JSONResponse:
     return JSONResponse({"status": {"error": reason}, "time": 0.0}, status)
 
 
 DONE = api.UpdateResult(operation_id=0, status=api.UpdateStatus.COMPLETED)
 
 
-def build_app(shards: Shards, door: Door) -> ASGIApp:
+def build_app(shards: Shards, gateway: Gateway) -> ASGIApp:
     """The app over some collections."""
     app = FastAPI(openapi_url=None)
 
     @app.exception_handler(Refused)
     def refused(_request: Request, error: Refused) -> JSONResponse:
-        return _refusal(error.status, str(error))
+        return _error_response(error.status, str(error))
 
     @app.exception_handler(RequestValidationError)
     def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
-        return _refusal(400, f"Format error in JSON body: {error.errors()[:1]}")
+        return _error_response(400, f"Format error in JSON body: {error.errors()[:1]}")
 
     @app.get("/")
     def version() -> dict[str, str]:
@@ -105,61 +105,61 @@ def build_app(shards: Shards, door: Door) -> ASGIApp:
     _add_collections(app, shards)
     _add_writing(app, shards)
     _add_reading(app, shards)
-    return Guarded(app, door)
+    return GuardedApp(app, gateway)
 
 
 def _add_collections(app: FastAPI, shards: Shards) -> None:
     @app.get("/collections")
     def names() -> JSONResponse:
-        return answer({"collections": [{"name": name} for name in shards.names()]})
+        return respond({"collections": [{"name": name} for name in shards.names()]})
 
     @app.get("/collections/{name}/exists")
     def exists(name: str) -> JSONResponse:
-        return answer({"exists": name in shards})
+        return respond({"exists": name in shards})
 
     @app.get("/collections/{name}")
     def info(name: str) -> JSONResponse:
-        return answer(described(shards, name))
+        return respond(describe(shards, name))
 
     @app.put("/collections/{name}")
     def create(name: str, body: api.CreateCollection) -> JSONResponse:
         shards.create(name, body)
-        return answer(True)
+        return respond(True)
 
     @app.delete("/collections/{name}")
     def delete(name: str) -> JSONResponse:
-        return answer(shards.delete(name))
+        return respond(shards.delete(name))
 
     @app.put("/collections/{name}/index")
     def index(name: str, body: api.CreateFieldIndex) -> JSONResponse:
         shards[name].index(body)
-        return answer(DONE)
+        return respond(DONE)
 
 
 def _add_writing(app: FastAPI, shards: Shards) -> None:
     @app.put("/collections/{name}/points")
     def upsert(name: str, body: api.PointsList, *, wait: bool = False) -> JSONResponse:
-        _insist(wait)
+        _require_wait(wait)
         shards[name].upsert(body.points)
-        return answer(DONE)
+        return respond(DONE)
 
     @app.post("/collections/{name}/points/batch")
     def batch(name: str, body: api.UpdateOperations, *, wait: bool = False) -> JSONResponse:
-        _insist(wait)
+        _require_wait(wait)
         for operation in body.operations:
             shards[name].apply(operation)
-        return answer([DONE] * len(body.operations))
+        return respond([DONE] * len(body.operations))
 
     @app.post("/collections/{name}/points/delete")
     def delete(
         name: str, body: Annotated[api.PointsSelector, Body()], *, wait: bool = False
     ) -> JSONResponse:
-        _insist(wait)
+        _require_wait(wait)
         shards[name].delete(body)
-        return answer(DONE)
+        return respond(DONE)
 
 
-def _insist(wait: bool) -> None:
+def _require_wait(wait: bool) -> None:
     if not wait:
         raise Refused(400, "the dictionary promises what it has written; it must wait")
 
@@ -167,26 +167,26 @@ def _insist(wait: bool) -> None:
 def _add_reading(app: FastAPI, shards: Shards) -> None:
     @app.post("/collections/{name}/points")
     def retrieve(name: str, body: api.PointRequest) -> JSONResponse:
-        return answer(shards[name].retrieve(body))
+        return respond(shards[name].retrieve(body))
 
     @app.post("/collections/{name}/points/scroll")
     def scroll(name: str, body: api.ScrollRequest) -> JSONResponse:
-        return answer(shards[name].scroll(body))
+        return respond(shards[name].scroll(body))
 
     @app.post("/collections/{name}/points/count")
     def count(name: str, body: api.CountRequest) -> JSONResponse:
-        return answer(shards[name].count(body))
+        return respond(shards[name].count(body))
 
     @app.post("/collections/{name}/points/query/batch")
     def query(name: str, body: api.QueryRequestBatch) -> JSONResponse:
-        return answer(shards[name].query(body.searches))
+        return respond(shards[name].query(body.searches))
 
     @app.post("/collections/{name}/facet")
     def facet(name: str, body: api.FacetRequest) -> JSONResponse:
-        return answer(shards[name].facet(body))
+        return respond(shards[name].facet(body))
 
 
-def described(shards: Shards, name: str) -> dict[str, Any]:
+def describe(shards: Shards, name: str) -> dict[str, Any]:
     """A collection with its settings, as far as the client gave them."""
     shard = shards[name]
     wanted = shard.wanted.model_dump(mode="json", exclude_none=True)

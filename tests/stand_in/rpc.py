@@ -18,7 +18,7 @@ from qdrant_client.grpc.points_service_pb2_grpc import (
 )
 from qdrant_client.http import models as api
 
-from tests.stand_in.rest import DONE, Door
+from tests.stand_in.rest import DONE, Gateway
 from tests.stand_in.shards import Shards
 from tests.stand_in.translation import Refused
 
@@ -33,15 +33,15 @@ CODES = {
 class Interceptor(grpc.ServerInterceptor):  # type: ignore[misc]
     """Checks the key, and answers what the stand-in refuses with the code that the server has."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         found = continuation(details)
         given = dict(details.invocation_metadata).get("api-key")
 
         def answered(request: Any, context: Any) -> Any:
-            if self._door.api_key not in (None, given):
+            if self._gateway.api_key not in (None, given):
                 context.abort(CODES[401], "Must provide an API key")
             try:
                 return found.unary_unary(request, context)
@@ -178,11 +178,11 @@ def _done() -> Any:
 
 
 @contextmanager
-def listening(shards: Shards, door: Door) -> Iterator[int]:
+def listening(shards: Shards, gateway: Gateway) -> Iterator[int]:
     """Answer gRPC on a free port of 127.0.0.1, which is yielded."""
     server = grpc.server(
         ThreadPoolExecutor(4),
-        interceptors=[Interceptor(door)],
+        interceptors=[Interceptor(gateway)],
         options=[("grpc.max_receive_message_length", -1)],
     )
     add_CollectionsServicer_to_server(Collections(shards), server)  # type: ignore[no-untyped-call]

@@ -10,7 +10,7 @@ from time import sleep
 
 import uvicorn
 
-from tests.stand_in.rest import Door, build_app
+from tests.stand_in.rest import Gateway, build_app
 from tests.stand_in.rpc import listening
 from tests.stand_in.shards import Shards
 
@@ -25,17 +25,17 @@ class StandIn:
 
     url: str
     grpc_port: int
-    door: Door
+    gateway: Gateway
     shards: Shards
 
 
 @contextmanager
 def running(folder: Path, *, port: int = 0, api_key: str | None = None) -> Iterator[StandIn]:
     """Serve the collections of a folder; port 0 is a free one."""
-    door = Door(api_key)
+    gateway = Gateway(api_key)
     with closing(Shards(folder)) as shards, socket.create_server(("127.0.0.1", port)) as listener:
         config = uvicorn.Config(
-            build_app(shards, door), log_level="error", lifespan="off", ws="none"
+            build_app(shards, gateway), log_level="error", lifespan="off", ws="none"
         )
         server = uvicorn.Server(config)
         thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -44,8 +44,8 @@ def running(folder: Path, *, port: int = 0, api_key: str | None = None) -> Itera
             sleep(0.005)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         try:
-            with listening(shards, door) as grpc_port:
-                yield StandIn(url, grpc_port, door, shards)
+            with listening(shards, gateway) as grpc_port:
+                yield StandIn(url, grpc_port, gateway, shards)
         finally:
             server.should_exit = True
             thread.join()

@@ -4,7 +4,7 @@ from PIL import Image, ImageFont
 
 from captionary.pictograms.nouns import read_nouns
 from captionary.pictograms.sprites import COLUMNS, SHEET, SIDE
-from tools.draw_sprites import DRAWN_SIZE, FONT, draw_sheet, draw_sprite
+from tools.draw_sprites import FONT, FONT_SIZE, draw_sheet, draw_sprite
 
 pytestmark = pytest.mark.skipif(
     not FONT.exists(), reason="needs Debian's package fonts-noto-color-emoji"
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def font() -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(FONT), DRAWN_SIZE)
+    return ImageFont.truetype(str(FONT), FONT_SIZE)
 
 
 def squares(sheet: Image.Image) -> np.ndarray:

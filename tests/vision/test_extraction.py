@@ -13,14 +13,22 @@ from captionary.vision.embedding.embedders import MaskedCrops, masked_crop
 from captionary.vision.extraction import LONGEST, RegionExtractor, scaled
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
-from captionary.vision.proposers.label_maps import LabelMaps, Whole
-from captionary.vision.proposers.superpixels import Superpixels
+from captionary.vision.proposers.label_maps import LabelMaps, WholePicture
+from captionary.vision.proposers.superpixels import Scale, Superpixels
 
 MakePicture = Callable[..., LoadedPicture]
+COARSE = Superpixels((Scale(1000, 0.03),))
+"""Few regions: each is a crop through the encoder."""
+
+
+@pytest.fixture(scope="module")
+def small(mini: str) -> ClipEncoder:
+    """The faster of the encoders, for what does not depend on which it is."""
+    return ClipEncoder(mini, device="cpu", precision="float32", templates="plain")
 
 
 def test_row_i_is_region_i(fast_encoder: ClipEncoder, make_picture: MakePicture) -> None:
-    extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
+    extractor = RegionExtractor(COARSE, MaskedCrops(fast_encoder))
     picture = make_picture(90, 120)
     cut = extractor.extract(picture)
     regions, table = cut.regions, cut.table
@@ -35,7 +43,7 @@ def test_row_i_is_region_i(fast_encoder: ClipEncoder, make_picture: MakePicture)
 
 
 def test_the_same_picture_twice(fast_encoder: ClipEncoder, make_picture: MakePicture) -> None:
-    extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
+    extractor = RegionExtractor(COARSE, MaskedCrops(fast_encoder))
     first = extractor.extract(make_picture(60, 80, 3)).table
     second = extractor.extract(make_picture(60, 80, 3)).table
     assert np.array_equal(first.vectors, second.vectors)
@@ -51,7 +59,7 @@ def test_odd_pictures_have_vectors(
 
 
 def test_fingerprint_names_all_parts(fast_encoder: ClipEncoder) -> None:
-    fingerprint = RegionExtractor(Whole(), MaskedCrops(fast_encoder)).fingerprint
+    fingerprint = RegionExtractor(WholePicture(), MaskedCrops(fast_encoder)).fingerprint
     assert fingerprint == f"whole+crop-{fast_encoder.fingerprint}+v2"
     assert len(fingerprint) < 100
 
@@ -74,28 +82,28 @@ def test_squash_keeps_a_plain_colour() -> None:
     np.testing.assert_allclose(small.numpy(), 0.2, atol=1e-6)
 
 
-def test_large_pictures_are_looked_at_smaller(
-    fast_encoder: ClipEncoder, make_picture: MakePicture
+def test_large_pictures_are_cut_and_encoded_smaller(
+    small: ClipEncoder, make_picture: MakePicture
 ) -> None:
-    picture = make_picture(1200, 3000)
-    shown = picture.at_most(LONGEST)
-    assert shown.size_hw == (410, 1024)
-    assert shown.file_hw == shown.at_most(100).file_hw == (1200, 3000)
-    extractor = RegionExtractor(Superpixels(), MaskedCrops(fast_encoder))
+    picture = make_picture(500, 1250)
+    smaller = picture.at_most(LONGEST)
+    assert smaller.size_hw == (410, 1024)
+    assert smaller.file_hw == smaller.at_most(100).file_hw == (500, 1250)
+    extractor = RegionExtractor(COARSE, MaskedCrops(small))
     cut = extractor.extract(picture)
-    assert cut.size_hw == (1200, 3000)
+    assert cut.size_hw == (500, 1250)
     assert {region.mask.shape for region in cut.regions} == {(410, 1024)}
-    assert cut.table.boxes_xyxy[0].tolist() == [0, 0, 3000, 1200]
-    np.testing.assert_array_equal(cut.table.vectors, extractor.extract(shown).table.vectors)
+    assert cut.table.boxes_xyxy[0].tolist() == [0, 0, 1250, 500]
+    np.testing.assert_array_equal(cut.table.vectors, extractor.extract(smaller).table.vectors)
 
 
 def test_label_maps_of_large_pictures(
-    fast_encoder: ClipEncoder, make_picture: MakePicture, tmp_path: Path
+    small: ClipEncoder, make_picture: MakePicture, tmp_path: Path
 ) -> None:
     labels = np.zeros((1500, 2000), np.uint8)
     labels[300:900, 800:1600] = 7
     Image.fromarray(labels).save(tmp_path / "blobs0.png")
-    extractor = RegionExtractor(LabelMaps(tmp_path), MaskedCrops(fast_encoder))
+    extractor = RegionExtractor(LabelMaps(tmp_path), MaskedCrops(small))
     cut = extractor.extract(make_picture(1500, 2000))
     np.testing.assert_allclose(cut.table.boxes_xyxy[1], [800, 300, 1600, 900], atol=2)
     np.testing.assert_allclose(cut.table.areas, [0.84, 0.16], atol=0.002)

@@ -7,11 +7,11 @@ import pytest
 
 from captionary.vocabulary.engines.engine import NAMES, Engine, Where
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.contract.engines import ENGINES, opener
+from tests.contract.engines import RULE_ENGINES, opener
 from tests.vocabulary.made import DIM, FINGERPRINT
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=RULE_ENGINES)
 def engine(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Engine]:
@@ -27,6 +27,6 @@ def dictionary(engine: Engine) -> StoredDictionary:
     """A dictionary with nothing in it."""
     for name in NAMES:
         engine.collection(name).delete(Where())
-    meta = {"fingerprint": FINGERPRINT, "dim": DIM, "revision": 0, "sample": None}
-    engine.write_meta(meta)
+    meta = {"fingerprint": FINGERPRINT, "models": {}, "dim": DIM, "revision": 0, "sample": None}
+    engine.write_meta({**meta, "made": "here"})
     return StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM)

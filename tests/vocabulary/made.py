@@ -1,10 +1,16 @@
 """Pictures, regions and prototypes made up for tests, the same for the same numbers."""
 
+import json
+
 import numpy as np
 
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
 from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.engines.engine import Payload, Where
+from captionary.vocabulary.points import single
+from captionary.vocabulary.regions import tags_of
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 DIM = 16
 FINGERPRINT = "mini/crop/superpixels-1"
@@ -57,3 +63,24 @@ def prototypes(noun: str, count: int, *, generation: str = "g1", dim: int = DIM)
         Prototype(noun, number, row, 10 - number, 0.125, generation, (exemplar,))
         for number, row in enumerate(rows)
     ]
+
+
+def tagged(dictionary: StoredDictionary, noun: str) -> list[TaggedRegion]:
+    """The regions that carry a noun, sorted by picture and index."""
+    points = dictionary.engine.collection("regions").scroll(Where(any_of={"noun": [noun]}))
+    regions = [
+        TaggedRegion(
+            noun=noun,
+            image_id=point.payload["image_id"],
+            index=point.payload["index"],
+            similarity=tags_of(point.payload)[noun],
+        )
+        for point in points
+    ]
+    return sorted(regions, key=lambda region: (region.image_id, region.index))
+
+
+def rounded(payload: Payload) -> Payload:
+    """With numbers of float32 precision: a store may read a last bit wrong."""
+    read: Payload = json.loads(json.dumps(payload), parse_float=lambda text: single(float(text)))
+    return read

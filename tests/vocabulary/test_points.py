@@ -19,7 +19,7 @@ from captionary.vocabulary.points import (
     single,
     table_from,
 )
-from captionary.vocabulary.tags import retagged, tags_of, tags_payload
+from captionary.vocabulary.regions import retagged, tags_of, tags_payload
 from tests.vocabulary.made import DIM, picture, table, unit
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)

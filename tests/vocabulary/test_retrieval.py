@@ -1,88 +1,75 @@
-"""Reading the dictionary: the two ways of reading similarities are one."""
+"""Reading the dictionary: what is cached, and what is near."""
 
 import numpy as np
 import pytest
 
-from captionary.schemas.errors import CaptionaryError
+from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.points import region_points
-from captionary.vocabulary.retrieval import RecentlyUsed, Retriever
+from captionary.vocabulary.retrieval import NOUN_SETS, NearNoun, Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, table, tag, unit
 
 
 @pytest.fixture
 def filled(dictionary: StoredDictionary) -> StoredDictionary:
-    for number in range(40):
+    for number in range(16):
         noun = f"noun {number:02d}"
         dictionary.replace_prototypes(noun, prototypes(noun, 1 + number % 4))
     return dictionary
 
 
-def test_by_query_and_by_matrix_are_equal(filled: StoredDictionary) -> None:
-    retriever, regions = Retriever(filled), unit(12, seed=99)
+def nouns_numbered(*numbers: int) -> list[str]:
+    return [f"noun {number:02d}" for number in numbers]
+
+
+def test_the_matrix_has_the_prototypes_of_the_nouns(filled: StoredDictionary) -> None:
+    retriever = Retriever(filled)
     for nouns in (
-        [f"noun {number:02d}" for number in range(3, 33)],
+        nouns_numbered(*range(3, 13)),
         ["noun 07"],
         ["noun 09", "unheard of", "noun 02", "noun 09"],
         retriever.nouns(),
     ):
-        kept, by_matrix = retriever.similarities(regions, nouns)
-        asked, by_query = retriever.by_query(regions, nouns)
-        assert [(p.noun, p.number) for p in kept] == sorted((p.noun, p.number) for p in kept)
-        assert asked == kept == retriever.prototypes(nouns)
-        assert by_matrix.shape == by_query.shape == (12, len(kept))
-        assert by_matrix.dtype == by_query.dtype == np.float32
-        np.testing.assert_allclose(by_query, by_matrix, atol=1e-6)
-        exact = regions.astype(np.float64) @ np.array([p.vector for p in kept], np.float64).T
-        np.testing.assert_allclose(by_query, exact, atol=1e-6)
+        matrix = retriever.matrix(nouns)
+        expected = [item for noun in sorted(set(nouns)) for item in filled.prototypes([noun])]
+        assert [(p.noun, p.number) for p in matrix.prototypes] == [
+            (p.noun, p.number) for p in expected
+        ]
+        assert matrix.vectors.dtype == np.float32
+        assert np.array_equal(matrix.vectors, [p.vector for p in expected])
 
 
 @pytest.mark.parametrize("nouns", [[], ["unheard of"]])
 def test_no_prototypes(filled: StoredDictionary, nouns: list[str]) -> None:
-    retriever = Retriever(filled)
-    for found, scores in (
-        retriever.similarities(unit(3), nouns),
-        retriever.by_query(unit(3), nouns),
-    ):
-        assert found == ()
-        assert scores.shape == (3, 0)
-
-
-def test_no_regions(filled: StoredDictionary) -> None:
-    retriever = Retriever(filled)
-    assert retriever.similarities(unit(0), ["noun 03"])[1].shape == (0, 4)
-    assert retriever.by_query(unit(0), ["noun 03"])[1].shape == (0, 4)
-
-
-def test_vectors_of_another_encoder_are_refused(filled: StoredDictionary) -> None:
-    with pytest.raises(CaptionaryError, match=r"shape \(16,\)"):
-        Retriever(filled).similarities(unit(1, dim=8), ["noun 03"])
+    matrix = Retriever(filled).matrix(nouns)
+    assert matrix.prototypes == ()
+    assert matrix.vectors.shape == (0, DIM)
 
 
 def test_a_new_revision_is_read(filled: StoredDictionary) -> None:
     retriever = Retriever(filled)
-    before = retriever.prototypes(["noun 01"])
-    assert retriever.prototypes(["noun 01"]) is before
+    before, nouns = retriever.matrix(["noun 01"]), retriever.nouns()
+    assert retriever.matrix(iter(["noun 01"])) is before
+    assert retriever.nouns() is nouns
+    assert retriever.entries() is retriever.entries()
     filled.replace_prototypes("noun 01", prototypes("noun 01", 3, generation="g2"))
     filled.replace_prototypes("zebra", prototypes("zebra", 1))
-    assert [p.generation for p in retriever.prototypes(["noun 01"])] == ["g2"] * 3
-    assert retriever.by_query(unit(2), ["noun 01"])[1].shape == (2, 3)
-    assert "zebra" in retriever.nouns()
+    assert [p.generation for p in retriever.matrix(["noun 01"]).prototypes] == ["g2"] * 3
+    assert retriever.nouns() == (*nouns, "zebra")
+    assert retriever.entries()[-1].noun == "zebra"
 
 
-def test_the_cache_is_bounded() -> None:
-    made: list[int] = []
-    cache: RecentlyUsed[int] = RecentlyUsed(2)
-
-    def noted(key: int) -> int:
-        made.append(key)
-        return key
-
-    def value(key: int) -> int:
-        return cache.get(key, lambda: noted(key))
-
-    assert [value(key) for key in (1, 2, 1, 3, 1, 2)] == [1, 2, 1, 3, 1, 2]
-    assert made == [1, 2, 3, 2]
+def test_the_cache_is_bounded(filled: StoredDictionary) -> None:
+    retriever = Retriever(filled)
+    first = retriever.matrix(["noun 00"])
+    for number in range(1, NOUN_SETS):
+        retriever.matrix([f"noun {number}"])
+    assert retriever.matrix(["noun 00"]) is first  # and so the last to go
+    retriever.matrix(["one more"])
+    assert retriever.matrix(["noun 00"]) is first
+    for number in range(NOUN_SETS):
+        retriever.matrix([f"another {number}"])
+    assert retriever.matrix(["noun 00"]) is not first
 
 
 def test_sample_vectors_follow_the_sample(dictionary: StoredDictionary) -> None:
@@ -93,9 +80,36 @@ def test_sample_vectors_follow_the_sample(dictionary: StoredDictionary) -> None:
     expected = np.concatenate([table(int(name[1:])).vectors for name in drawn])
     assert np.array_equal(retriever.sample_vectors(), expected)
     assert retriever.sample_vectors() is retriever.sample_vectors()
+    common = retriever.common_part()
+    assert np.array_equal(common, common_part(expected, pictures=3))
+    assert retriever.common_part() is common
     dictionary.retire([drawn[0]])
     dictionary.draw_sample(3)
     assert not np.array_equal(retriever.sample_vectors(), expected)
+    assert not np.array_equal(retriever.common_part(), common)
+
+
+def test_near_nouns_are_exact_and_centred(filled: StoredDictionary) -> None:
+    filled.add([pair(number) for number in range(6)])
+    filled.draw_sample(3)
+    retriever, vector = Retriever(filled), unit(1, seed=77)[0]
+    query = centred(vector[None], retriever.common_part())[0]
+    best: dict[str, NearNoun] = {}
+    for prototype in filled.prototypes(retriever.nouns()):
+        near = NearNoun(prototype.noun, prototype.number, float(prototype.vector @ query))
+        if near.noun not in best or near.similarity > best[near.noun].similarity:
+            best[near.noun] = near
+    expected = sorted(best.values(), key=lambda near: -near.similarity)
+
+    for limit in (1, 7, 16, 99):
+        found = retriever.nearest_nouns(vector, limit=limit)
+        assert [(n.noun, n.number) for n in found] == [(n.noun, n.number) for n in expected[:limit]]
+        np.testing.assert_allclose(
+            [n.similarity for n in found], [n.similarity for n in expected[:limit]], atol=1e-6
+        )
+    assert retriever.nearest_nouns(vector, limit=3, noun="unheard of") == []
+    (only,) = retriever.nearest_nouns(vector, limit=3, noun="noun 07")
+    assert (only.noun, only.number) == ("noun 07", best["noun 07"].number)
 
 
 def test_near_regions_are_exact_and_filtered(dictionary: StoredDictionary) -> None:

@@ -7,29 +7,28 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 
-import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
+from pydantic import SecretStr
 from qdrant_client.http import models as api
-from qdrant_client.http.exceptions import ResponseHandlingException
 
 from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
+from captionary.vocabulary.engines import server_collection, server_requests
 from captionary.vocabulary.engines.engine import KEYWORDS, NAMES, Collection, Point, Where
-from captionary.vocabulary.engines.server import META_POINT, ServerEngine, ServerSettings
-from captionary.vocabulary.engines.server_address import ServerAddress
-from captionary.vocabulary.engines.server_collection import MOST_BYTES as OURS
-from captionary.vocabulary.engines.server_collection import MOST_ITEMS, in_batches
-from captionary.vocabulary.engines.server_requests import ServerCalls
+from captionary.vocabulary.engines.server import META_POINT, ServerEngine
+from captionary.vocabulary.engines.server_collection import MAX_BYTES as OURS
+from captionary.vocabulary.engines.server_settings import ServerSettings
 from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.stand_in.rest import MOST_BYTES
+from tests.stand_in.rest import MAX_BYTES
 from tests.stand_in.running import StandIn, running
 from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, unit
 
 KEY = "s3cret-key"
-IMPATIENT = ServerSettings(KEY, retries=0, timeout=1)
+WITH_KEY = ServerSettings(api_key=SecretStr(KEY))
+IMPATIENT = ServerSettings(api_key=SecretStr(KEY), timeout=1)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
 
 @pytest.fixture(scope="module")
 def engine(stand_in: StandIn) -> Iterator[ServerEngine]:
-    with closing(ServerEngine(f"{stand_in.url}/own", ServerSettings(KEY))) as opened:
+    with closing(ServerEngine(f"{stand_in.url}/own", WITH_KEY)) as opened:
         opened.create(dim=DIM)
         opened.write_meta({"fingerprint": FINGERPRINT, "dim": DIM, "revision": 0, "sample": None})
         yield opened
@@ -54,47 +53,19 @@ def pictures(engine: ServerEngine) -> Collection:
 
 def paths(stand_in: StandIn, since: int) -> list[str]:
     """What was asked since so many requests, without the collections' names."""
-    return [f"{seen.method} {seen.path.split('/', 3)[-1]}" for seen in stand_in.door.seen[since:]]
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("http://localhost", "http://localhost:6333/captionary"),
-        ("https://q.example.org:443/", "https://q.example.org:443/captionary"),
-        ("http://[::1]:7000/cats-and_dogs2", "http://[::1]:7000/cats-and_dogs2"),
-    ],
-)
-def test_addresses(text: str, expected: str) -> None:
-    assert str(ServerAddress.parse(text)) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "http://",
-        "ftp://host",
-        "http://host:port",
-        "http://host:99999",
-        "http://host/two/parts",
-        "http://host/na.me",
-        "http://host/name?key=1",
-        "http://host/name#part",
-        f"http://host/{'n' * 65}",
-        "http://me:hush@host/name",
-    ],
-)
-def test_addresses_that_are_none(text: str) -> None:
-    with pytest.raises(WrongInput, match="is no address of a Qdrant server") as caught:
-        ServerEngine(text)
-    assert "hush" not in str(caught.value)
-    assert "\n" not in str(caught.value)
+    return [
+        f"{request.method} {request.path.split('/', 3)[-1]}"
+        for request in stand_in.gateway.requests[since:]
+    ]
 
 
 def test_the_key_is_never_shown(stand_in: StandIn) -> None:
-    assert KEY not in repr(ServerSettings(KEY))
+    assert KEY not in repr(WITH_KEY)
     for settings, message in (
-        (ServerSettings("another-key"), "refuses the API key; set CAPTIONARY_QDRANT_API_KEY"),
+        (
+            ServerSettings(api_key=SecretStr("another-key")),
+            "refuses the API key; set CAPTIONARY_QDRANT_API_KEY",
+        ),
         (ServerSettings(), "wants an API key; set CAPTIONARY_QDRANT_API_KEY"),
     ):
         with pytest.raises(WrongInput, match=message) as caught:
@@ -106,7 +77,7 @@ def test_a_refused_connection_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(StoreUnreachable, match=rf"127\.0\.0\.1:{port} does not answer") as caught:
-        ServerEngine(f"http://127.0.0.1:{port}", IMPATIENT)
+        ServerEngine(f"http://127.0.0.1:{port}", IMPATIENT, retries=0)
     assert "\n" not in str(caught.value)
 
 
@@ -114,7 +85,7 @@ def test_a_server_that_is_silent_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         start = time.monotonic()
         with pytest.raises(StoreUnreachable, match="timed out"):
-            ServerEngine(f"http://127.0.0.1:{listener.getsockname()[1]}", IMPATIENT)
+            ServerEngine(f"http://127.0.0.1:{listener.getsockname()[1]}", IMPATIENT, retries=0)
     assert time.monotonic() - start < 5
 
 
@@ -141,57 +112,43 @@ def answering(status: int) -> Iterator[str]:
 @pytest.mark.parametrize("status", [200, 302, 404])
 def test_what_is_no_qdrant_server_is_said_to_be_none(status: int) -> None:
     with answering(status) as url, pytest.raises(WrongInput, match="is no Qdrant server"):
-        ServerEngine(url, ServerSettings(KEY, retries=0))
+        ServerEngine(url, WITH_KEY, retries=0)
 
 
 @pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
-def test_what_may_pass_is_tried_again(stand_in: StandIn, pictures: Collection, status: int) -> None:
-    before = len(stand_in.door.seen)
-    stand_in.door.faults += [status, status]
+def test_what_may_pass_is_tried_again(
+    stand_in: StandIn, pictures: Collection, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_requests, "FIRST_PAUSE", 0.01)
+    before = len(stand_in.gateway.requests)
+    stand_in.gateway.faults += [status, status]
     assert pictures.count() == 0
     assert paths(stand_in, before) == ["POST points/count"] * 3
 
 
 def test_trying_again_has_an_end(stand_in: StandIn, engine: ServerEngine) -> None:
-    settings = ServerSettings(KEY, retries=2)
-    with closing(ServerEngine(engine.address, settings)) as other:
-        stand_in.door.faults += [503, 502, 503]
+    with closing(ServerEngine(engine.address, WITH_KEY, retries=2)) as other:
+        stand_in.gateway.faults += [503, 502, 503]
         with pytest.raises(StoreUnreachable, match=r"does not answer \(status 503"):
             other.collection("regions").count()
-        assert stand_in.door.faults == []
+        assert stand_in.gateway.faults == []
         assert other.collection("regions").count() == 0
 
 
-def test_trying_again_ends_when_its_time_is_over() -> None:
-    tries = []
-
-    def fail() -> None:
-        tries.append(1)
-        time.sleep(0.1)
-        raise ResponseHandlingException(httpx.ReadTimeout("timed out"))
-
-    for timeout, expected in ((0.05, 1), (0.75, 2)):
-        tries.clear()
-        calls = ServerCalls("http://host", with_key=False, retries=9, timeout=timeout)
-        with pytest.raises(StoreUnreachable, match="timed out"):
-            calls(fail)
-        assert len(tries) == expected
-
-
 def test_a_fault_of_the_server_is_not_tried_again(stand_in: StandIn, pictures: Collection) -> None:
-    before = len(stand_in.door.seen)
-    stand_in.door.faults.append(500)
+    before = len(stand_in.gateway.requests)
+    stand_in.gateway.faults.append(500)
     with pytest.raises(CaptionaryError, match="failed: status 500"):
         pictures.count()
     with pytest.raises(CaptionaryError, match="failed: Wrong input"):
         pictures.facet("sha256")
-    assert len(stand_in.door.seen) == before + 2
+    assert len(stand_in.gateway.requests) == before + 2
 
 
 def test_a_creation_whose_answer_was_lost_is_made_again(stand_in: StandIn) -> None:
-    with closing(ServerEngine(f"{stand_in.url}/lost", ServerSettings(KEY))) as lost:
+    with closing(ServerEngine(f"{stand_in.url}/lost", WITH_KEY)) as lost:
         # The first request is the delete of a collection, the second its creation.
-        stand_in.door.faults += [None, None, None, 503, None, 503]
+        stand_in.gateway.faults += [None, None, None, 503, None, 503]
         lost.create(dim=DIM)
         lost.write_meta({"dim": DIM})
         assert [lost.collection(name).count() for name in NAMES] == [0, 0, 0]
@@ -199,10 +156,10 @@ def test_a_creation_whose_answer_was_lost_is_made_again(stand_in: StandIn) -> No
 
 def test_a_creation_that_was_cut_short_is_made_again(stand_in: StandIn) -> None:
     address = f"{stand_in.url}/cut"
-    with closing(ServerEngine(address, ServerSettings(KEY))) as cut:
+    with closing(ServerEngine(address, WITH_KEY)) as cut:
         cut.create(dim=8)
     with StoredDictionary(
-        ServerEngine(address, ServerSettings(KEY)), fingerprint=FINGERPRINT, dim=DIM
+        ServerEngine(address, WITH_KEY), fingerprint=FINGERPRINT, dim=DIM
     ) as whole:
         whole.add([pair(1)])
         assert list(whole.pictures()) == [picture(1)]
@@ -210,11 +167,11 @@ def test_a_creation_that_was_cut_short_is_made_again(stand_in: StandIn) -> None:
 
 def test_collections_of_something_else_are_left_alone(stand_in: StandIn) -> None:
     address = f"{stand_in.url}/theirs"
-    with closing(ServerEngine(address, ServerSettings(KEY))) as theirs:
+    with closing(ServerEngine(address, WITH_KEY)) as theirs:
         theirs.create(dim=8)
     stand_in.shards.delete("theirs.meta")
     refused = pytest.raises(WrongInput, match=r"'theirs\.pictures' that is not of a dictionary")
-    with closing(ServerEngine(address, ServerSettings(KEY))) as ours, refused:
+    with closing(ServerEngine(address, WITH_KEY)) as ours, refused:
         ours.create(dim=DIM)
     assert "theirs.regions" in stand_in.shards
     assert "theirs.meta" not in stand_in.shards
@@ -222,7 +179,7 @@ def test_collections_of_something_else_are_left_alone(stand_in: StandIn) -> None
 
 def test_a_dictionary_that_has_lost_its_meta_point_is_spared(stand_in: StandIn) -> None:
     address = f"{stand_in.url}/halved"
-    with closing(ServerEngine(address, ServerSettings(KEY))) as halved:
+    with closing(ServerEngine(address, WITH_KEY)) as halved:
         halved.create(dim=DIM)
         halved.collection("pictures").upsert([Point(picture_point_id("old"), {"noun": []})])
         said = r"has 1 pictures but has lost its 'halved\.meta'; restore that"
@@ -235,7 +192,7 @@ def test_two_dictionaries_on_a_server_do_not_see_each_other(
     stand_in: StandIn, engine: ServerEngine
 ) -> None:
     with StoredDictionary(
-        ServerEngine(stand_in.url, ServerSettings(KEY)), fingerprint="other", dim=8
+        ServerEngine(stand_in.url, WITH_KEY), fingerprint="other", dim=8
     ) as other:
         other.add([pair(1, regions=0)])
         assert engine.collection("pictures").count() == 0
@@ -247,7 +204,7 @@ def test_two_dictionaries_on_a_server_do_not_see_each_other(
 
 
 def test_a_later_format_is_refused(stand_in: StandIn) -> None:
-    with closing(ServerEngine(f"{stand_in.url}/later", ServerSettings(KEY))) as later:
+    with closing(ServerEngine(f"{stand_in.url}/later", WITH_KEY)) as later:
         later.create(dim=DIM)
         later.write_meta({"dim": DIM})
         assert later.read_meta() == {"dim": DIM}
@@ -258,8 +215,8 @@ def test_a_later_format_is_refused(stand_in: StandIn) -> None:
 
 
 def test_indexes_stand_before_any_point_and_settings_are_passed_on(stand_in: StandIn) -> None:
-    before = len(stand_in.door.seen)
-    settings = ServerSettings(KEY, shards=6, replicas=2)
+    before = len(stand_in.gateway.requests)
+    settings = ServerSettings(api_key=SecretStr(KEY), shards=6, replicas=2)
     with closing(ServerEngine(f"{stand_in.url}/wide", settings)) as wide:
         wide.create(dim=DIM)
     asked = paths(stand_in, before)
@@ -280,36 +237,35 @@ def test_indexes_stand_before_any_point_and_settings_are_passed_on(stand_in: Sta
 def test_points_are_written_in_requests_of_bounded_size(
     stand_in: StandIn, pictures: Collection
 ) -> None:
-    before = len(stand_in.door.seen)
+    before = len(stand_in.gateway.requests)
     large = "x" * 1_000_000
     points = [Point(picture_point_id(str(n)), {"thumbnail": large}) for n in range(20)]
     pictures.upsert(points)
-    sizes = [seen.size for seen in stand_in.door.seen[before:]]
+    sizes = [request.size for request in stand_in.gateway.requests[before:]]
     assert len(sizes) == 3
-    assert max(sizes) < OURS * 1.1 < MOST_BYTES / 3
+    assert max(sizes) < OURS * 1.1 < MAX_BYTES / 3
     many = [Point(picture_point_id(str(n)), {"noun": ["dog"]}) for n in range(1200)]
-    before = len(stand_in.door.seen)
+    before = len(stand_in.gateway.requests)
     pictures.upsert(many)
     assert paths(stand_in, before) == ["PUT points"] * 3
     assert pictures.count() == 1200
 
 
-def test_vectors_count_as_bytes(tmp_path: Path) -> None:
-    with running(tmp_path) as other, closing(ServerEngine(other.url)) as engine:
+def test_vectors_count_as_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_collection, "MAX_BYTES", OURS // 10)
+    with running(tmp_path) as other, closing(ServerEngine(other.url, ServerSettings())) as engine:
         engine.create(dim=2048)
         regions = engine.collection("regions")
-        rows = unit(450, dim=2048)
+        rows = unit(45, dim=2048)
         regions.upsert([Point(picture_point_id(str(n)), {}, row) for n, row in enumerate(rows)])
-        writes = [seen.size for seen in other.door.seen if seen.path.endswith("regions/points")]
+        writes = [
+            request.size
+            for request in other.gateway.requests
+            if request.path.endswith("regions/points")
+        ]
         assert 2 < len(writes) < 5
-        assert max(writes) < OURS
-        assert regions.count() == 450
-
-
-def test_one_large_item_comes_alone() -> None:
-    sizes = [OURS * 2, 1, 2, OURS, 3]
-    assert list(in_batches(sizes, int)) == [[OURS * 2], [1, 2], [OURS], [3]]
-    assert [len(batch) for batch in in_batches([0] * (MOST_ITEMS + 1), int)] == [MOST_ITEMS, 1]
+        assert max(writes) < OURS / 10
+        assert regions.count() == 45
 
 
 def test_payloads_of_many_points_are_set_in_few_requests(
@@ -317,57 +273,37 @@ def test_payloads_of_many_points_are_set_in_few_requests(
 ) -> None:
     ids = [picture_point_id(str(number)) for number in range(900)]
     pictures.upsert([Point(name, {"state": "new"}) for name in ids])
-    before = len(stand_in.door.seen)
+    before = len(stand_in.gateway.requests)
     pictures.set_payload({name: {"state": "settled"} for name in ids})
     assert paths(stand_in, before) == ["POST points", "POST points/batch"]
-    before = len(stand_in.door.seen)
+    before = len(stand_in.gateway.requests)
     pictures.set_payload({name: {"rank": number} for number, name in enumerate(ids)})
     assert paths(stand_in, before) == ["POST points"] + ["POST points/batch"] * 2
     assert pictures.retrieve([ids[7]])[0].payload == {"state": "settled", "rank": 7}
 
 
 def test_over_grpc_the_same_is_said(stand_in: StandIn, engine: ServerEngine) -> None:
-    def settings(key: str | None, port: int = stand_in.grpc_port) -> ServerSettings:
-        return ServerSettings(key, grpc=True, grpc_port=port, retries=1, timeout=5)
+    def open_engine(key: str, port: int = stand_in.grpc_port) -> ServerEngine:
+        secret = SecretStr(key)
+        settings = ServerSettings(api_key=secret, grpc=True, grpc_port=port, timeout=5)
+        return ServerEngine(engine.address, settings, retries=1)
 
-    with closing(ServerEngine(engine.address, settings(KEY))) as same:
+    with closing(open_engine(KEY)) as same:
         assert same.read_meta() == engine.read_meta()
         with pytest.raises(CaptionaryError, match="failed: Wrong input"):
             same.collection("pictures").facet("sha256")
     with pytest.raises(WrongInput, match="refuses the API key") as caught:
-        ServerEngine(engine.address, settings("another-key"))
+        open_engine("another-key")
     assert "another-key" not in str(caught.value)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     with pytest.raises(StoreUnreachable, match=rf"\(gRPC, port {port}\) does not answer"):
-        ServerEngine(engine.address, settings(KEY, port))
-
-
-def test_a_certificate_that_is_not_trusted_is_told_at_once() -> None:
-    tries = []
-
-    def fail() -> None:
-        tries.append(1)
-        reason = "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"
-        raise ResponseHandlingException(httpx.ConnectError(reason))
-
-    with pytest.raises(WrongInput, match=r"is not trusted .* in CAPTIONARY_QDRANT_CA"):
-        ServerCalls("https://host:6333", with_key=False, retries=3, timeout=9)(fail)
-    assert len(tries) == 1
+        open_engine(KEY, port)
 
 
 def test_a_closed_engine_says_so(engine: ServerEngine) -> None:
-    other = ServerEngine(engine.address, ServerSettings(KEY))
+    other = ServerEngine(engine.address, WITH_KEY)
     other.close()
     other.close()
     with pytest.raises(CaptionaryError, match="is closed, or was never made"):
         other.collection("regions")
-
-
-def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
-    settings = ServerSettings(ca=tmp_path / "none.pem")
-    with pytest.raises(WrongInput, match=r"cannot read certificates from .*none\.pem"):
-        ServerEngine("https://127.0.0.1:1", settings)
-    (tmp_path / "junk.pem").write_text("junk")
-    with pytest.raises(WrongInput, match=r"cannot read certificates from .*junk\.pem"):
-        ServerEngine("https://127.0.0.1:1", ServerSettings(ca=tmp_path / "junk.pem"))

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
-from captionary.build import open_engine
 from captionary.schemas.errors import WrongInput
-from captionary.vocabulary.engines.server import ServerSettings
-from captionary.vocabulary.engines.server_settings import read_store_settings
+from captionary.vocabulary.engines.choice import open_engine
+from captionary.vocabulary.engines.server_settings import ServerSettings, read_server_settings
 
 NAMES = ("API_KEY", "GRPC", "GRPC_PORT", "TIMEOUT", "SHARDS", "REPLICAS", "CA")
 
@@ -19,19 +19,23 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nothing_set_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert read_store_settings() == ServerSettings()
+    default = ServerSettings()
+    assert (default.api_key, default.grpc, default.shards, default.ca) == (None, False, None, None)
+    assert read_server_settings() == default
     monkeypatch.setenv("CAPTIONARY_QDRANT_API_KEY", "")
     monkeypatch.setenv("CAPTIONARY_QDRANT_SHARDS", "")
-    assert read_store_settings() == ServerSettings()
+    assert read_server_settings() == default
 
 
 def test_everything_set(monkeypatch: pytest.MonkeyPatch) -> None:
     values = ("hush", "true", "7334", "2.5", "6", "2", "certificates.pem")
     for name, value in zip(NAMES, values, strict=True):
         monkeypatch.setenv(f"CAPTIONARY_QDRANT_{name}", value)
-    read = read_store_settings()
+    read = read_server_settings()
+    for name in NAMES:
+        monkeypatch.delenv(f"CAPTIONARY_QDRANT_{name}")
     assert read == ServerSettings(
-        api_key="hush",
+        api_key=SecretStr("hush"),
         grpc=True,
         grpc_port=7334,
         timeout=2.5,

@@ -22,9 +22,9 @@ from spacy.tokens import Doc
 from spacy.training import Example
 from thinc.api import Adam, fix_random_seed
 
-from captionary.indexer.plurals import lemma_tables
+from tools.tagger.plurals import lemma_tables
 from tools.tagger.treebank import Sentence, read_treebank
-from tools.tagger.variations import Material, caption_like, lower_case, material
+from tools.tagger.variations import Material, collect_material, make_caption_like, to_lower_case
 
 WIDTH = 96
 NETWORK: dict[str, Any] = {
@@ -116,7 +116,7 @@ def _example(nlp: Language, words: Sentence) -> Example:
     return Example(_doc(nlp, words), truth)
 
 
-def blank_tagger(sentences: Sequence[Sentence]) -> Language:
+def make_blank_tagger(sentences: Sequence[Sentence]) -> Language:
     """An untrained tagger with the lemmatiser's tables of these sentences."""
     nlp = spacy.blank("en", meta=CARD)
     nlp.add_pipe("morphologizer", config={"model": NETWORK, "overwrite": True})
@@ -131,13 +131,13 @@ def blank_tagger(sentences: Sequence[Sentence]) -> Language:
     return nlp
 
 
-def _batches(
+def _make_batches(
     sentences: Sequence[Sentence], stock: Material, draw: random.Random
 ) -> Iterator[list[Sentence]]:
     """Every sentence once, varied and in random order, in batches of about 1,000 words."""
     batch: list[Sentence] = []
     for words in draw.sample(sentences, len(sentences)):
-        batch.append(caption_like(words, stock, draw))
+        batch.append(make_caption_like(words, stock, draw))
         if sum(map(len, batch)) >= 1000:
             yield batch
             batch = []
@@ -151,14 +151,14 @@ def train(
     """Train a tagger, and return it as it was after its best epoch on `dev` in lower case."""
     fix_random_seed(seed)
     draw = random.Random(seed)
-    nlp, stock = blank_tagger(sentences), material(sentences)
+    nlp, stock = make_blank_tagger(sentences), collect_material(sentences)
     tagger: Any = nlp.get_pipe("morphologizer")
     optimizer = Adam(learn_rate=0.002, L2=0.01, grad_clip=1.0, use_averages=True)
     steps = epochs * sum(map(len, sentences)) // 1000
     best, weights, step = 0.0, b"", 0
-    quiet_dev = [lower_case(words) for words in dev]
+    quiet_dev = [to_lower_case(words) for words in dev]
     for epoch in range(epochs):
-        for batch in _batches(sentences, stock, draw):
+        for batch in _make_batches(sentences, stock, draw):
             optimizer.learn_rate = 0.002 * max(0.02, min(1.0, step / 100) * (1 - step / steps))
             step += 1
             tagger.update([_example(nlp, words) for words in batch], drop=0.15, sgd=optimizer)
@@ -188,7 +188,7 @@ def main() -> None:
     nlp.to_disk(options.out)
     figures = {
         "test": measure(nlp, split["test"]),
-        "test in lower case": measure(nlp, [lower_case(words) for words in split["test"]]),
+        "test in lower case": measure(nlp, [to_lower_case(words) for words in split["test"]]),
     }
     for name, value in figures.items():
         print(name, value)

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from captionary.indexer.plurals import listed
+from tools.tagger.plurals import read_plurals
 from tools.tagger.treebank import Sentence, Word
 
 PRONOUNS = {"he": "Sing", "she": "Sing", "it": "Sing", "they": "Plur", "we": "Plur"}
@@ -34,29 +34,29 @@ class Material:
     adjectives: tuple[str, ...]
 
 
-def material(sentences: Sequence[Sentence]) -> Material:
+def collect_material(sentences: Sequence[Sentence]) -> Material:
     """Collect it; `subjects` are short noun phrases ("the old man") by grammatical number."""
     subjects: dict[str, list[Sentence]] = {"Sing": [], "Plur": []}
     for words in sentences:
-        for number, phrase in _short_phrases(words):
+        for number, phrase in _find_short_phrases(words):
             subjects[number].append(phrase)
-    nouns = _lemmas(sentences, "NOUN")
+    nouns = _collect_lemmas(sentences, "NOUN")
     return Material(
         subjects={number: tuple(phrases) for number, phrases in subjects.items()},
-        verbs=_lemmas(sentences, "VERB"),
+        verbs=_collect_lemmas(sentences, "VERB"),
         nouns=nouns,
         nouns_in_y=tuple(noun for noun in nouns if noun.endswith(("y", "ie"))),
-        plurals=tuple(sorted(listed()[0])),
-        adjectives=_lemmas(sentences, "ADJ"),
+        plurals=tuple(sorted(read_plurals()[0])),
+        adjectives=_collect_lemmas(sentences, "ADJ"),
     )
 
 
-def _lemmas(sentences: Sequence[Sentence], tag: str) -> tuple[str, ...]:
+def _collect_lemmas(sentences: Sequence[Sentence], tag: str) -> tuple[str, ...]:
     found = {word.lemma for words in sentences for word in words if word.tag == tag}
     return tuple(sorted(w for w in found if w.isalpha() and w.islower() and 2 < len(w) < 10))
 
 
-def _short_phrases(words: Sentence) -> Iterator[tuple[str, Sentence]]:
+def _find_short_phrases(words: Sentence) -> Iterator[tuple[str, Sentence]]:
     for i, word in enumerate(words):
         if word.tag != "NOUN" or word.relation not in ("nsubj", "obj", "obl"):
             continue
@@ -66,22 +66,22 @@ def _short_phrases(words: Sentence) -> Iterator[tuple[str, Sentence]]:
             yield word.number(), tuple(replace(w, head=-1, space=True) for w in (*before, word))
 
 
-def caption_like(words: Sentence, stock: Material, draw: random.Random) -> Sentence:
+def make_caption_like(words: Sentence, stock: Material, draw: random.Random) -> Sentence:
     """One random variation of a sentence; heads are not kept up to date."""
     if draw.random() < 0.15:
-        words = _fragment(words, draw)
+        words = _cut_fragment(words, draw)
     if draw.random() < 0.4:
-        words = _without_auxiliary(words)
+        words = _drop_auxiliary(words)
     if draw.random() < 0.4:
-        words = _with_subject(words, stock, draw)
+        words = _replace_subject(words, stock, draw)
     if draw.random() < 0.4:
-        words = tuple(_present(word) for word in words)
+        words = tuple(_to_present(word) for word in words)
     if draw.random() < 0.3:
-        words = tuple(_other_verb(word, stock, draw) for word in words)
+        words = tuple(_replace_verb(word, stock, draw) for word in words)
     if draw.random() < 0.2:
-        words = tuple(_other_noun(word, stock, draw) for word in words)
+        words = tuple(_replace_noun(word, stock, draw) for word in words)
     if draw.random() < 0.25:
-        words = _with_modifiers(words, stock, draw)
+        words = _add_modifiers(words, stock, draw)
     if words[0].tag == "DET" and len(words) > 2 and draw.random() < 0.3:
         words = words[1:]
     if words[-1].tag == "PUNCT" and len(words) > 1 and draw.random() < 0.5:
@@ -89,7 +89,7 @@ def caption_like(words: Sentence, stock: Material, draw: random.Random) -> Sente
     return _recase(words, draw)
 
 
-def lower_case(words: Sentence) -> Sentence:
+def to_lower_case(words: Sentence) -> Sentence:
     """The sentence without capitals, as English captions are tagged."""
     return tuple(replace(word, text=word.text.lower()) for word in words)
 
@@ -97,27 +97,27 @@ def lower_case(words: Sentence) -> Sentence:
 def _recase(words: Sentence, draw: random.Random) -> Sentence:
     kind = draw.random()
     if kind < 0.6:
-        return lower_case(words)
+        return to_lower_case(words)
     if kind < 0.62:
         return tuple(replace(word, text=word.text.title()) for word in words)
     return words
 
 
-def _present(word: Word) -> Word:
+def _to_present(word: Word) -> Word:
     if word.xtag != "VBD" or not word.lemma.isalpha():
         return word
     xtag = "VBP" if word.number() == "Plur" else "VBZ"
-    return replace(word, text=_inflected(word.lemma, xtag), xtag=xtag)
+    return replace(word, text=_inflect(word.lemma, xtag), xtag=xtag)
 
 
-def _other_verb(word: Word, stock: Material, draw: random.Random) -> Word:
+def _replace_verb(word: Word, stock: Material, draw: random.Random) -> Word:
     if word.tag != "VERB" or word.xtag not in ("VBZ", "VBP", "VBG") or draw.random() < 0.3:
         return word
     lemma = draw.choice(stock.verbs)
-    return replace(word, text=_inflected(lemma, word.xtag), lemma=lemma)
+    return replace(word, text=_inflect(lemma, word.xtag), lemma=lemma)
 
 
-def _other_noun(word: Word, stock: Material, draw: random.Random) -> Word:
+def _replace_noun(word: Word, stock: Material, draw: random.Random) -> Word:
     if word.tag != "NOUN" or draw.random() < 0.6:
         return word
     if word.number() == "Sing":
@@ -125,11 +125,11 @@ def _other_noun(word: Word, stock: Material, draw: random.Random) -> Word:
     elif draw.random() < 0.3:
         text = draw.choice(stock.plurals)
     else:
-        text = _inflected(draw.choice(stock.nouns), "VBZ")
+        text = _inflect(draw.choice(stock.nouns), "VBZ")
     return replace(word, text=text, lemma=text)
 
 
-def _inflected(lemma: str, xtag: str) -> str:
+def _inflect(lemma: str, xtag: str) -> str:
     """A verb's form by Penn tag (VBZ, VBP, VBG), by spelling; VBZ looks like a noun's plural."""
     known = {("be", "VBP"): "are", ("be", "VBZ"): "is", ("have", "VBZ"): "has"}
     if (lemma, xtag) in known:
@@ -149,7 +149,7 @@ def _inflected(lemma: str, xtag: str) -> str:
     return lemma + "s"
 
 
-def _without_auxiliary(words: Sentence) -> Sentence:
+def _drop_auxiliary(words: Sentence) -> Sentence:
     """Drop forms of "be" that stand right before a participle in -ing."""
     return tuple(
         word
@@ -158,7 +158,7 @@ def _without_auxiliary(words: Sentence) -> Sentence:
     )
 
 
-def _with_subject(words: Sentence, stock: Material, draw: random.Random) -> Sentence:
+def _replace_subject(words: Sentence, stock: Material, draw: random.Random) -> Sentence:
     """Put a noun phrase in place of the first pronoun that is a subject."""
     for i, word in enumerate(words):
         number = PRONOUNS.get(word.text.lower(), "")
@@ -167,42 +167,42 @@ def _with_subject(words: Sentence, stock: Material, draw: random.Random) -> Sent
     return words
 
 
-def _with_modifiers(words: Sentence, stock: Material, draw: random.Random) -> Sentence:
+def _add_modifiers(words: Sentence, stock: Material, draw: random.Random) -> Sentence:
     """Put a modifier, or two joined by "and", before some nouns that have none."""
     out: list[Word] = []
     for i, word in enumerate(words):
         bare = i == 0 or words[i - 1].tag in ("DET", "NUM", "ADP")
         if word.tag == "NOUN" and bare and draw.random() < 0.4:
-            out.append(_modifier(stock, draw))
+            out.append(_draw_modifier(stock, draw))
             if out[-1].tag == "ADJ" and draw.random() < 0.15:
                 out.append(Word("and", "and", "CCONJ", "CC", "_", -1, "cc"))
-                out.append(_adjective(draw.choice(COLOURS)))
+                out.append(_make_adjective(draw.choice(COLOURS)))
         out.append(word)
     return tuple(out)
 
 
-def _modifier(stock: Material, draw: random.Random) -> Word:
+def _draw_modifier(stock: Material, draw: random.Random) -> Word:
     """A colour, an adjective, one derived from a noun (-y, -ed, -less), or a noun.
 
     Every other noun ends in -y, so that "city" is told from "grassy" by its being known.
     """
     kind = draw.randrange(4)
     if kind == 0:
-        return _adjective(draw.choice(COLOURS))
+        return _make_adjective(draw.choice(COLOURS))
     if kind == 1:
-        return _adjective(draw.choice(stock.adjectives))
+        return _make_adjective(draw.choice(stock.adjectives))
     if kind == 2:
         stem, ending = draw.choice(stock.nouns), draw.choice(("y", "ed", "less"))
-        return _adjective((stem if ending == "less" else stem.rstrip("ey")) + ending)
+        return _make_adjective((stem if ending == "less" else stem.rstrip("ey")) + ending)
     text = draw.choice(draw.choice((stock.nouns, stock.nouns_in_y)))
     return Word(text, text, "NOUN", "NN", "Number=Sing", -1, "compound")
 
 
-def _adjective(text: str) -> Word:
+def _make_adjective(text: str) -> Word:
     return Word(text, text, "ADJ", "JJ", "Degree=Pos", -1, "amod")
 
 
-def _fragment(words: Sentence, draw: random.Random) -> Sentence:
+def _cut_fragment(words: Sentence, draw: random.Random) -> Sentence:
     """A noun with all that depends on it, where that is a stretch of three words or more."""
     nouns = [i for i, word in enumerate(words) if word.tag == "NOUN"]
     if not nouns:

@@ -60,20 +60,20 @@ def is_compressed(address: str) -> bool:
 
 
 @contextmanager
-def opened(address: str) -> Iterator[BinaryIO]:
+def open_file(address: str) -> Iterator[BinaryIO]:
     """Open a file for reading, unpacked if it is gzipped.
 
     Raises:
         WrongInput: it cannot be opened, or breaks off while it is read.
     """
     try:
-        with _opening(address) as file:
+        with _open_raw(address) as file:
             yield file
     except (OSError, EOFError, zlib.error) as error:
         raise WrongInput(f"cannot read {address}: {one_line(error)}") from error
 
 
-def _opening(address: str) -> AbstractContextManager[BinaryIO]:
+def _open_raw(address: str) -> AbstractContextManager[BinaryIO]:
     if is_local(address):
         path = Path(address)
         return cast(BinaryIO, gzip.open(path)) if is_compressed(address) else path.open("rb")
@@ -86,13 +86,13 @@ def _opening(address: str) -> AbstractContextManager[BinaryIO]:
 
 
 def read_bytes(address: str) -> bytes:
-    """The content of a small file. Raises WrongInput as `opened` does."""
-    with opened(address) as file:
+    """The content of a small file. Raises WrongInput as `open_file` does."""
+    with open_file(address) as file:
         return file.read()
 
 
 def is_folder(address: str) -> bool:
-    """Whether an address is a folder. Raises WrongInput where that cannot be asked."""
+    """Whether an address is a folder. Raises WrongInput where that cannot be found out."""
     try:
         if is_local(address):
             return Path(address).is_dir()
@@ -103,7 +103,7 @@ def is_folder(address: str) -> bool:
 
 
 def exists(address: str) -> bool:
-    """Whether something stands at an address; an address that cannot be asked holds nothing."""
+    """Whether something stands at an address; an address that cannot be reached holds nothing."""
     try:
         if is_local(address):
             return Path(address).exists()
@@ -113,7 +113,7 @@ def exists(address: str) -> bool:
         return False
 
 
-def names_in(folder: str) -> list[str]:
+def list_names(folder: str) -> list[str]:
     """The names of what stands in a folder, sorted, hidden ones left out.
 
     Raises:

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from captionary.indexer.readers.addresses import name_of, opened
+from captionary.indexer.readers.addresses import name_of, open_file
 from captionary.indexer.readers.rows import Row, Rows
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.pairs import PairFailure
 
 
-def coco_rows(source: str) -> Rows:
+def read_coco(source: str) -> Rows:
     """The pictures of a COCO captions file, in the order of its `images`.
 
     COCO's own picture numbers are not taken as ids: two COCO files may use the same ones.
@@ -18,11 +18,11 @@ def coco_rows(source: str) -> Rows:
         WrongInput: it is not JSON, not COCO, or holds no captions.
     """
     name = name_of(source)
-    content = _content(source)
+    content = _read_content(source)
     captions: dict[str, list[str]] = {_key(image): [] for image in content["images"]}
     failures: list[PairFailure] = []
     for number, annotation in enumerate(content["annotations"]):
-        problem = _collect(annotation, captions)
+        problem = _add_caption(annotation, captions)
         if problem:
             failures.append(PairFailure(f"{name}:annotations[{number}]", "", problem))
     if not any(captions.values()):
@@ -33,18 +33,19 @@ def coco_rows(source: str) -> Rows:
     yield from failures
     for number, image in enumerate(content["images"]):
         file_name = image.get("file_name") if isinstance(image, dict) else None
+        # Popped, so that an id that comes twice does not give its captions to two pictures.
         values = {"image": file_name, "captions": captions.pop(_key(image), [])}
         yield Row(f"{name}:images[{number}]", values)
 
 
 def count_coco(source: str) -> int:
     """Pictures of a COCO captions file."""
-    return len(_content(source)["images"])
+    return len(_read_content(source)["images"])
 
 
-def _content(source: str) -> dict[str, list[Any]]:
+def _read_content(source: str) -> dict[str, list[Any]]:
     try:
-        with opened(source) as file:
+        with open_file(source) as file:
             content = json.load(file)
     except (ValueError, RecursionError) as error:
         raise WrongInput(f"{source} is not JSON: {one_line(error)}") from error
@@ -57,7 +58,7 @@ def _content(source: str) -> dict[str, list[Any]]:
     return content
 
 
-def _collect(annotation: object, captions: dict[str, list[str]]) -> str | None:
+def _add_caption(annotation: object, captions: dict[str, list[str]]) -> str | None:
     """Put a caption with its picture; returns what is wrong with it, if anything is."""
     if not isinstance(annotation, dict) or not isinstance(annotation.get("caption"), str):
         return "it has no text in caption"
@@ -69,4 +70,5 @@ def _collect(annotation: object, captions: dict[str, list[str]]) -> str | None:
 
 
 def _key(image: object) -> str:
+    # 7 and "7" are two ids.
     return repr(image.get("id")) if isinstance(image, dict) else ""

@@ -3,13 +3,13 @@
 from pathlib import PurePosixPath
 
 from captionary.files.picture_formats import is_picture
-from captionary.indexer.readers.addresses import name_of, names_in, read_bytes
+from captionary.indexer.readers.addresses import list_names, name_of, read_bytes
 from captionary.indexer.readers.rows import Row, Rows
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.pairs import PairFailure
 
 
-def folder_rows(source: str) -> Rows:
+def read_folder(source: str) -> Rows:
     """The pictures of a folder by name, each with the lines of the text file of its name.
 
     Raises:
@@ -26,7 +26,7 @@ def folder_rows(source: str) -> Rows:
     for picture in pictures:
         text = texts.get(_stem(picture))
         if text is None:
-            where = f"{_shown(folder)}/{picture}"
+            where = f"{_display_name(folder)}/{picture}"
             yield PairFailure(where, picture, f"no {_stem(picture)}.txt with captions beside it")
         else:
             yield _row(folder, picture, text)
@@ -38,16 +38,16 @@ def count_folder(source: str) -> int:
 
 
 def _pictures_and_texts(folder: str) -> tuple[list[str], dict[str, str]]:
-    names = names_in(folder)
+    names = list_names(folder)
     pictures = [name for name in names if is_picture(name)]
     texts = {_stem(name): name for name in names if name.lower().endswith(".txt")}
     return pictures, texts
 
 
 def _row(folder: str, picture: str, text: str) -> Row | PairFailure:
-    where = f"{_shown(folder)}/{text}"
+    where = f"{_display_name(folder)}/{text}"
     try:
-        captions = captions_in(read_bytes(f"{folder}/{text}"))
+        captions = split_captions(read_bytes(f"{folder}/{text}"))
     except WrongInput as error:
         return PairFailure(where, picture, str(error))
     except UnicodeDecodeError:
@@ -55,13 +55,14 @@ def _row(folder: str, picture: str, text: str) -> Row | PairFailure:
     return Row(where, {"image": picture, "captions": captions})
 
 
-def captions_in(text: bytes) -> list[str]:
+def split_captions(text: bytes) -> list[str]:
     """The lines of a text file that say something. Raises UnicodeDecodeError."""
+    # Not splitlines: it breaks lines at characters that captions may hold.
     lines = text.decode("utf-8-sig").replace("\r", "\n").split("\n")
     return [line for line in lines if line.strip()]
 
 
-def _shown(folder: str) -> str:
+def _display_name(folder: str) -> str:
     return name_of(folder) or folder
 
 

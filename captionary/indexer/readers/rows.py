@@ -47,7 +47,7 @@ def require_columns(names: Iterable[str], *, source: str) -> None:
         )
 
 
-def pair_of(
+def make_pair(
     row: Row | PairFailure, *, pictures: Pictures, source_name: str = ""
 ) -> ImageCaption | PairFailure:
     """Check a row and make it a pair. What already failed is passed on."""
@@ -68,7 +68,9 @@ def pair_of(
         return PairFailure(row.where, image if isinstance(image, str) else "", str(error))
 
 
-def grouped(items: Iterable[ImageCaption | PairFailure]) -> Iterator[ImageCaption | PairFailure]:
+def merge_rows(
+    items: Iterable[ImageCaption | PairFailure],
+) -> Iterator[ImageCaption | PairFailure]:
     """Join consecutive pairs of the same picture, id and source; failures pass at once."""
     run: list[ImageCaption] = []
     for item in items:
@@ -76,18 +78,18 @@ def grouped(items: Iterable[ImageCaption | PairFailure]) -> Iterator[ImageCaptio
             yield item
             continue
         if run and _key(run[0]) != _key(item):
-            yield _joined(run)
+            yield _merge(run)
             run = []
         run.append(item)
     if run:
-        yield _joined(run)
+        yield _merge(run)
 
 
-def _key(pair: ImageCaption) -> tuple[str, str | None, str]:
+def _key(pair: ImageCaption) -> tuple[str | bytes, str | None, str]:
     return pair.image, pair.id, pair.source
 
 
-def _joined(run: list[ImageCaption]) -> ImageCaption:
+def _merge(run: list[ImageCaption]) -> ImageCaption:
     if len(run) == 1:
         return run[0]
     captions = tuple(caption for pair in run for caption in pair.captions)
@@ -120,7 +122,7 @@ def _tags(value: object) -> tuple[str, ...]:
         return ()
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple):
-        raise BadValueError(f"tags is {_short(value)}, neither a list nor text")
+        raise BadValueError(f"tags is {_abbreviate(value)}, neither a list nor text")
     tags = (_text(tag, "tags").strip() for tag in listed)
     return tuple(dict.fromkeys(tag for tag in tags if tag))
 
@@ -128,6 +130,7 @@ def _tags(value: object) -> tuple[str, ...]:
 def _name(value: object, column: str) -> str:
     if value is None:
         return ""
+    # Ids are often numbers in a table; True and False are numbers to Python only.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return _text(value, column).strip()
@@ -135,7 +138,7 @@ def _name(value: object, column: str) -> str:
 
 def _text(value: object, column: str) -> str:
     if not isinstance(value, str):
-        raise BadValueError(f"{column} is {_short(value)}, not text")
+        raise BadValueError(f"{column} is {_abbreviate(value)}, not text")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -143,6 +146,6 @@ def _text(value: object, column: str) -> str:
     return value
 
 
-def _short(value: object) -> str:
-    said = json.dumps(value, default=repr)
-    return said if len(said) <= 40 else f"{said[:40]}..."
+def _abbreviate(value: object) -> str:
+    text = json.dumps(value, default=repr)
+    return text if len(text) <= 40 else f"{text[:40]}..."

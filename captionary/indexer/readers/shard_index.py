@@ -4,7 +4,6 @@ A pair takes tens of bytes, so many millions fit into memory, and a shard that w
 not read through again before it changes.
 """
 
-import hashlib
 import zipfile
 from array import array
 from collections.abc import Sequence
@@ -17,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captionary.files.atomic import write_atomically
+from captionary.files.digests import digest_texts
 from captionary.files.tar_members import Member
 from captionary.indexer.readers.addresses import Pictures, name_of
-from captionary.indexer.readers.rows import Row, pair_of
-from captionary.indexer.readers.shards import JSON, TEXT, Part, columns_in, told_in
+from captionary.indexer.readers.rows import Row, make_pair
+from captionary.indexer.readers.shards import JSON, TEXT, Part, parse_captions, parse_samples
 from captionary.indexer.readers.tar_headers import BLOCK
 from captionary.schemas.errors import UnreadablePicture, WrongInput, one_line
 from captionary.schemas.pairs import ImageCaption, PairFailure
@@ -36,13 +36,13 @@ HERE = Pictures((".",))
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class ShardListing:
     """The pairs of a shard.
 
     places:   where each lies.
-    digests:  (N,) uint64, the beginning of each one's `digest_of`.
+    digests:  (N,) uint64, the beginning of each one's `digest_texts`.
     left_out: how many samples are no pairs.
-    first:    of these the first, and why.
+    first:    the first of these, and why.
     """
 
     places: Places
@@ -62,7 +62,7 @@ class Listing:
         write_atomically(path, save, durable=False)
 
     @classmethod
-    def load(cls, path: Path) -> "Listing | None":
+    def load(cls, path: Path) -> "ShardListing | None":
         """What was saved; None: nothing that can be read."""
         try:
             with path.open("rb") as file, np.load(file) as saved:
@@ -72,15 +72,7 @@ class Listing:
             return None
 
 
-def digest_of(*texts: str) -> str:
-    """What texts say, hexadecimal. Of a pair: its picture's name, its captions, not their place."""
-    digest = hashlib.sha256()
-    for text in texts:
-        digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
-    return digest.hexdigest()
-
-
-def listing_of(shard: str, folder: Path) -> Listing:
+def list_shard(shard: str, folder: Path) -> ShardListing:
     """List a shard, or take the list of it as it is now from a folder, where it is kept.
 
     The list of a shard that breaks off is not kept: the next time it may be read to its end.
@@ -88,11 +80,12 @@ def listing_of(shard: str, folder: Path) -> Listing:
     Raises:
         WrongInput: the folder cannot be written to.
     """
-    path = _path(shard, folder)
-    known = None if path is None else Listing.load(path)
+    # Its name has the shard's size and time in it, so that of another state is not found.
+    path = _listing_path(shard, folder)
+    known = None if path is None else ShardListing.load(path)
     if known is not None:
         return known
-    made, whole = _listed(shard)
+    made, whole = _read_listing(shard)
     if path is not None and whole:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +98,7 @@ def listing_of(shard: str, folder: Path) -> Listing:
     return made
 
 
-def pair_at(shard: Path, place: Sequence[int]) -> ImageCaption:
+def read_pair_at(shard: Path, place: Sequence[int]) -> ImageCaption:
     """Read a pair's captions; a row of `Places` says where.
 
     Raises:
@@ -117,12 +110,12 @@ def pair_at(shard: Path, place: Sequence[int]) -> ImageCaption:
             # Before a content stands its header, which begins with its name.
             name = _read(file, (picture - 1) * BLOCK, 100).partition(b"\0")[0]
             content = _read(file, text * BLOCK, text_length)
-        columns = columns_in(content, JSON if is_json else TEXT)
+        columns = parse_captions(content, JSON if is_json else TEXT)
     except (OSError, EOFError, ValueError, RecursionError) as error:
         raise _unreadable(shard, text, f"read: {one_line(error)}") from error
-    said = name.decode("utf-8", "replace")
-    address = Member(said, picture * BLOCK, length, str(shard)).address
-    pair = pair_of(Row("", {"image": address, **columns}), pictures=HERE)
+    text_name = name.decode("utf-8", "replace")
+    address = Member(text_name, picture * BLOCK, length, str(shard)).address
+    pair = make_pair(Row("", {"image": address, **columns}), pictures=HERE)
     if isinstance(pair, PairFailure):
         raise _unreadable(shard, text, f"used: {pair.reason}")
     return pair
@@ -136,36 +129,36 @@ def _read(file: IO[bytes], offset: int, length: int) -> bytes:
     return content
 
 
-def _unreadable(shard: Path, block: int, said: str) -> UnreadablePicture:
+def _unreadable(shard: Path, block: int, problem: str) -> UnreadablePicture:
     return UnreadablePicture(
-        f"a caption at {block * BLOCK:,} of {shard} cannot be {said}; "
+        f"a caption at {block * BLOCK:,} of {shard} cannot be {problem}; "
         "has the shard changed since it was listed?"
     )
 
 
-def _path(shard: str, folder: Path) -> Path | None:
+def _listing_path(shard: str, folder: Path) -> Path | None:
     """Where the list of a shard is kept; None: there is no such shard."""
     try:
         state = Path(shard).stat()
     except OSError:
         return None
-    said = f"{VERSION} {state.st_size} {state.st_mtime_ns} {Path(shard).absolute()}"
-    return folder / f"{digest_of(said)[:32]}.npz"
+    identity = f"{VERSION} {state.st_size} {state.st_mtime_ns} {Path(shard).absolute()}"
+    return folder / f"{digest_texts(identity)[:32]}.npz"
 
 
-def _listed(shard: str) -> tuple[Listing, bool]:
+def _read_listing(shard: str) -> tuple[ShardListing, bool]:
     """The list of a shard, and whether it was read to its end."""
     places, digests = array("I"), array("Q")
     failures: list[PairFailure] = []
-    for told in told_in(shard):
-        pair = pair_of(told.row, pictures=HERE)
+    for parsed in parse_samples(shard):
+        pair = make_pair(parsed.row, pictures=HERE)
         if isinstance(pair, PairFailure):
             failures.append(pair)
-        elif told.picture and told.text:
-            places.extend((*_span(told.picture), *_span(told.text), told.text.kind == JSON))
-            name = told.picture.member.name.rpartition("/")[2]
-            digests.append(int(digest_of(name, *pair.captions)[:16], 16))
-    listing = Listing(
+        elif parsed.picture and parsed.text:
+            places.extend((*_place(parsed.picture), *_place(parsed.text), parsed.text.kind == JSON))
+            name = parsed.picture.member.name.rpartition("/")[2]
+            digests.append(int(digest_texts(name, *pair.captions)[:16], 16))
+    listing = ShardListing(
         np.array(places, np.uint32).reshape(-1, 5),
         np.array(digests, np.uint64),
         len(failures),
@@ -174,6 +167,6 @@ def _listed(shard: str) -> tuple[Listing, bool]:
     return listing, all(failure.where != name_of(shard) for failure in failures)
 
 
-def _span(part: Part) -> tuple[int, int]:
+def _place(part: Part) -> tuple[int, int]:
     """The block where it begins, and its bytes; what has more than fit is no picture anyway."""
     return part.member.offset // BLOCK, min(part.member.length, LONGEST)

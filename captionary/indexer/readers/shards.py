@@ -17,14 +17,14 @@ from captionary.indexer.readers.addresses import (
     exists,
     is_folder,
     is_local,
+    list_names,
     name_of,
-    names_in,
-    opened,
+    open_file,
     suffix_of,
 )
-from captionary.indexer.readers.folders import captions_in
+from captionary.indexer.readers.folders import split_captions
 from captionary.indexer.readers.rows import BadValueError, Row, Rows
-from captionary.indexer.readers.tar_headers import files_in
+from captionary.indexer.readers.tar_headers import read_members
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.pairs import PairFailure
 
@@ -42,7 +42,7 @@ NAME = re.compile(r"((?:.*/)?[^./]+)(\.[^/]+)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of a sample: `a/0001` and `.jpg`, where it lies, and what it says if it is a text."""
+    """A file of a sample: `a/0001` and `.jpg`, where it lies, and its content if it is a text."""
 
     stem: str
     kind: str
@@ -56,15 +56,15 @@ Sample = Mapping[str, Part]
 Columns = dict[str, object]
 
 
-class Told(NamedTuple):
-    """What a sample says, and the files that say it, if it does."""
+class ParsedSample(NamedTuple):
+    """A sample as a row, with its picture and the file of its captions where it has both."""
 
     row: Row | PairFailure
     picture: Part | None = None
     text: Part | None = None
 
 
-def shard_rows(source: str) -> Rows:
+def read_shards(source: str) -> Rows:
     """The samples of a shard, of all shards that braces name, or of those in a folder.
 
     A shard that cannot be read, or breaks off, is one failure; the next one is read.
@@ -72,34 +72,34 @@ def shard_rows(source: str) -> Rows:
     Raises:
         WrongInput: the shards are compressed, or none of the first samples is a pair.
     """
-    rows = (told.row for shard in shards_of(source) for told in told_in(shard))
+    rows = (parsed.row for shard in list_shards(source) for parsed in parse_samples(shard))
     head = list(islice(rows, HEAD))
     if not any(isinstance(row, Row) for row in head):
         first = next((row for row in head if isinstance(row, PairFailure)), None)
-        said = f"; the first: {first.where}: {first.reason}" if first else ""
+        example = f"; the first: {first.where}: {first.reason}" if first else ""
         raise WrongInput(
             f"{source} holds no sample NAME.jpg + NAME.txt (or NAME.json with caption) "
-            f"as WebDataset shards do{said}"
+            f"as WebDataset shards do{example}"
         )
     yield from head
     yield from rows
 
 
-def told_in(shard: str) -> Iterator[Told]:
-    """What each sample of a shard says, and last why it breaks off, if it does."""
+def parse_samples(shard: str) -> Iterator[ParsedSample]:
+    """The samples of a shard as rows, and last why it could not be read to its end, if so."""
     name = name_of(shard)
-    return (_told(item, name) for item in _samples(shard))
+    return (_parse_sample(item, name) for item in _read_samples(shard))
 
 
 def count_shards(source: str) -> int | None:
     """Samples of local shards, from how many bytes the first 500 take; None where not local."""
-    shards = shards_of(source)
+    shards = list_shards(source)
     if not all(map(is_local, shards)):
         return None
     sizes = [Path(shard).stat().st_size if Path(shard).exists() else 0 for shard in shards]
     count = passed = 0
     for shard, size in zip(shards, sizes, strict=True):
-        for item in _samples(shard):
+        for item in _read_samples(shard):
             count += 1
             if count >= SAMPLE and not isinstance(item, PairFailure):
                 read = passed + max(part.member.end for part in item.values())
@@ -108,25 +108,25 @@ def count_shards(source: str) -> int | None:
     return count
 
 
-def are_several(source: str) -> bool:
+def has_shard_braces(source: str) -> bool:
     """Whether braces in SOURCE name shards."""
-    return "{" in source and suffix_of(expanded(source)[0]) == SHARD
+    return "{" in source and suffix_of(expand_braces(source)[0]) == SHARD
 
 
 def holds_shards(folder: str) -> bool:
     """Whether a folder holds shards, and no pictures beside them."""
-    kinds = {suffix_of(name) for name in names_in(folder)}
+    kinds = {suffix_of(name) for name in list_names(folder)}
     return SHARD in kinds and not kinds & set(SUFFIXES)
 
 
-def expanded(pattern: str) -> list[str]:
+def expand_braces(pattern: str) -> list[str]:
     """Every name that braces stand for, `{000..999}` or `{a,b}`; several multiply."""
     pieces = BRACES.split(pattern)
-    choices = [_choices(piece) if n % 2 else [piece] for n, piece in enumerate(pieces)]
+    choices = [_expand_choices(piece) if n % 2 else [piece] for n, piece in enumerate(pieces)]
     return ["".join(chosen) for chosen in product(*choices)]
 
 
-def _choices(inside: str) -> list[str]:
+def _expand_choices(inside: str) -> list[str]:
     found = RANGE.fullmatch(inside)
     if found is None:
         return inside.split(",") if "," in inside else [f"{{{inside}}}"]
@@ -137,17 +137,17 @@ def _choices(inside: str) -> list[str]:
     return [str(n).zfill(width) for n in range(int(first), int(last) + step, step)]
 
 
-def shards_of(source: str) -> list[str]:
+def list_shards(source: str) -> list[str]:
     """The shards that a SOURCE of shards names.
 
     Raises:
         WrongInput: they are compressed.
     """
     if is_folder(source):
-        names = [name for name in names_in(source) if suffix_of(name) == SHARD]
+        names = [name for name in list_names(source) if suffix_of(name) == SHARD]
         shards = [f"{source.rstrip('/')}/{name}" for name in names]
     else:
-        shards = [source] if exists(source) else expanded(source)
+        shards = [source] if exists(source) else expand_braces(source)
     packed = next((shard for shard in shards if shard.lower().endswith(PACKED)), None)
     if packed is not None:
         raise WrongInput(
@@ -157,12 +157,12 @@ def shards_of(source: str) -> list[str]:
     return shards
 
 
-def _samples(shard: str) -> Iterator[Sample | PairFailure]:
+def _read_samples(shard: str) -> Iterator[Sample | PairFailure]:
     """The samples of a shard, and last why it could not be read to its end, if so."""
     sample: dict[str, Part] = {}
     trouble = ""
     try:
-        for part in _parts(shard):
+        for part in _read_parts(shard):
             if sample and (part.kind in sample or part.stem != _stem(sample)):
                 yield sample
                 sample = {}
@@ -177,72 +177,74 @@ def _samples(shard: str) -> Iterator[Sample | PairFailure]:
         yield PairFailure(name_of(shard), "", trouble)
 
 
-def _parts(shard: str) -> Iterator[Part]:
+def _read_parts(shard: str) -> Iterator[Part]:
     """The files of a shard that belong to samples, in order, each complete.
 
     Raises:
         tarfile.TarError: it is no tar file, or breaks off.
     """
-    with opened(shard) as file:
-        for member in files_in(file, shard):
+    with open_file(shard) as file:
+        for member in read_members(file, shard):
             if found := NAME.fullmatch(member.name.removeprefix("./")):
                 kind = found[2].lower()
-                yield Part(found[1], kind, member, _content(file, member, kind))
+                yield Part(found[1], kind, member, _read_content(file, member, kind))
 
 
-def _content(file: BinaryIO, member: Member, kind: str) -> bytes:
+def _read_content(file: BinaryIO, member: Member, kind: str) -> bytes:
     if kind not in (TEXT, JSON):
         return b""
     file.seek(member.offset)
     return file.read(member.length)
 
 
-def _told(item: Sample | PairFailure, shard: str) -> Told:
-    """What a sample says; `shard` names where it stands, for reports."""
+def _parse_sample(item: Sample | PairFailure, shard: str) -> ParsedSample:
+    """A sample as a row; `shard` names where it stands, for reports."""
     if isinstance(item, PairFailure):
-        return Told(item)
+        return ParsedSample(item)
     stem = _stem(item)
     where = f"{shard}:{stem}"
     picture = next((item[kind] for kind in SUFFIXES if kind in item), None)
     if picture is None:
-        return Told(PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}"))
+        return ParsedSample(PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}"))
     image = picture.member.address
     if TEXT not in item and JSON not in item:
-        return Told(PairFailure(where, image, f"no {stem}.txt or .json with captions beside it"))
+        return ParsedSample(
+            PairFailure(where, image, f"no {stem}.txt or .json with captions beside it")
+        )
     try:
         text, columns = _captions(item)
-        return Told(Row(where, {"image": image, **columns}), picture, text)
+        return ParsedSample(Row(where, {"image": image, **columns}), picture, text)
     except UnicodeDecodeError:
-        said = "its text is not valid UTF-8"
+        problem = "its text is not valid UTF-8"
     except BadValueError as error:
-        said = str(error)
+        problem = str(error)
     except (ValueError, RecursionError) as error:
-        said = f"its .json is not JSON: {one_line(error)}"
-    return Told(PairFailure(where, image, said))
+        problem = f"its .json is not JSON: {one_line(error)}"
+    return ParsedSample(PairFailure(where, image, problem))
 
 
 def _captions(sample: Sample) -> tuple[Part, Columns]:
-    """What the .txt says or, where it has no line, the .json."""
+    """The captions in the .txt or, where it has no line, in the .json, and that file."""
     if TEXT in sample:
-        columns = columns_in(sample[TEXT].content, TEXT)
+        columns = parse_captions(sample[TEXT].content, TEXT)
         if columns["captions"] or JSON not in sample:
             return sample[TEXT], columns
-    return sample[JSON], columns_in(sample[JSON].content, JSON)
+    return sample[JSON], parse_captions(sample[JSON].content, JSON)
 
 
-def columns_in(content: bytes, kind: str) -> Columns:
-    """What a file with captions says, by columns.
+def parse_captions(content: bytes, kind: str) -> Columns:
+    """Parse a file of captions, .txt or .json, into columns.
 
     Raises:
         ValueError: it cannot be read, as text (UnicodeDecodeError), as JSON or as an object.
         RecursionError: its JSON is too deep.
     """
     if kind == TEXT:
-        return {"captions": captions_in(content)}
-    said = json.loads(content.decode("utf-8-sig"))
-    if not isinstance(said, dict):
+        return {"captions": split_captions(content)}
+    parsed = json.loads(content.decode("utf-8-sig"))
+    if not isinstance(parsed, dict):
         raise BadValueError("its .json is not an object in braces")
-    return {column: said.get(column) for column in ("caption", "captions")}
+    return {column: parsed.get(column) for column in ("caption", "captions")}
 
 
 def _stem(sample: Sample) -> str:

@@ -11,7 +11,7 @@ from itertools import islice
 import pyarrow as pa
 from pyarrow import parquet
 
-from captionary.indexer.readers.addresses import is_compressed, is_local, name_of, opened
+from captionary.indexer.readers.addresses import is_compressed, is_local, name_of, open_file
 from captionary.indexer.readers.rows import COLUMNS, Row, Rows, has_columns, require_columns
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.pairs import PairFailure
@@ -21,14 +21,14 @@ BATCH = 1024  # rows of Parquet held at once
 BLOCK = 1 << 20  # bytes read at once to count lines
 
 
-def json_line_rows(source: str) -> Rows:
+def read_json_lines(source: str) -> Rows:
     """The objects of a JSON Lines file.
 
     Raises:
         WrongInput: none of the first lines is an object with the columns of a pair.
     """
     name = name_of(source)
-    with opened(source) as file:
+    with open_file(source) as file:
         lines = ((f"{name}:{number}", line) for number, line in enumerate(file, 1))
         rows = (_json_row(where, line) for where, line in lines if line.strip())
         head = list(islice(rows, HEAD))
@@ -51,7 +51,7 @@ def _json_row(where: str, line: bytes) -> Row | PairFailure:
     return Row(where, values)
 
 
-def delimited_rows(source: str, *, delimiter: str) -> Rows:
+def read_delimited(source: str, *, delimiter: str) -> Rows:
     """The rows of a CSV or TSV file under its header; quoted values may span lines.
 
     A `captions` value may be a JSON list. Bytes that are not UTF-8 are kept as lone surrogates,
@@ -61,7 +61,7 @@ def delimited_rows(source: str, *, delimiter: str) -> Rows:
         WrongInput: the header lacks the columns of a pair.
     """
     with (
-        opened(source) as file,
+        open_file(source) as file,
         TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="") as text,
     ):
         reader = csv.reader(text, delimiter=delimiter)
@@ -99,21 +99,21 @@ def _delimited_row(where: str, header: list[str], values: list[str]) -> Row | Pa
     return Row(where, named)
 
 
-def parquet_rows(source: str) -> Rows:
+def read_parquet(source: str) -> Rows:
     """The rows of a Parquet file, read in batches, only the columns that pairs have.
 
     Raises:
         WrongInput: it is no Parquet file, lacks a column, or its pictures are not named by text.
     """
     name = name_of(source)
-    with _parquet(source) as table:
+    with _open_parquet(source) as table:
         schema = table.schema_arrow
         require_columns(schema.names, source=source)
         _require_text(schema.field("image").type, source=source)
         columns = [column for column in COLUMNS if column in schema.names]
         number = 0
         for batch in table.iter_batches(BATCH, columns=columns):
-            for values in _values(batch):
+            for values in _decode_batch(batch):
                 number += 1
                 where = f"{name}:{number}"
                 if values is None:
@@ -122,14 +122,15 @@ def parquet_rows(source: str) -> Rows:
                     yield Row(where, values)
 
 
-def _values(batch: pa.RecordBatch) -> list[dict[str, object] | None]:
+def _decode_batch(batch: pa.RecordBatch) -> list[dict[str, object] | None]:
     """The rows of a batch, None for one whose text cannot be decoded."""
     try:
         rows: list[dict[str, object] | None] = batch.to_pylist()
     except UnicodeDecodeError:
+        # Arrow names no row: those of the batch are tried one by one.
         if len(batch) == 1:
             return [None]
-        return [row for at in range(len(batch)) for row in _values(batch.slice(at, 1))]
+        return [row for at in range(len(batch)) for row in _decode_batch(batch.slice(at, 1))]
     return rows
 
 
@@ -143,8 +144,8 @@ def _require_text(kind: pa.DataType, *, source: str) -> None:
 
 
 @contextmanager
-def _parquet(source: str) -> Iterator[parquet.ParquetFile]:
-    with opened(source) as file:
+def _open_parquet(source: str) -> Iterator[parquet.ParquetFile]:
+    with open_file(source) as file:
         try:
             # A path is read by Arrow itself, faster than through a Python file.
             native = is_local(source) and not is_compressed(source)
@@ -156,7 +157,7 @@ def _parquet(source: str) -> Iterator[parquet.ParquetFile]:
 
 def count_parquet(source: str) -> int:
     """Rows of a Parquet file, from its metadata."""
-    with _parquet(source) as table:
+    with _open_parquet(source) as table:
         return int(table.metadata.num_rows)
 
 
@@ -164,5 +165,5 @@ def count_lines(source: str) -> int | None:
     """Lines of a local text file; None where counting means fetching or unpacking all of it."""
     if not is_local(source) or is_compressed(source):
         return None
-    with opened(source) as file:
+    with open_file(source) as file:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(BLOCK), b""))

@@ -21,7 +21,7 @@ PLAIN = (b"0", b"\0")
 LONG_NAME, PAX = b"L", b"x"
 RECORD = re.compile(rb"([0-9]+) ([^=]+)=")
 """How a record of a PAX header begins: its length in bytes, and its key."""
-OF_NO_MATTER = {b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname"}
+IGNORED_KEYS = {b"mtime", b"atime", b"ctime", b"uid", b"gid", b"uname", b"gname"}
 ADLER = 65521
 
 
@@ -40,7 +40,7 @@ class Header(NamedTuple):
     plain: bool = True
 
 
-def files_in(file: BinaryIO, shard: str) -> Iterator[Member]:
+def read_members(file: BinaryIO, shard: str) -> Iterator[Member]:
     """The plain files of a tar file in order, each complete.
 
     Raises:
@@ -51,8 +51,8 @@ def files_in(file: BinaryIO, shard: str) -> Iterator[Member]:
         position = 0
         while any((head := _read(file, position))[:BLOCK]):
             # What a global header says holds for all that follow; tarfile remembers it.
-            known = None if tar.pax_headers else _known(head, position)
-            header = known or _any(tar, file, position)
+            known = None if tar.pax_headers else _parse_usual(head, position)
+            header = known or _parse_by_tarfile(tar, file, position)
             if header.offset + header.length > size:
                 raise tarfile.ReadError(f"the end of {header.name} is missing")
             if header.plain:
@@ -69,7 +69,7 @@ def _read(file: BinaryIO, position: int) -> bytes:
     return head
 
 
-def _any(tar: tarfile.TarFile, file: BinaryIO, position: int) -> Header:
+def _parse_by_tarfile(tar: tarfile.TarFile, file: BinaryIO, position: int) -> Header:
     """What tarfile makes of a header."""
     file.seek(position)
     # TarFile.next() remembers all files, and takes a broken header for the end.
@@ -78,7 +78,7 @@ def _any(tar: tarfile.TarFile, file: BinaryIO, position: int) -> Header:
     return Header(info.name, info.offset_data, info.size, tar.offset, plain)
 
 
-def _known(head: bytes, position: int) -> Header | None:
+def _parse_usual(head: bytes, position: int) -> Header | None:
     """A header of the usual kinds, with one before it that gives a long name or times, if any."""
     path: bytes | None = b""
     if (kind := head[156:157]) in (LONG_NAME, PAX):
@@ -87,7 +87,7 @@ def _known(head: bytes, position: int) -> Header | None:
             return None
         body = head[BLOCK : BLOCK + length]
         path = (body.partition(b"\0")[0] or None) if kind == LONG_NAME else _path_in(body)
-        shift = BLOCK + _filled(length)
+        shift = BLOCK + _round_up(length)
         head, position = head[shift:], position + shift
     length, short = _length(head), _name(head)
     if path is None or length < 0 or head[156:157] not in PLAIN:
@@ -97,7 +97,7 @@ def _known(head: bytes, position: int) -> Header | None:
         return None
     offset = position + BLOCK
     name = path.decode(tarfile.ENCODING, "surrogateescape")
-    return Header(name, offset, length, offset + _filled(length))
+    return Header(name, offset, length, offset + _round_up(length))
 
 
 def _length(head: bytes) -> int:
@@ -130,11 +130,11 @@ def _path_in(body: bytes) -> bytes | None:
             return None
         if record[2] == b"path" and value:
             path = value
-        elif record[2] not in OF_NO_MATTER:
+        elif record[2] not in IGNORED_KEYS:
             return None
     return path
 
 
-def _filled(length: int) -> int:
+def _round_up(length: int) -> int:
     """Bytes that a content takes, which fills whole blocks."""
     return -(-length // BLOCK) * BLOCK

@@ -1,9 +1,9 @@
-"""What a request brings, checked and put in the spool pair by pair; memory holds one at a time."""
+"""The pairs of a request, validated and spooled one by one, so that memory holds one at a time."""
 
 import base64
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -11,45 +11,94 @@ from typing import IO, Any
 import ijson  # type: ignore[import-untyped]
 from PIL import Image
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
 from captionary.files.picture_formats import FORMATS
 from captionary.indexer.pipeline import ID_DIGITS
-from captionary.indexer.service.jobs import Accepted
-from captionary.indexer.service.spool import Kept, Spool
+from captionary.indexer.service.job_queue import JobQueue
+from captionary.indexer.service.jobs import AcceptedJob, AcceptedPair
+from captionary.indexer.service.spool import Spool, SpooledFile
 from captionary.indexer.service.url_fetching import Fetcher
 from captionary.schemas.bodies import PairBody
-from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.errors import CaptionaryError, UnreadablePicture, WrongInput
 from captionary.serving.limits import Limits
 from captionary.serving.problems import Problem
+from captionary.serving.work_queue import WorkQueue
+
+REQUESTS, WAITING_REQUESTS = 2, 16
+"""Requests whose pairs are validated and written at a time, and that may wait for it."""
 
 FIELDS = ("image", "caption", "id", "source", "tag")
 """Of a form."""
 
 MOST_VALUES = 1000
-"""Values in a pair of a JSON body; nested brackets would fill the memory otherwise."""
+"""Values in a pair of a JSON body: deep brackets would fill the memory otherwise."""
 
 PIECE = 1 << 20
 """Bytes, or characters of base64, written at a time."""
 
 
 class Intake:
-    """Takes pairs out of requests. Whoever asks for them discards the uploads if all fails.
+    """Takes the pairs out of requests, spools their pictures, and queues them as one job.
 
-    Its methods raise Problem (422) at the first thing that is wrong, in one line.
+    All pairs of a request are queued or, where one of them is wrong, none, and then nothing of
+    them is left in the spool. Between `open` and `close` a few requests are worked at together.
+
+    Its methods raise Problem: 422 at the first thing that is wrong, in one line; 429 or 503 when
+    too much waits.
     """
 
-    def __init__(self, spool: Spool, fetcher: Fetcher, limits: Limits) -> None:
+    def __init__(self, spool: Spool, queue: JobQueue, fetcher: Fetcher, limits: Limits) -> None:
         self._spool = spool
+        self._queue = queue
         self._fetcher = fetcher
         self._limits = limits
+        self._requests: WorkQueue | None = None
 
-    def from_form(self, form: FormData) -> Iterator[Accepted]:
-        """The one pair of a form."""
+    def open(self) -> None:
+        """Start the threads that work at requests."""
+        self._requests = WorkQueue(workers=REQUESTS, waiting=WAITING_REQUESTS)
+
+    def close(self) -> None:
+        """Wait for the requests at work; those that wait are cancelled."""
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
+
+    async def accept_form(self, form: FormData) -> AcceptedJob:
+        """Queue the one pair of a form."""
+        return await self._accept(self._read_form(form))
+
+    async def accept_json(self, stream: AsyncIterator[bytes]) -> AcceptedJob:
+        """Queue the pairs of a JSON body, which comes in pieces."""
+        with self._spool.open_temporary() as body:
+            async for piece in stream:
+                await run_in_threadpool(body.write, piece)
+            await run_in_threadpool(body.seek, 0)
+            return await self._accept(self._read_json(body))
+
+    async def _accept(self, pairs: Iterator[AcceptedPair]) -> AcceptedJob:
+        if self._requests is None:
+            raise CaptionaryError("the indexer is ending; send it again")
+        return await self._requests.run(self._queue_all, pairs)
+
+    def _queue_all(self, pairs: Iterator[AcceptedPair]) -> AcceptedJob:
+        accepted: list[AcceptedPair] = []
+        try:
+            accepted.extend(pairs)
+            # Before the job is accepted, so that no power cut leaves it without its pictures.
+            self._spool.sync()
+            return AcceptedJob(self._queue.add_pairs(accepted), len(accepted))
+        except BaseException:
+            self._spool.remove(pair.upload for pair in accepted if pair.upload)
+            raise
+
+    def _read_form(self, form: FormData) -> Iterator[AcceptedPair]:
         try:
             upload = _only_file(form)
             texts = {name: _texts(form, name) for name in FIELDS if name != "image"}
-            body = _checked(
+            body = _validate_pair(
                 {
                     "captions": texts["caption"],
                     "id": _at_most_one(texts, "id") or None,
@@ -59,35 +108,34 @@ class Intake:
                 }
             )
             pieces = iter(lambda: upload.file.read(PIECE), b"")
-            yield self._with_upload(body, pieces, body.name)
+            yield self._spool_picture(body, pieces, body.name)
         except WrongInput as error:
-            raise _refusal(str(error)) from error
+            raise _unprocessable(str(error)) from error
 
-    def from_json(self, file: IO[bytes]) -> Iterator[Accepted]:
-        """The pairs of a JSON body."""
+    def _read_json(self, file: IO[bytes]) -> Iterator[AcceptedPair]:
         number = -1
         try:
-            for number, value in enumerate(_members(file)):
+            for number, value in enumerate(_stream_pairs(file)):
                 if number >= self._limits.pairs:
-                    raise _refusal(
+                    raise _unprocessable(
                         f"the body has more than {self._limits.pairs} pairs; send fewer at a time"
                     )
-                yield self._from_value(value, number)
+                yield self._accept_pair(value, number)
         except WrongInput as error:
-            raise _refusal(f"pair {number}: {error}") from error
+            raise _unprocessable(f"pair {number}: {error}") from error
         if number < 0:
-            raise _refusal("the body has no pairs; give some")
+            raise _unprocessable("the body has no pairs; give some")
 
-    def _from_value(self, value: object, number: int) -> Accepted:
-        body = _checked(value)
+    def _accept_pair(self, value: object, number: int) -> AcceptedPair:
+        body = _validate_pair(value)
         name = clean_name(body.name)
         if body.image is not None and body.url is None:
             name = name or f"pair {number}"
-            return self._with_upload(body, _from_base64(body.image), name)
+            return self._spool_picture(body, _decode_base64(body.image), name)
         if body.url is None or body.image is not None:
             raise WrongInput("it needs either an image (base64) or a url")
         self._fetcher.check(body.url)
-        return Accepted(
+        return AcceptedPair(
             name=name or body.url,
             captions=tuple(body.captions),
             id=body.id,
@@ -97,32 +145,32 @@ class Intake:
             url=body.url,
         )
 
-    def _with_upload(self, body: PairBody, pieces: Iterator[bytes], name: str) -> Accepted:
-        kept = self._spool.keep(pieces)
+    def _spool_picture(self, body: PairBody, pieces: Iterator[bytes], name: str) -> AcceptedPair:
+        spooled = self._spool.write(pieces)
         try:
-            _check_header(self._spool.path(kept.name), kept, name, self._limits.pixels)
+            _check_header(self._spool.path(spooled.name), spooled, name, self._limits.pixels)
         except BaseException:
-            self._spool.discard([kept.name])
+            self._spool.remove([spooled.name])
             raise
-        return Accepted(
+        return AcceptedPair(
             name=name,
             captions=tuple(body.captions),
             id=body.id,
-            image_id=body.id or kept.sha256[:ID_DIGITS],
+            image_id=body.id or spooled.sha256[:ID_DIGITS],
             source=body.source,
             tags=tuple(body.tags),
-            upload=kept.name,
-            bytes=kept.bytes,
+            upload=spooled.name,
+            bytes=spooled.bytes,
         )
 
 
 def clean_name(name: str) -> str:
-    """A file's name as told by a client, without folders and what cannot be shown."""
+    """The file name that a client sent, without folders and what cannot be shown."""
     last = re.split(r"[/\\]", name)[-1]
     return "".join(letter for letter in last if letter.isprintable()).strip()[:255]
 
 
-def _refusal(detail: str) -> Problem:
+def _unprocessable(detail: str) -> Problem:
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
@@ -148,7 +196,7 @@ def _at_most_one(texts: Mapping[str, Sequence[str]], name: str) -> str:
     return texts[name][0] if texts[name] else ""
 
 
-def _checked(value: object) -> PairBody:
+def _validate_pair(value: object) -> PairBody:
     try:
         body = PairBody.model_validate(value)
     except ValidationError as error:
@@ -160,23 +208,23 @@ def _checked(value: object) -> PairBody:
     return body
 
 
-def _members(file: IO[bytes]) -> Iterator[object]:
-    """The members of {"pairs": [...]}, one at a time."""
+def _stream_pairs(file: IO[bytes]) -> Iterator[object]:
+    """Parse {"pairs": [...]} as a stream, and yield one pair at a time."""
     events = ijson.basic_parse(file, use_float=True)
     shape = 'the body must be {"pairs": [...]} and nothing else'
     try:
-        opening = [("start_map", None), ("map_key", "pairs"), ("start_array", None)]
-        if any(next(events, None) != expected for expected in opening):
-            raise _refusal(shape)
+        start = [("start_map", None), ("map_key", "pairs"), ("start_array", None)]
+        if any(next(events, None) != expected for expected in start):
+            raise _unprocessable(shape)
         while (event := next(events)) != ("end_array", None):
-            yield _built(event, events)
+            yield _build_value(event, events)
         if next(events) != ("end_map", None) or next(events, None) is not None:
-            raise _refusal(shape)
+            raise _unprocessable(shape)
     except (ijson.JSONError, ValueError) as error:
-        raise _refusal(f"the body is not JSON: {_first_line(error)}") from error
+        raise _unprocessable(f"the body is not JSON: {_first_line(error)}") from error
 
 
-def _built(event: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> object:
+def _build_value(event: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> object:
     """The value that begins with an event."""
     builder, depth, count = ijson.ObjectBuilder(), 0, 0
     while True:
@@ -188,17 +236,18 @@ def _built(event: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> object:
             value: object = builder.value
             return value
         if count > MOST_VALUES:
-            raise _refusal(f"a pair has more than {MOST_VALUES} values; send fewer")
+            raise _unprocessable(f"a pair has more than {MOST_VALUES} values; send fewer")
         event = next(events)
 
 
 def _first_line(error: Exception) -> str:
-    said = error.args[0] if error.args else ""
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    reason = error.args[0] if error.args else ""
+    text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
     return text.strip().split("\n")[0].rstrip(".")
 
 
-def _from_base64(text: str) -> Iterator[bytes]:
+def _decode_base64(text: str) -> Iterator[bytes]:
+    # PIECE is a multiple of four, so that every piece is base64 by itself.
     for start in range(0, len(text), PIECE):
         try:
             yield base64.b64decode(text[start : start + PIECE], validate=True)
@@ -208,10 +257,11 @@ def _from_base64(text: str) -> Iterator[bytes]:
             ) from error
 
 
-def _check_header(path: Path, kept: Kept, name: str, most: int) -> None:
+def _check_header(path: Path, spooled: SpooledFile, name: str, most: int) -> None:
     """Refuse what is no picture, or too large a one, by the beginning of the file."""
-    if not kept.bytes:
+    if not spooled.bytes:
         raise UnreadablePicture(f"{name} is empty (0 bytes); send the picture again")
+    # The header only: decoding is for the worker, and has limits of its own.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large sizes, on which we decide ourselves
         try:
@@ -222,7 +272,8 @@ def _check_header(path: Path, kept: Kept, name: str, most: int) -> None:
             pixels = most + 1
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(
-                f"{name} is not a picture ({kept.bytes:,} bytes); give one of {', '.join(FORMATS)}"
+                f"{name} is not a picture ({spooled.bytes:,} bytes); "
+                f"give one of {', '.join(FORMATS)}"
             ) from error
     if pixels > most:
         raise UnreadablePicture(f"{name} has more than {most:,} pixels; make it smaller")

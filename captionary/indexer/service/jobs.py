@@ -1,17 +1,15 @@
 """What the indexer's queue holds: captioned pictures that were accepted, and removals."""
 
-import json
-import sqlite3
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["image", "source"]
+RemovalKind = Literal["image", "source"]
 """What a removal removes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
-    """A captioned picture that was found fit to be queued.
+class AcceptedPair:
+    """A captioned picture that is valid and spooled, ready to be queued.
 
     name:     what records and messages call the picture.
     captions: its sentences; id: the user's own name for it, if any.
@@ -32,17 +30,25 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class AcceptedJob:
+    """A job that is safe on disk, of so many pairs."""
+
+    id: str
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueuedPair:
     """Pair `number` of the job that was accepted as number `job`."""
 
     job: int
     number: int
     attempts: int
-    pair: Accepted
+    pair: AcceptedPair
 
     @property
     def key(self) -> str:
-        """Tells it from every other."""
+        """Unique over all jobs."""
         return f"{self.job}:{self.number}"
 
 
@@ -51,12 +57,12 @@ class Removal:
     """Take a picture, or a source, out of the dictionary."""
 
     job: int
-    kind: Kind
+    kind: RemovalKind
     target: str
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class FinishedJob:
     """A job that came to its end; seconds: since it was accepted."""
 
     id: str
@@ -67,42 +73,8 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """What is accepted and not dealt with."""
+class Backlog:
+    """Pairs that are accepted and not finished, and the bytes of their pictures."""
 
     pairs: int
     bytes: int
-
-
-COLUMNS = "name, captions, given_id, image_id, source, tags, upload, url, bytes"
-
-
-def columns_of(pair: Accepted) -> tuple[str | int | None, ...]:
-    """A pair as the queue's file keeps it, in the order of COLUMNS."""
-    return (
-        pair.name,
-        json.dumps(pair.captions),
-        pair.id,
-        pair.image_id,
-        pair.source,
-        json.dumps(pair.tags),
-        pair.upload,
-        pair.url,
-        pair.bytes,
-    )
-
-
-def queued_from(row: sqlite3.Row) -> QueuedPair:
-    """What a row of the queue's file says."""
-    pair = Accepted(
-        name=row["name"],
-        captions=tuple(json.loads(row["captions"])),
-        id=row["given_id"],
-        image_id=row["image_id"],
-        source=row["source"],
-        tags=tuple(json.loads(row["tags"])),
-        upload=row["upload"],
-        url=row["url"],
-        bytes=row["bytes"],
-    )
-    return QueuedPair(row["job"], row["number"], row["attempts"], pair)

@@ -82,6 +82,7 @@ class QueueFile:
             self._db = db
 
     def _make(self, db: sqlite3.Connection) -> None:
+        # The first lock is taken here, and kept: locking_mode=EXCLUSIVE lets go of none.
         db.execute("BEGIN EXCLUSIVE")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > VERSION:

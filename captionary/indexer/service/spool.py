@@ -15,7 +15,7 @@ from captionary.schemas.errors import CaptionaryError
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class SpooledFile:
     """A file of the spool; sha256: of its bytes, hexadecimal."""
 
     name: str
@@ -24,7 +24,7 @@ class Kept:
 
 
 class Spool:
-    """Files named by chance, each of them written once."""
+    """Files with random names, each of them written once."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,17 +38,17 @@ class Spool:
         with self._errors():
             self._folder.mkdir(parents=True, exist_ok=True)
 
-    def clear(self, needed: Collection[str]) -> None:
-        """Remove what a process that was killed left here."""
+    def remove_orphans(self, needed: Collection[str]) -> None:
+        """Remove the files that a killed process left, which no queued pair needs."""
         with self._errors():
-            self.discard(path.name for path in self._folder.iterdir() if path.name not in needed)
+            self.remove(path.name for path in self._folder.iterdir() if path.name not in needed)
 
     def path(self, name: str) -> Path:
         """Where a file is."""
         return self._folder / name
 
-    def keep(self, pieces: Iterable[bytes]) -> Kept:
-        """Write a file; what is written of it is removed when its pieces break off.
+    def write(self, pieces: Iterable[bytes]) -> SpooledFile:
+        """Write a new file; what is written of it is removed when its pieces break off.
 
         Raises:
             CaptionaryError: the disk is full, or worse.
@@ -61,23 +61,24 @@ class Spool:
                         digest.update(piece)
                         size += file.write(piece)
                     file.flush()
+                    # The content now; the names of all files of a request by one `sync`.
                     os.fsync(file.fileno())
             except BaseException:
-                self.discard([name])
+                self.remove([name])
                 raise
-        return Kept(name, size, digest.hexdigest())
+        return SpooledFile(name, size, digest.hexdigest())
 
     def sync(self) -> None:
         """Return when the names of all files would survive a power cut."""
         with self._errors():
             sync_folder(self._folder)
 
-    def discard(self, names: Iterable[str]) -> None:
+    def remove(self, names: Iterable[str]) -> None:
         """Remove files; those that are not there are ignored."""
         for name in names:
             self.path(name).unlink(missing_ok=True)
 
-    def scratch(self) -> IO[bytes]:
+    def open_temporary(self) -> IO[bytes]:
         """A file without a name, on the same disk, gone when it is closed."""
         with self._errors():
             return tempfile.TemporaryFile(dir=self._folder)

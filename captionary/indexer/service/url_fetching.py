@@ -1,4 +1,7 @@
-"""Pictures by address: only from places that are allowed by name, and never by a detour."""
+"""Fetching pictures by URL, safe from server-side request forgery (SSRF).
+
+Only from allowed prefixes, without redirects or proxies, up to a size and a time.
+"""
 
 import re
 import time
@@ -13,8 +16,8 @@ from captionary.schemas.errors import UnreadablePicture, WrongInput, one_line
 TIMEOUT = 10
 """Seconds for a connection, and between two pieces."""
 
-PATIENCE = 30
-"""Seconds for a picture."""
+MAX_SECONDS = 30
+"""Seconds for a whole picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,10 @@ class Prefix:
         try:
             url = httpx.URL(text)
         except httpx.InvalidURL as error:
-            raise WrongInput(_no_prefix(text)) from error
-        plain = not (url.userinfo or url.query or url.fragment or _tricky(url))
+            raise WrongInput(_not_a_prefix(text)) from error
+        plain = not (url.userinfo or url.query or url.fragment or _may_climb(url))
         if url.scheme not in ("http", "https") or not url.host or not plain:
-            raise WrongInput(_no_prefix(text))
+            raise WrongInput(_not_a_prefix(text))
         return cls(url.scheme, url.raw_host, url.port, _path(url))
 
     def covers(self, url: httpx.URL) -> bool:
@@ -53,16 +56,16 @@ class Prefix:
 class Fetcher:
     """Fetches pictures from allowed addresses, between `open` and `close`.
 
-    allowed: what addresses may begin with; none at all: nothing is fetched.
-    most:    bytes of a picture.
+    allowed:   what addresses may begin with; none at all: nothing is fetched.
+    max_bytes: of a picture.
 
     Raises:
         WrongInput: one of `allowed` is no such address.
     """
 
-    def __init__(self, allowed: Sequence[str], *, most: int) -> None:
+    def __init__(self, allowed: Sequence[str], *, max_bytes: int) -> None:
         self._prefixes = [Prefix.parse(text) for text in allowed]
-        self._most = most
+        self._max_bytes = max_bytes
         self._client: httpx.Client | None = None
 
     def open(self) -> None:
@@ -70,7 +73,7 @@ class Fetcher:
         if self._prefixes:
             self._client = httpx.Client(
                 timeout=TIMEOUT,
-                follow_redirects=False,
+                follow_redirects=False,  # a redirect may lead to where nothing may be fetched from
                 trust_env=False,  # a proxy would reach what this machine may not
                 headers={"Accept-Encoding": "identity"},
             )
@@ -94,7 +97,7 @@ class Fetcher:
         except httpx.InvalidURL as error:
             raise UnreadablePicture(f"{address!r} is not an address: {error}") from error
         allowed = any(prefix.covers(url) for prefix in self._prefixes)
-        if url.userinfo or _tricky(url) or not allowed:
+        if url.userinfo or _may_climb(url) or not allowed:
             raise UnreadablePicture(
                 f"{address} is not under an address that this service may fetch from; "
                 "send the picture itself"
@@ -108,19 +111,20 @@ class Fetcher:
         """
         self.check(address)
         assert self._client is not None, "the fetcher is not open"
-        received, end = 0, time.monotonic() + PATIENCE
+        received, end = 0, time.monotonic() + MAX_SECONDS
         try:
-            with self._client.stream("GET", address) as answer:
-                _check_status(address, answer)
+            with self._client.stream("GET", address) as response:
+                _check_status(address, response)
                 # As sent: unpacked, a few bytes could be gigabytes.
-                for piece in answer.iter_raw():
+                for piece in response.iter_raw():
                     received += len(piece)
-                    if received > self._most:
+                    if received > self._max_bytes:
                         raise UnreadablePicture(
-                            f"{address} is larger than {self._most:,} bytes; give a smaller file"
+                            f"{address} is larger than {self._max_bytes:,} bytes; "
+                            "give a smaller file"
                         )
                     if time.monotonic() > end:
-                        raise UnreadablePicture(f"{address} takes longer than {PATIENCE} s")
+                        raise UnreadablePicture(f"{address} takes longer than {MAX_SECONDS} s")
                     yield piece
         except httpx.HTTPError as error:
             raise UnreadablePicture(
@@ -128,21 +132,21 @@ class Fetcher:
             ) from error
 
 
-def _check_status(address: str, answer: httpx.Response) -> None:
-    if answer.is_redirect:
+def _check_status(address: str, response: httpx.Response) -> None:
+    if response.is_redirect:
         raise UnreadablePicture(
-            f"{address} answers {answer.status_code}, and redirects are not followed; "
+            f"{address} answers {response.status_code}, and redirects are not followed; "
             "give the address that it leads to"
         )
-    if answer.status_code != httpx.codes.OK:
-        raise UnreadablePicture(f"{address} answers {answer.status_code}; check the address")
+    if response.status_code != httpx.codes.OK:
+        raise UnreadablePicture(f"{address} answers {response.status_code}; check the address")
 
 
 def _path(url: httpx.URL) -> bytes:
     return url.raw_path.partition(b"?")[0]
 
 
-def _tricky(url: httpx.URL) -> bool:
+def _may_climb(url: httpx.URL) -> bool:
     """Whether a server may read the path as one that leads up again.
 
     Some drop what follows a semicolon, end at a control character, or decode a second time.
@@ -151,7 +155,7 @@ def _tricky(url: httpx.URL) -> bool:
     return climbs or re.search(r"[;%\x00-\x1f\x7f-\x9f]", url.path) is not None
 
 
-def _no_prefix(text: str) -> str:
+def _not_a_prefix(text: str) -> str:
     return (
         f"{text!r} is nothing that pictures may be fetched from; "
         "give the beginning of an address, as in https://example.org/pictures/"

@@ -1,7 +1,7 @@
-"""The one thread that writes the dictionary: it takes what the queue has, a batch at a time.
+"""The one thread that writes the dictionary: it takes jobs from the queue, a batch at a time.
 
-What breaks off is never lost. A store that does not answer is waited for; any other fault in a
-batch of pictures has them tried singly, so that only the one to blame is given up, after some
+What breaks off is never lost. A store that does not answer is waited for; after any other error in
+a batch its pictures are tried singly, so that only the one to blame is given up, after some
 attempts.
 """
 
@@ -14,9 +14,9 @@ from contextlib import closing
 from functools import partial
 
 from captionary.indexer.pipeline import Indexer
-from captionary.indexer.refresh import Refresher
-from captionary.indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
-from captionary.indexer.service.jobs import Finished, QueuedPair, Removal
+from captionary.indexer.service.job_queue import JobQueue
+from captionary.indexer.service.jobs import FinishedJob, QueuedPair, Removal
+from captionary.indexer.service.queue_rows import MAX_ATTEMPTS
 from captionary.indexer.service.spool import Spool
 from captionary.indexer.service.url_fetching import Fetcher
 from captionary.schemas.errors import (
@@ -37,14 +37,14 @@ BATCH = 32
 FETCHES = 8
 """Pictures fetched at a time."""
 
-FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds before work that broke off is tried again; they double each time."""
 
 log = logging.getLogger("captionary")
 
 
 class StoppedError(Exception):
-    """The worker was told to stop, in the middle of work."""
+    """Raised inside the worker to stop in the middle of work."""
 
 
 class Worker:
@@ -57,7 +57,6 @@ class Worker:
         spool: Spool,
         fetcher: Fetcher,
         indexer: Indexer,
-        refresher: Refresher,
         dictionary: StoredDictionary,
         metrics: Metrics,
     ) -> None:
@@ -65,24 +64,23 @@ class Worker:
         self._spool = spool
         self._fetcher = fetcher
         self._indexer = indexer
-        self._refresher = refresher
         self._dictionary = dictionary
         self._metrics = metrics
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._woken = threading.Event()
-        self._trouble = ""
+        self._problem = ""
         self._batch: Sequence[QueuedPair] = ()
-        self._read = 0
+        self._embedded = 0
         self._counts: Counter[str] = Counter()
         self._latency = 0.0
-        metrics.gauges(
+        metrics.add_gauges(
             "pairs_indexed",
             "Pairs dealt with since the start.",
             "outcome",
             {kind: partial(self._counts.__getitem__, kind) for kind in ("done", "failed")},
         )
-        metrics.gauge(
+        metrics.add_gauge(
             "caption_to_use_seconds",
             "From the acceptance of the last finished job to its end.",
             lambda: self._latency,
@@ -107,39 +105,40 @@ class Worker:
         self._woken.set()
 
     def check(self) -> None:
-        """See whether work gets done.
+        """Check that work gets done.
 
         Raises:
             CaptionaryError: it is waiting for the store, or for whatever else failed.
         """
-        if self._trouble:
-            raise CaptionaryError(f"nothing is indexed at present: {self._trouble}")
+        if self._problem:
+            raise CaptionaryError(f"nothing is indexed at present: {self._problem}")
         if self._thread is None or not self._thread.is_alive():
             raise CaptionaryError("the indexer does not run; start the service again")
 
-    def dealt(self) -> Mapping[int, int]:
-        """How many pairs of each job the batch at hand has read."""
-        return Counter(queued.job for queued in self._batch[: self._read])
+    def embedded_pairs(self) -> Mapping[int, int]:
+        """How many pairs of each job the batch at hand has embedded."""
+        return Counter(queued.job for queued in self._batch[: self._embedded])
 
     def _work(self) -> None:
-        wait = FIRST_WAIT
+        wait = FIRST_PAUSE
         while not self._stopping.is_set():
+            # Before the queue is read: work that comes after it wakes the worker again.
             self._woken.clear()
             try:
                 busy = self._step()
             except StoppedError:
                 return
             except Exception as error:
-                self._trouble = _reason(error)
+                self._problem = _reason(error)
                 log.warning(
                     "indexing broke off and is tried again",
-                    extra={"reason": self._trouble, "seconds": wait},
+                    extra={"reason": self._problem, "seconds": wait},
                     exc_info=None if isinstance(error, CaptionaryError) else error,
                 )
                 self._stopping.wait(wait)
-                wait = min(2 * wait, LONGEST_WAIT)
+                wait = min(2 * wait, LONGEST_PAUSE)
             else:
-                self._trouble, wait = "", FIRST_WAIT
+                self._problem, wait = "", FIRST_PAUSE
                 if not busy:
                     self._woken.wait()
 
@@ -151,8 +150,8 @@ class Worker:
         if isinstance(work, Removal):
             with self._metrics.stage("remove"):
                 self._remove(work)
-            self._trouble = ""
-            self._tell(self._queue.finish_removal(work))
+            self._problem = ""
+            self._log_finished(self._queue.finish_removal(work))
         else:
             with self._metrics.stage("index"):
                 self._index(work)
@@ -164,41 +163,41 @@ class Worker:
         else:
             found = [picture.id for picture in self._dictionary.pictures(source=removal.target)]
         self._dictionary.retire(found)
-        self._refresher.refresh(self._between_nouns)
+        self._indexer.refresher.refresh(self._between_nouns)
 
     def _index(self, batch: Sequence[QueuedPair]) -> None:
         fetched: list[str] = []
         self._batch = batch
         try:
-            with closing(self._pairs(batch, fetched)) as pairs:
+            with closing(self._read_pairs(batch, fetched)) as pairs:
                 job = self._indexer.index(
                     pairs, report=self._between_pictures, refreshed=self._between_nouns
                 )
         except StoppedError:
-            self._queue.give_back(batch)
+            self._queue.requeue(batch)
             raise
         except Exception as error:
-            if _passes(error):
-                self._queue.give_back(batch)
+            if _is_environmental(error):
+                self._queue.requeue(batch)
                 raise
             known = isinstance(error, CaptionaryError)
-            said = {"pairs": len(batch), "reason": _reason(error)}
-            log.warning("a batch failed", extra=said, exc_info=None if known else error)
-            given_up = self._blame(batch, f"it cannot be indexed: {_reason(error)}")
+            details = {"pairs": len(batch), "reason": _reason(error)}
+            log.warning("a batch failed", extra=details, exc_info=None if known else error)
+            given_up = self._try_singly(batch, f"it cannot be indexed: {_reason(error)}")
             if known and not given_up:
                 raise  # it may be the store after all: later
         else:
             self._finish(batch, {failure.where: failure.reason for failure in job.failures})
         finally:
-            self._batch, self._read = (), 0
-            self._spool.discard(fetched)
+            self._batch, self._embedded = (), 0
+            self._spool.remove(fetched)
 
-    def _pairs(
+    def _read_pairs(
         self, batch: Sequence[QueuedPair], fetched: list[str]
     ) -> Generator[ImageCaption | PairFailure, None, None]:
-        """What the indexer is to look at; pictures by address are fetched meanwhile.
+        """Yield the pairs for the indexer; pictures by URL are fetched meanwhile.
 
-        fetched: takes the files that were written for that.
+        fetched: receives the names of the spooled files, to be removed after the batch.
         """
         pool = ThreadPoolExecutor(FETCHES, thread_name_prefix="fetch")
         try:
@@ -213,38 +212,38 @@ class Worker:
                 except UnreadablePicture as error:
                     yield PairFailure(queued.key, queued.pair.name, str(error))
                 else:
-                    yield _as_read(queued, image=str(self._spool.path(upload)))
+                    yield _to_image_caption(queued, image=str(self._spool.path(upload)))
         finally:
             pool.shutdown(cancel_futures=True)
 
     def _fetch(self, url: str, fetched: list[str]) -> str:
-        name = self._spool.keep(self._fetcher.fetch(url)).name
+        name = self._spool.write(self._fetcher.fetch(url)).name
         fetched.append(name)
         return name
 
-    def _blame(self, batch: Sequence[QueuedPair], reason: str) -> bool:
-        """Have pairs tried singly; whether one was given up, as it failed so too often."""
-        given_up = len(batch) == 1 and batch[0].attempts + 1 >= MOST_ATTEMPTS
+    def _try_singly(self, batch: Sequence[QueuedPair], reason: str) -> bool:
+        """Queue pairs to be tried singly; whether one is given up, as it failed so too often."""
+        given_up = len(batch) == 1 and batch[0].attempts + 1 >= MAX_ATTEMPTS
         if given_up:
             self._finish(batch, {batch[0].key: reason})
         else:
-            self._queue.suspect(batch)
+            self._queue.isolate(batch)
         return given_up
 
     def _finish(self, batch: Sequence[QueuedPair], failures: Mapping[str, str]) -> None:
-        self._trouble = ""  # who sees the job's end may rely on it
-        self._tell(self._queue.finish(batch, failures))
+        self._problem = ""  # before the end of the job can be seen
+        self._log_finished(self._queue.finish_pairs(batch, failures))
         self._counts.update(done=len(batch) - len(failures), failed=len(failures))
-        self._spool.discard(queued.pair.upload for queued in batch if queued.pair.upload)
+        self._spool.remove(queued.pair.upload for queued in batch if queued.pair.upload)
 
-    def _tell(self, finished: Sequence[Finished]) -> None:
+    def _log_finished(self, finished: Sequence[FinishedJob]) -> None:
         for job in finished:
             self._latency = job.seconds
-            said = {"job": job.id, "kind": job.kind, "pairs": job.pairs, "failed": job.failed}
-            log.info("job finished", extra={**said, "seconds": round(job.seconds, 3)})
+            details = {"job": job.id, "kind": job.kind, "pairs": job.pairs, "failed": job.failed}
+            log.info("job finished", extra={**details, "seconds": round(job.seconds, 3)})
 
     def _between_pictures(self, state: Job) -> None:
-        self._read = state.pairs
+        self._embedded = state.pairs
         if self._stopping.is_set():
             raise StoppedError
 
@@ -253,7 +252,7 @@ class Worker:
             raise StoppedError
 
 
-def _as_read(queued: QueuedPair, *, image: str) -> ImageCaption:
+def _to_image_caption(queued: QueuedPair, *, image: str) -> ImageCaption:
     pair = queued.pair
     return ImageCaption(
         image=image,
@@ -266,16 +265,16 @@ def _as_read(queued: QueuedPair, *, image: str) -> ImageCaption:
     )
 
 
-def _passes(error: Exception) -> bool:
-    """Whether a fault has nothing to do with what was worked at: it is the store's or its keeper's.
+def _is_environmental(error: Exception) -> bool:
+    """Whether an error is of the store, the disk or the settings, and not of what was worked at.
 
     Wrong input is here what the operator set, as a key that the store refuses; wrong pictures are
-    failures of theirs, and are not raised.
+    reported as failures, and are not raised.
     """
-    told = isinstance(error, CaptionaryError) and isinstance(error.__cause__, OSError)
-    return isinstance(error, StoreUnreachable | WrongInput) or told
+    of_the_disk = isinstance(error, CaptionaryError) and isinstance(error.__cause__, OSError)
+    return isinstance(error, StoreUnreachable | WrongInput) or of_the_disk
 
 
 def _reason(error: Exception) -> str:
-    said = one_line(error)
-    return said if isinstance(error, CaptionaryError) else f"{type(error).__name__}: {said}"
+    reason = one_line(error)
+    return reason if isinstance(error, CaptionaryError) else f"{type(error).__name__}: {reason}"

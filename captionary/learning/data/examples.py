@@ -1,10 +1,11 @@
-"""What is learned from: pictures with captions, by number."""
+"""Examples to learn from, by number: pictures with captions."""
 
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from captionary.learning.data.readers import NumberedPairs
 from captionary.schemas.arrays import Rgb
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.pairs import ImageCaption
@@ -40,38 +41,23 @@ class Examples(Protocol):
         ...
 
 
-class Captioned(Protocol):
-    """Pictures by number, each an address and what it is described by; a list is one."""
-
-    def __len__(self) -> int:
-        """How many there are."""
-        ...
-
-    def __getitem__(self, index: int, /) -> tuple[str, tuple[str, ...]]:
-        """Address of a picture, and its captions, at least one.
-
-        Raises:
-            UnreadablePicture: they cannot be read.
-        """
-        ...
-
-
-def sentences(captions: Iterable[str]) -> tuple[str, ...]:
+def clean_captions(captions: Iterable[str]) -> tuple[str, ...]:
     """Captions in one line each, none blank and none twice."""
     joined = (" ".join(caption.split()) for caption in captions)
     return tuple(dict.fromkeys(text for text in joined if text))
 
 
-def by_picture(pairs: Iterable[ImageCaption]) -> list[tuple[str, tuple[str, ...]]]:
-    """Pairs as a reader yields them; those of one picture become one.
+def group_by_picture(pairs: Iterable[ImageCaption]) -> list[ImageCaption]:
+    """Merge the pairs of one picture into one, in the order of the first of each.
 
     Raises:
         WrongInput: no pair has a caption.
     """
-    captions: dict[str, dict[str, None]] = {}
+    # A dictionary of captions keeps their order, and each of them once.
+    captions: dict[str | bytes, dict[str, None]] = {}
     for pair in pairs:
-        captions.setdefault(pair.image, {}).update(dict.fromkeys(sentences(pair.captions)))
-    pictures = [(image, tuple(texts)) for image, texts in captions.items() if texts]
+        captions.setdefault(pair.image, {}).update(dict.fromkeys(clean_captions(pair.captions)))
+    pictures = [ImageCaption(image, tuple(texts)) for image, texts in captions.items() if texts]
     if not pictures:
         raise WrongInput(
             f"none of {len(captions)} pictures has a caption; there is nothing to learn"
@@ -80,27 +66,27 @@ def by_picture(pairs: Iterable[ImageCaption]) -> list[tuple[str, tuple[str, ...]
 
 
 class CaptionedPictures:
-    """Picture files with captions.
+    """Examples read from picture files.
 
-    Where a picture cannot be read, the next one that can stands in for it. The first such picture
-    of a process is told of in the log.
+    Where a picture cannot be read, the next one that can stands in for it: a set of millions always
+    has broken files, and a batch has one size. Each process logs the first such picture.
     """
 
-    def __init__(self, pictures: Captioned) -> None:
-        self._pictures = pictures
-        self._told = False
+    def __init__(self, pairs: NumberedPairs) -> None:
+        self._pairs = pairs
+        self._warned = False
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return len(self._pairs)
 
     @property
     def captions(self) -> Iterator[str]:
         """All captions that can be read, in order."""
         for number in range(len(self)):
             try:
-                yield from self._pictures[number][1]
+                yield from clean_captions(self._pairs[number].captions)
             except UnreadablePicture as error:
-                self._tell(error)
+                self._warn_once(error)
 
     def __getitem__(self, index: int) -> Example:
         """Read a picture, or the next one that can be read.
@@ -113,13 +99,13 @@ class CaptionedPictures:
             raise IndexError(f"there are {len(self)} pictures, and none is number {index}")
         for number in range(index, index + len(self)):
             try:
-                image, captions = self._pictures[number % len(self)]
-                return Example(load_picture(image).pixels, captions)
+                pair = self._pairs[number % len(self)]
+                return Example(load_picture(pair.image).pixels, clean_captions(pair.captions))
             except UnreadablePicture as error:
-                self._tell(error)
+                self._warn_once(error)
         raise UnreadablePicture(f"none of the {len(self)} pictures can be read; check the SOURCE")
 
-    def _tell(self, error: UnreadablePicture) -> None:
-        if not self._told:
-            self._told = True
+    def _warn_once(self, error: UnreadablePicture) -> None:
+        if not self._warned:
+            self._warned = True
             LOG.warning("skipped: %s; others that cannot be read are skipped silently", error)

@@ -1,6 +1,6 @@
-"""Self-distillation: a student is to see in any view what its teacher sees in the large ones.
+"""Self-distillation: a student predicts in any view what its teacher sees in the large ones.
 
-After DINO (Caron et al., 2021), with which ViL-Seg contrasts views.
+DINO (Caron et al., 2021), with which ViL-Seg contrasts views.
 """
 
 import math
@@ -16,7 +16,7 @@ FIRST_MOMENTUM = 0.996
 
 
 class DistillationHead(nn.Module):
-    """Features of pictures to logits, (N, width) -> (N, outputs)."""
+    """Projection head: features of pictures to logits, (N, width) -> (N, outputs)."""
 
     def __init__(self, width: int, *, hidden: int, outputs: int) -> None:
         super().__init__()
@@ -28,12 +28,13 @@ class DistillationHead(nn.Module):
             nn.Linear(hidden, hidden // 4),
         )
         last = weight_norm(nn.Linear(hidden // 4, outputs, bias=False))
+        # Rows of length 1 that stay so: else one output could grow and take all pictures.
         last.parametrizations.weight.original0.data.fill_(1)
         last.parametrizations.weight.original0.requires_grad_(False)
         self.last = last
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits: cosines to what the last layer knows."""
+        """Logits: cosines with the rows of the last layer."""
         logits: torch.Tensor = self.last(normalize(self.layers(features), dim=-1))
         return logits
 
@@ -46,27 +47,30 @@ def distillation_loss(
     Args:
         teacher: (G, N, K) logits of the G global views; no gradient goes into them.
         student: (V, N, K) logits of all V views, the global ones first, in the same order.
-        centre:  (K,), subtracted from the teacher's logits, so that none is the answer to all.
+        centre:  (K,), subtracted from the teacher's logits, so that it does not collapse to one
+            output for all.
     """
     targets = ((teacher.detach() - centre) / TEACHER_TEMPERATURE).softmax(dim=-1)
-    said = log_softmax(student / STUDENT_TEMPERATURE, dim=-1)
-    each = -torch.einsum("gnk,vnk->gv", targets, said) / teacher.shape[1]
+    predictions = log_softmax(student / STUDENT_TEMPERATURE, dim=-1)
+    each = -torch.einsum("gnk,vnk->gv", targets, predictions) / teacher.shape[1]
+    # A view is not compared with itself.
     others = ~torch.eye(*each.shape, dtype=torch.bool, device=each.device)
     return each[others].mean()
 
 
 @torch.no_grad()
-def move_centre(centre: torch.Tensor, teacher: torch.Tensor) -> None:
-    """Move the centre (K,) a little to the mean of the teacher's logits, (N, K)."""
+def update_centre(centre: torch.Tensor, teacher: torch.Tensor) -> None:
+    """Move the centre, (K,), a little towards the mean of the teacher's logits, (N, K)."""
     centre.lerp_(teacher.mean(dim=0).to(centre), 1 - CENTRE_MOMENTUM)
 
 
 @torch.no_grad()
-def follow(teacher: nn.Module, student: nn.Module, *, done: float) -> None:
-    """Move a teacher a little to its student, less and less as the run goes on.
+def update_teacher(teacher: nn.Module, student: nn.Module, *, done: float) -> None:
+    """Move a teacher a little towards its student (EMA), less and less as the run goes on.
 
-    done: share of the run that is behind, in [0, 1].
+    done: share of the run that is done, in [0, 1].
     """
+    # A cosine up to 1: in the end the teacher stands still, an average over its last students.
     momentum = 1 - (1 - FIRST_MOMENTUM) * (1 + math.cos(math.pi * done)) / 2
     for own, other in zip(teacher.parameters(), student.parameters(), strict=True):
         own.lerp_(other, 1 - momentum)

@@ -1,4 +1,4 @@
-"""Views of pictures that one network is to see alike: large and small crops, recoloured."""
+"""Augmented views of pictures for ViL-Seg: large and small crops, flipped and recoloured."""
 
 import math
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ from torchvision.transforms import functional
 
 from captionary.learning.data.batches import Batch
 from captionary.learning.data.examples import Example
-from captionary.learning.methods.noun_loss import NounTokens
+from captionary.learning.methods.noun_loss import NounTokenizer
 from captionary.schemas.arrays import Rgb
-from captionary.vision.clip.texts import trimmed
+from captionary.vision.clip.texts import trim_padding
 from captionary.vision.pictures.resizing import squash_bytes
 
 GLOBAL_AREA, LOCAL_AREA = (0.4, 1.0), (0.05, 0.4)
@@ -23,14 +23,15 @@ GLOBAL_AREA, LOCAL_AREA = (0.4, 1.0), (0.05, 0.4)
 ASPECT = (3 / 4, 4 / 3)
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.4, 0.4, 0.2, 0.05
 RECOLOURED, FLIPPED, BLURRED = 0.8, 0.5, 0.3
+"""How often a view is, in [0, 1]."""
 
 Box: TypeAlias = tuple[float, float, float, float]
 """Left, top, right, bottom, in pixels or as shares of a side."""
 
 
 @dataclass(frozen=True)
-class ViewInputs:
-    """Two global views of a picture, some local ones, where the global ones overlap, a caption.
+class ViewPreprocessor:
+    """Prepares two global views of a picture, some local ones, a caption and its nouns.
 
     size_hw:    of the global views.
     local_side: of the local ones, in pixels; local_views: how many.
@@ -41,10 +42,10 @@ class ViewInputs:
     local_side: int
     local_views: int
     tokenizer: SimpleTokenizer
-    nouns: NounTokens
+    nouns: NounTokenizer
     trimmable: bool = True
 
-    def one(self, example: Example, random: np.random.Generator) -> Batch:
+    def prepare(self, example: Example, random: np.random.Generator) -> Batch:
         """Prepare one example.
 
         Returns:
@@ -54,40 +55,52 @@ class ViewInputs:
         """
         caption = example.captions[int(random.integers(len(example.captions)))]
         tokens = self.tokenizer([caption])[0]
-        height, width = example.picture.shape[:2]
-        boxes = [random_box((height, width), random, area=GLOBAL_AREA) for _ in range(2)]
+        size_hw = (example.picture.shape[0], example.picture.shape[1])
+        boxes = [random_box(size_hw, random, area=GLOBAL_AREA) for _ in range(2)]
         flips = random.random(2) < FLIPPED
         views = [
-            view(example.picture, box, random, size_hw=self.size_hw, flip=bool(flip))
+            render_view(example.picture, box, random, size_hw=self.size_hw, flip=bool(flip))
             for box, flip in zip(boxes, flips, strict=True)
         ]
-        small = [
-            view(
-                example.picture,
-                random_box((height, width), random, area=LOCAL_AREA),
+        local_views = self._local_views(example.picture, random)
+        overlaps = [overlap_within(boxes[0], boxes[1]), overlap_within(boxes[1], boxes[0])]
+        return (
+            torch.stack(views),
+            local_views,
+            torch.tensor(overlaps),
+            torch.from_numpy(flips),
+            tokens,
+            *self.nouns.tokenize(caption),
+        )
+
+    def _local_views(self, picture: Rgb, random: np.random.Generator) -> torch.Tensor:
+        """Local views of a picture, (V, 3, l, l) uint8."""
+        size_hw = (picture.shape[0], picture.shape[1])
+        views = [
+            render_view(
+                picture,
+                random_box(size_hw, random, area=LOCAL_AREA),
                 random,
                 size_hw=(self.local_side, self.local_side),
                 flip=random.random() < FLIPPED,
             )
             for _ in range(self.local_views)
         ]
-        shared = torch.tensor([overlap(boxes[0], boxes[1]), overlap(boxes[1], boxes[0])])
-        local = torch.stack(small) if small else torch.zeros(0, 3, 1, 1, dtype=torch.uint8)
-        flipped = torch.from_numpy(flips)
-        return torch.stack(views), local, shared, flipped, tokens, *self.nouns.one(caption)
+        return torch.stack(views) if views else torch.zeros(0, 3, 1, 1, dtype=torch.uint8)
 
-    def together(self, prepared: Sequence[Batch]) -> Batch:
+    def collate(self, prepared: Sequence[Batch]) -> Batch:
         """Put them in one batch; captions as long as the longest."""
-        *views, tokens, nouns, there = (torch.stack(parts) for parts in zip(*prepared, strict=True))
+        parts = (torch.stack(parts) for parts in zip(*prepared, strict=True))
+        *views, tokens, nouns, is_noun = parts
         if self.trimmable:
-            tokens, nouns = trimmed(tokens), trimmed(nouns)
-        return *views, tokens, nouns, there
+            tokens, nouns = trim_padding(tokens), trim_padding(nouns)
+        return *views, tokens, nouns, is_noun
 
 
 def random_box(
     size_hw: tuple[int, int], random: np.random.Generator, *, area: tuple[float, float]
 ) -> Box:
-    """A box in a picture with a share of its area, in whole pixels.
+    """Draw a box in a picture with a share of its area, in whole pixels.
 
     Its aspect is the picture's own times any of ASPECT: a view of the largest areas shows something
     of each other one, whatever the picture's aspect.
@@ -95,6 +108,7 @@ def random_box(
     height, width = size_hw
     share = random.uniform(*area)
     aspect = math.exp(random.uniform(math.log(ASPECT[0]), math.log(ASPECT[1])))
+    # Rounded to whole pixels, so that a view is cut without resampling at its borders.
     own_width = min(width, max(1, round(width * math.sqrt(share * aspect))))
     own_height = min(height, max(1, round(height * math.sqrt(share / aspect))))
     left = int(random.integers(width - own_width + 1))
@@ -102,8 +116,8 @@ def random_box(
     return left, top, left + own_width, top + own_height
 
 
-def overlap(box: Box, other: Box) -> Box:
-    """What a box shares with another, as shares of its own sides, in [0, 1]; empty: no area."""
+def overlap_within(box: Box, other: Box) -> Box:
+    """The part of a box that another covers, as shares of its sides, in [0, 1]; may be empty."""
     left, top, right, bottom = box
     width, height = right - left, bottom - top
     edges = (
@@ -115,7 +129,7 @@ def overlap(box: Box, other: Box) -> Box:
     return edges[0], edges[1], max(edges[0], edges[2]), max(edges[1], edges[3])
 
 
-def view(
+def render_view(
     picture: Rgb,
     box: Box,
     random: np.random.Generator,
@@ -123,16 +137,16 @@ def view(
     size_hw: tuple[int, int],
     flip: bool,
 ) -> torch.Tensor:
-    """A part of a picture (H, W, 3) in other colours, (3, h, w) uint8."""
+    """Crop, resize, flip, recolour and blur a picture, (H, W, 3), at random: (3, h, w) uint8."""
     left, top, right, bottom = (int(edge) for edge in box)
-    part = squash_bytes(picture[top:bottom, left:right], size_hw=size_hw)
+    view = squash_bytes(picture[top:bottom, left:right], size_hw=size_hw)
     if flip:
-        part = part.flip(2)
+        view = view.flip(2)
     if random.random() < RECOLOURED:
-        part = functional.adjust_brightness(part, 1 + BRIGHTNESS * random.uniform(-1, 1))
-        part = functional.adjust_contrast(part, 1 + CONTRAST * random.uniform(-1, 1))
-        part = functional.adjust_saturation(part, 1 + SATURATION * random.uniform(-1, 1))
-        part = functional.adjust_hue(part, HUE * random.uniform(-1, 1))
+        view = functional.adjust_brightness(view, 1 + BRIGHTNESS * random.uniform(-1, 1))
+        view = functional.adjust_contrast(view, 1 + CONTRAST * random.uniform(-1, 1))
+        view = functional.adjust_saturation(view, 1 + SATURATION * random.uniform(-1, 1))
+        view = functional.adjust_hue(view, HUE * random.uniform(-1, 1))
     if random.random() < BLURRED:
-        part = functional.gaussian_blur(part, [3, 3], [random.uniform(0.1, 1.0)] * 2)
-    return part.contiguous()
+        view = functional.gaussian_blur(view, [3, 3], [random.uniform(0.1, 1.0)] * 2)
+    return view.contiguous()

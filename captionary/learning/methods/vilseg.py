@@ -1,4 +1,4 @@
-"""ViL-Seg as what is trained: views, captions and clusters together (Liu et al., 2022)."""
+"""Training ViL-Seg: views, captions and clusters together (Liu et al., 2022)."""
 
 from copy import deepcopy
 
@@ -7,25 +7,25 @@ import torch
 from torch import nn
 from torch.nn.functional import normalize, one_hot
 
-from captionary.learning.methods.clip import Contrast
+from captionary.learning.methods.clip import ClipLosses
 from captionary.learning.methods.distillation import (
     DistillationHead,
     distillation_loss,
-    follow,
-    move_centre,
+    update_centre,
+    update_teacher,
 )
 from captionary.learning.methods.mutual_information import (
-    corresponding,
+    align_views,
     information_loss,
     joint_probabilities,
 )
 from captionary.learning.methods.noun_loss import encode_nouns, noun_loss
 from captionary.learning.processes import Processes
-from captionary.vision.grouping.vilseg import ClusterHead, Clustering, patch_features
+from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig, patch_features
 
 
 class Student(nn.Module):
-    """What the teacher has, too: the image tower, and the head that self-distillation needs."""
+    """What self-distillation trains: the image tower and a projection head; so is the teacher."""
 
     def __init__(self, visual: nn.Module, head: DistillationHead) -> None:
         super().__init__()
@@ -37,15 +37,15 @@ class Student(nn.Module):
         return logits
 
 
-class VilsegLosses(Contrast):
-    """A CLIP that answers ViL-Seg's losses of a batch, over all processes.
+class VilsegLosses(ClipLosses):
+    """A CLIP with ViL-Seg's losses of a batch, over all processes.
 
     Args:
         clip:     of open_clip; its vector of a picture is the mean of its patches' (pool_type avg).
         head:     the clusters to go on from; None: random ones.
-        vision:   whether views are contrasted.
+        vision:   whether views are contrasted (self-distillation).
         clusters: whether there is a clustering head, which learns.
-        nouns:    whether nouns look for segments, which are clusters.
+        nouns:    whether nouns are contrasted with segments, which are clusters.
     """
 
     centre: torch.Tensor
@@ -53,7 +53,7 @@ class VilsegLosses(Contrast):
     def __init__(
         self,
         clip: open_clip.CLIP,
-        clustering: Clustering,
+        clustering: VilsegConfig,
         processes: Processes,
         *,
         head: ClusterHead | None = None,
@@ -65,7 +65,7 @@ class VilsegLosses(Contrast):
     ) -> None:
         super().__init__(clip, processes, mean=mean, std=std)
         width = clip.visual.ln_post.normalized_shape[0]
-        self.losses = (
+        self.loss_names = (
             "contrast",
             *(("vision_contrast",) if vision else ()),
             *(("clusters",) if clusters else ()),
@@ -76,11 +76,14 @@ class VilsegLosses(Contrast):
         if self.clusters is not None:
             self.clusters.requires_grad_(True)
         if vision:
-            self.head = DistillationHead(
-                width, hidden=clustering.hidden, outputs=clustering.outputs
-            )
-            self.teacher = deepcopy(Student(clip.visual, self.head)).requires_grad_(False)
-            self.register_buffer("centre", torch.zeros(clustering.outputs))
+            self._add_teacher(width, clustering)
+
+    def _add_teacher(self, width: int, clustering: VilsegConfig) -> None:
+        """Make the head of self-distillation, and a teacher that starts as its student is."""
+        outputs = clustering.outputs
+        self.head = DistillationHead(width, hidden=clustering.hidden, outputs=outputs)
+        self.teacher = deepcopy(Student(self.clip.visual, self.head)).requires_grad_(False)
+        self.register_buffer("centre", torch.zeros(outputs))
 
     def forward(  # type: ignore[override]
         self,
@@ -90,25 +93,28 @@ class VilsegLosses(Contrast):
         flipped: torch.Tensor,
         tokens: torch.Tensor,
         nouns: torch.Tensor,
-        there: torch.Tensor,
+        is_noun: torch.Tensor,
     ) -> torch.Tensor:
         """The losses, (P,), of what `learning.methods.views` prepares, each with N in front."""
         count = len(views)
-        seen = self.normal(views.transpose(0, 1).flatten(0, 1))
-        features = patch_features(self.clip.visual, seen)
+        # The first views of all pictures, then the second ones.
+        pixels = self.normalize_pixels(views.transpose(0, 1).flatten(0, 1))
+        features = patch_features(self.clip.visual, pixels)
         pooled = features.mean(dim=(1, 2))
-        # In the mean patch small things drown; in the mean segment, as segments are asked, not.
+        # In the mean of all patches small things drown; in that of the segments, which are what
+        # classes are later scored by, they do not.
         means, sizes = self._segments(features)
         picture = means.sum(dim=1) / (sizes > 0).sum(dim=1, keepdim=True)
         images = normalize((picture @ self.clip.visual.proj).float(), dim=-1)
         texts = self.encode_tokens(tokens)
-        losses = [(self.contrast(images[:count], texts) + self.contrast(images[count:], texts)) / 2]
-        if "vision_contrast" in self.losses:
-            losses.append(self._vision_contrast(seen, pooled, local_views))
+        first, second = images[:count], images[count:]
+        losses = [(self.contrastive(first, texts) + self.contrastive(second, texts)) / 2]
+        if "vision_contrast" in self.loss_names:
+            losses.append(self._vision_contrast(pixels, pooled, local_views))
         if self.clusters is not None:
             losses.append(self._information(self.clusters, features, overlaps, flipped))
-        if "nouns" in self.losses:
-            losses.append(self._nouns(means, sizes, nouns, there))
+        if "nouns" in self.loss_names:
+            losses.append(self._nouns(means, sizes, nouns, is_noun))
         return torch.stack(losses)
 
     def _segments(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -129,24 +135,25 @@ class VilsegLosses(Contrast):
         return own.transpose(1, 2) @ patches / sizes.clamp_min(1)[..., None], sizes
 
     def _vision_contrast(
-        self, seen: torch.Tensor, pooled: torch.Tensor, local_views: torch.Tensor
+        self, pixels: torch.Tensor, pooled: torch.Tensor, local_views: torch.Tensor
     ) -> torch.Tensor:
+        """Self-distillation: the student sees all views, its teacher the global ones."""
         count = local_views.shape[0]
         with torch.no_grad():
-            teacher = self.teacher(seen).float()
+            teacher = self.teacher(pixels).float()
         logits = [self.head(pooled)]
         if local_views.shape[1]:
-            small = self.normal(local_views.transpose(0, 1).flatten(0, 1))
+            small = self.normalize_pixels(local_views.transpose(0, 1).flatten(0, 1))
             logits.append(self.head(patch_features(self.clip.visual, small).mean(dim=(1, 2))))
         student = torch.cat(logits).float()
-        with torch.autocast(seen.device.type, enabled=False):
+        with torch.autocast(pixels.device.type, enabled=False):
             loss = distillation_loss(
                 teacher.view(-1, count, teacher.shape[-1]),
                 student.view(-1, count, student.shape[-1]),
                 self.centre,
             )
         if self.training:
-            move_centre(self.centre, self.processes.gathered(teacher.mean(dim=0)[None]))
+            update_centre(self.centre, self.processes.all_gather(teacher.mean(dim=0)[None]))
         return loss
 
     def _information(
@@ -156,35 +163,36 @@ class VilsegLosses(Contrast):
         overlaps: torch.Tensor,
         flipped: torch.Tensor,
     ) -> torch.Tensor:
-        """The head learns what the tower sees; no gradient of this loss goes into the tower."""
+        """The clustering loss of the head; no gradient of it goes into the tower."""
         first, second = features.detach().float().chunk(2)
-        pairs = corresponding(first, second, overlaps, flipped)
+        pairs = align_views(first, second, overlaps, flipped)
         shares = [head(each).float().softmax(dim=-1) for each in pairs]
         with torch.autocast(features.device.type, enabled=False):
             joint = joint_probabilities(shares[0], shares[1])
-            everywhere = self.processes.gathered(joint.flatten()[None]).mean(dim=0)
+            # Of all processes: that clusters are equally large holds for a whole batch only.
+            everywhere = self.processes.all_gather(joint.flatten()[None]).mean(dim=0)
             return information_loss(everywhere.view_as(joint))
 
     def _nouns(
-        self, means: torch.Tensor, sizes: torch.Tensor, nouns: torch.Tensor, there: torch.Tensor
+        self, means: torch.Tensor, sizes: torch.Tensor, nouns: torch.Tensor, is_noun: torch.Tensor
     ) -> torch.Tensor:
-        """The nouns of a caption find segments in both views."""
+        """Loss between the segments of both views and the nouns of captions."""
         segments = normalize((means @ self.clip.visual.proj).float(), dim=-1)
-        vectors, which = encode_nouns(self.encode_tokens, nouns, there)
+        vectors, vector_of = encode_nouns(self.encode_tokens, nouns, is_noun)
         with torch.autocast(means.device.type, enabled=False):
             loss = noun_loss(
                 segments,
                 vectors,
-                which.repeat(2, 1),
-                there.repeat(2, 1),
+                vector_of.repeat(2, 1),
+                is_noun.repeat(2, 1),
                 scale=self.clip.logit_scale.exp(),
                 present=sizes > 0,
             )
         return self._noun_weight * loss
 
     def after_step(self, done: float) -> None:
-        """Let the teacher follow, and keep the logit scale from growing without end."""
+        """Move the teacher, and keep the logit scale from growing without end."""
         super().after_step(done)
-        if "vision_contrast" in self.losses:
-            follow(self.teacher.visual, self.clip.visual, done=done)
-            follow(self.teacher.head, self.head, done=done)
+        if "vision_contrast" in self.loss_names:
+            update_teacher(self.teacher.visual, self.clip.visual, done=done)
+            update_teacher(self.teacher.head, self.head, done=done)

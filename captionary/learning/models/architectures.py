@@ -1,4 +1,4 @@
-"""Architectures of CLIP: read, and given a vocabulary."""
+"""Architectures of CLIP: read from configurations, and given a vocabulary."""
 
 import hashlib
 import json
@@ -13,29 +13,34 @@ import torch
 from captionary.learning.models.byte_pairs import MERGES_FILE, Merge, learn_merges, vocabulary_size
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.vision.clip.files import EMBED_KEY, ClipFiles, load_tokenizer
-from captionary.vision.grouping.config import LEARNED_KEY, Learned, read_learned, written_learned
-from captionary.vision.grouping.vilseg import Clustering
+from captionary.vision.grouping.config import (
+    GROUPING_KEY,
+    GroupingConfig,
+    parse_grouping,
+    serialize_grouping,
+)
+from captionary.vision.grouping.vilseg import VilsegConfig
 
 CONFIGS = Path(__file__).with_name("configs")
 MEAN = STD = (0.5, 0.5, 0.5)
 UNSUPPORTED = {"multimodal_cfg", "init_logit_bias", "hf_model_name", "hf_tokenizer_name"}
 MERGES = 2000
-"""Merges that are learned unless told."""
+"""Merges that are learned by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """What is built: layers and vocabulary.
+    """Layers and vocabulary of a model.
 
-    name:   as it was given.
+    name:   as the user named it.
     config: as open_clip's model configurations; its `text_cfg` has no `vocab_size` where a
         vocabulary is still to be learned.
     merges: the vocabulary; None: that of open_clip.
     mean, std: of each colour, in [0, 1]: how pictures are normalised for it.
-    templates: the sentences that it is to be asked in; None: the encoder's usual ones. A model
+    templates: sentences that class names are put in; None: the encoder's default. A model
         trained from nothing knows none of those that were made for photographs.
-    embed:     how regions are best embedded by it; None: as by any other.
-    learned:   how it groups by itself; None: it does not.
+    default_embedding: how regions are best embedded by it; None: as by others.
+    grouping:  how it learns to group patches; None: it does not.
     """
 
     name: str
@@ -44,12 +49,12 @@ class Architecture:
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
     templates: str | None = "plain"
-    embed: str | None = None
-    learned: Learned | None = None
+    default_embedding: str | None = None
+    grouping: GroupingConfig | None = None
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
-        """Height and width of the pictures that it takes."""
+        """Height and width of its input, in pixels."""
         size = self.config["vision_cfg"].get("image_size", 224)
         height, width = (size, size) if isinstance(size, int) else size
         return int(height), int(width)
@@ -57,15 +62,16 @@ class Architecture:
     @property
     def digest(self) -> str:
         """Eight hexadecimal digits that differ where architectures do."""
-        learned = [] if self.learned is None else [written_learned(self.learned)]
-        text = json.dumps([self.config, self.merges, *learned], sort_keys=True)
+        # Models that do not group have the digest that they had before any did.
+        grouping = [] if self.grouping is None else [serialize_grouping(self.grouping)]
+        text = json.dumps([self.config, self.merges, *grouping], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def read_architecture(name: str) -> Architecture:
-    """The architecture of a name: `mini`, a name of open_clip, or a JSON file.
+    """Read the architecture of a name: `mini`, a name of open_clip, or a JSON file.
 
-    Beside the configuration of a CLIP a file may have `captionary_groups` (read_learned) and
+    Beside the configuration of a CLIP a file may have `captionary_groups` (parse_grouping) and
     `captionary_embed`.
 
     Raises:
@@ -73,34 +79,35 @@ def read_architecture(name: str) -> Architecture:
     """
     own = CONFIGS / f"{name}.json"
     if name.endswith(".json") or own.is_file():
-        config, learned, embed = _read_json(Path(name) if name.endswith(".json") else own)
+        config, grouping, embedding = _read_json(Path(name) if name.endswith(".json") else own)
     else:
-        learned = embed = None
+        grouping = embedding = None
         known = name.replace("/", "-")
         config = {}
-        if known in open_clip.list_models():  # other names it takes for addresses
+        if known in open_clip.list_models():  # other names open_clip takes for addresses
             config = open_clip.get_model_config(known) or {}
     if not config:
         raise WrongInput(
             f"unknown model {name!r}; give mini, an architecture of open_clip (ViT-B-32) or a "
             "JSON file"
         )
-    _check(name, config, learned)
-    return Architecture(name, config, embed=embed, learned=learned)
+    _validate(name, config, grouping)
+    return Architecture(name, config, default_embedding=embedding, grouping=grouping)
 
 
-def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Architecture:
-    """The architecture of a model that is there already, to go on from.
+def architecture_of_model(name: str, files: ClipFiles, clip: torch.nn.Module) -> Architecture:
+    """The architecture of an existing model, to go on from.
 
     Args:
-        name: as it was given.
+        name: as the user named it.
         files, clip: as found and loaded (vision.clip.files).
 
     Raises:
         WrongInput: it is none that can be trained here, or its vocabulary does not fit.
     """
     config, text = dict(files.config), dict(files.config["text_cfg"])
-    _check(name, config, files.learned)
+    _validate(name, config, files.grouping)
+    # Of released models open_clip knows it by the name of their weights, which the new ones lack.
     config["quick_gelu"] = files.quick_gelu or bool(config.get("quick_gelu"))
     merges = None if files.merges is None else tuple(load_tokenizer(files).bpe_ranks)
     if merges is not None:
@@ -108,11 +115,11 @@ def architecture_of(name: str, files: ClipFiles, clip: torch.nn.Module) -> Archi
     own = open_clip.get_model_preprocess_cfg(clip)
     mean, std = tuple(own["mean"]), tuple(own["std"])
     return Architecture(
-        name, config, merges, mean, std, files.templates, files.embed, files.learned
+        name, config, merges, mean, std, files.templates, files.default_embedding, files.grouping
     )
 
 
-def _check(name: str, config: Mapping[str, Any], learned: Learned | None) -> None:
+def _validate(name: str, config: Mapping[str, Any], grouping: GroupingConfig | None) -> None:
     if UNSUPPORTED & {*config, *config["text_cfg"]}:
         raise WrongInput(f"the model {name} is no plain CLIP and cannot be trained; choose another")
     size = config["vision_cfg"].get("image_size", 224)
@@ -121,25 +128,26 @@ def _check(name: str, config: Mapping[str, Any], learned: Learned | None) -> Non
         raise WrongInput(
             f"the model {name} has image_size {size!r}; give one or two sides in pixels"
         )
-    if isinstance(learned, Clustering) and config["vision_cfg"].get("pool_type") != "avg":
+    if isinstance(grouping, VilsegConfig) and config["vision_cfg"].get("pool_type") != "avg":
         raise WrongInput(
             f"the model {name} clusters patches, whose mean has to be the picture's vector; "
             'give it "pool_type": "avg"'
         )
 
 
-def _read_json(path: Path) -> tuple[Mapping[str, Any], Learned | None, str | None]:
-    """An architecture's file, or that of a whole model, without the vocabulary of its own."""
+def _read_json(path: Path) -> tuple[Mapping[str, Any], GroupingConfig | None, str | None]:
+    """Read the file of an architecture, or of a whole model but for its own vocabulary."""
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         config = dict(written.get("model_cfg", written))
-        groups = config.pop(LEARNED_KEY, written.get(LEARNED_KEY))
-        embed = config.pop(EMBED_KEY, written.get(EMBED_KEY))
+        groups = config.pop(GROUPING_KEY, written.get(GROUPING_KEY))
+        embedding = config.pop(EMBED_KEY, written.get(EMBED_KEY))
         text = dict(config["text_cfg"])
+        # A model of our own names its vocabulary here; what is built of its layers learns another.
         if text.pop("tokenizer_kwargs", None):
             text.pop("vocab_size", None)
         config = {**config, "vision_cfg": dict(config["vision_cfg"]), "text_cfg": text}
-        return config, None if groups is None else read_learned(groups), embed
+        return config, None if groups is None else parse_grouping(groups), embedding
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise WrongInput(
             f"cannot read the architecture {path} ({one_line(error)}); give a JSON file like "
@@ -147,8 +155,8 @@ def _read_json(path: Path) -> tuple[Mapping[str, Any], Learned | None, str | Non
         ) from error
 
 
-def like(architecture: Architecture, other: Architecture) -> Architecture:
-    """The architecture with what another says of texts and colours, to take its weights."""
+def take_text_settings(architecture: Architecture, other: Architecture) -> Architecture:
+    """The architecture with text tower and pixel statistics of another, to load its weights."""
     own = {"text_cfg": other.config["text_cfg"], "quick_gelu": other.config["quick_gelu"]}
     return replace(
         architecture,
@@ -160,7 +168,7 @@ def like(architecture: Architecture, other: Architecture) -> Architecture:
     )
 
 
-def with_vocabulary(
+def add_vocabulary(
     architecture: Architecture, captions: Iterable[str], merges: int | None
 ) -> Architecture:
     """The architecture with a vocabulary: open_clip's, or one learned from captions.

@@ -20,10 +20,10 @@ Word: TypeAlias = tuple[str, ...]
 MERGES_FILE = "merges.txt.gz"
 WORD_END = "</w>"
 BYTE_SYMBOLS = 512
-"""Symbols that there are before any merge: every byte, inside of a word and at its end."""
+"""Symbols before any merge: every byte, inside of a word and at its end."""
 MARKS = 2
 """Symbols for the start and the end of a text."""
-LEAST_COUNT = 2
+MIN_COUNT = 2
 
 
 def vocabulary_size(merges: Sequence[Merge]) -> int:
@@ -32,17 +32,18 @@ def vocabulary_size(merges: Sequence[Merge]) -> int:
 
 
 @cache
-def _tokenizer() -> SimpleTokenizer:
-    """Only for how it cuts words: its vocabulary, the usual one, does not matter."""
+def _word_splitter() -> SimpleTokenizer:
+    """A tokenizer that is used only to split words: its vocabulary does not matter."""
     return SimpleTokenizer()
 
 
 def count_words(captions: Iterable[str]) -> Counter[Word]:
     """Count words as open_clip's tokenizer cuts them, as symbols of one byte each."""
-    tokenizer = _tokenizer()
+    tokenizer = _word_splitter()
     symbols = bytes_to_unicode()
     counts: Counter[str] = Counter()
     for caption in captions:
+        # Words first, letters later: a word that occurs a thousand times is split once.
         counts.update(tokenizer.pat.findall(tokenizer.clean_fn(caption)))
     special = {tokenizer.decoder[number] for number in tokenizer.all_special_ids}
     words: Counter[Word] = Counter()
@@ -57,9 +58,12 @@ def learn_merges(captions: Iterable[str], count: int) -> list[Merge]:
     """Learn at most `count` merges, the first to be applied first.
 
     Of pairs that occur equally often, the first by text is merged. A pair that occurs once only
-    is not merged: with few captions the answer is shorter.
+    is not merged: with few captions the result is shorter.
+
+    The trainer of `tokenizers` does not do instead: it breaks ties by the numbers of symbols, so
+    that its merges, and with them the models of a seed, would be others.
     """
-    words = _Words(count_words(captions))
+    words = _PairCounts(count_words(captions))
     merges: list[Merge] = []
     while len(merges) < count and (best := words.most_frequent()) is not None:
         merges.append(best)
@@ -67,8 +71,8 @@ def learn_merges(captions: Iterable[str], count: int) -> list[Merge]:
     return merges
 
 
-class _Words:
-    """Words as symbols, with the count of every pair of neighbours kept up to date."""
+class _PairCounts:
+    """Words as symbols, with the count of every pair of neighbours, updated by each merge."""
 
     def __init__(self, counts: Counter[Word]) -> None:
         self._words = list(counts.items())
@@ -76,7 +80,8 @@ class _Words:
         self._where: defaultdict[Merge, set[int]] = defaultdict(set)
         for number in range(len(self._words)):
             self._count(number, sign=1)
-        # Holds the count of a pair at some time: outdated entries are dropped when they come up.
+        # An entry has the count of a pair at some time. Outdated ones are dropped when they come
+        # up, which is cheaper than to search the heap for them at each merge.
         self._queue = [(-count, pair) for pair, count in self._counts.items()]
         heapq.heapify(self._queue)
 
@@ -84,20 +89,21 @@ class _Words:
         """The pair to be merged next, if there is one."""
         while self._queue:
             count, pair = self._queue[0]
-            if -count == self._counts[pair] >= LEAST_COUNT:
+            if -count == self._counts[pair] >= MIN_COUNT:
                 return pair
             heapq.heappop(self._queue)
         return None
 
     def merge(self, pair: Merge) -> None:
         """Make one symbol of a pair, in all words."""
-        touched: set[Merge] = set()
+        changed: set[Merge] = set()
+        # Only words that have the pair change; all of their pairs are counted anew.
         for number in self._where.pop(pair):
-            touched |= self._count(number, sign=-1)
+            changed |= self._count(number, sign=-1)
             word, count = self._words[number]
-            self._words[number] = merged(word, pair), count
-            touched |= self._count(number, sign=1)
-        for other in touched:
+            self._words[number] = apply_merge(word, pair), count
+            changed |= self._count(number, sign=1)
+        for other in changed:
             heapq.heappush(self._queue, (-self._counts[other], other))
 
     def _count(self, number: int, *, sign: int) -> set[Merge]:
@@ -109,7 +115,7 @@ class _Words:
         return set(pairs)
 
 
-def merged(word: Word, pair: Merge) -> Word:
+def apply_merge(word: Word, pair: Merge) -> Word:
     """Join a pair wherever it stands in a word, from the left."""
     symbols: list[str] = []
     position = 0
@@ -123,10 +129,11 @@ def merged(word: Word, pair: Merge) -> Word:
     return tuple(symbols)
 
 
-def merges_file(merges: Sequence[Merge]) -> bytes:
-    """The file of merges that open_clip's tokenizer reads; equal merges make equal bytes.
+def encode_merges(merges: Sequence[Merge]) -> bytes:
+    """Encode merges as open_clip's tokenizer reads them; equal merges make equal bytes.
 
-    The tokenizer skips the first line, and would take an end of the last line for another merge.
+    The tokenizer skips the first line, and would read an end of the last line as another merge.
     """
     lines = ["# byte-pair merges", *(" ".join(merge) for merge in merges)]
+    # A time of writing would make every run's file another.
     return gzip.compress("\n".join(lines).encode(), mtime=0)

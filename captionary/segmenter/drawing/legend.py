@@ -1,4 +1,4 @@
-"""The panel under an overlay: which colour is which class, and how much of the picture it takes."""
+"""Legend under an overlay: the colour of each class, and its share of the picture."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,8 +16,8 @@ WIDER_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial Unicode.ttf", "a
 """Fonts of the system for names that are not ASCII: Pillow's own has no other letters."""
 
 
-def text_font(texts: Iterable[str], *, size: int) -> Font:
-    """A font that can write the texts: Pillow's own, or the first wider one that is installed."""
+def load_font(texts: Iterable[str], *, size: int) -> Font:
+    """Load a font that has the texts' letters: Pillow's own, or a wider one of the system."""
     if not all(text.isascii() for text in texts):
         for name in WIDER_FONTS:
             with suppress(OSError):
@@ -39,12 +39,13 @@ def draw_legend(entries: Sequence[LegendEntry], *, width: int, text_size: int) -
 
     Names too long for a column are cut, with an ellipsis.
     """
-    font = text_font((entry.name for entry in entries), size=text_size)
+    font = load_font((entry.name for entry in entries), size=text_size)
     gap, row = round(text_size * 0.8), round(text_size * 1.7)
     room = width - 2 * gap
     longest = max(font.getlength(entry.name) for entry in entries)
     if len(entries) > 1:
         longest = min(longest, 13 * text_size)
+    # As many columns as fit; what is left over goes between them, up to a limit.
     needed = min(round(longest + font.getlength("100 %") + 2.6 * text_size), room)
     columns = max(1, min(len(entries), (room + 2 * gap) // (needed + 2 * gap)))
     between = min((room - columns * needed) // max(columns - 1, 1), 6 * gap)
@@ -74,11 +75,13 @@ def _draw_entry(
     share = "<1 %" if entry.share < 0.005 else f"{entry.share:.0%}".replace("%", " %")
     text = left + chip + chip // 2
     room = right - text - font.getlength(share) - chip // 2
-    draw.text((text, middle), fit(entry.name, font=font, width=room), INK, font, anchor="lm")
+    draw.text(
+        (text, middle), truncate_text(entry.name, font=font, width=room), INK, font, anchor="lm"
+    )
     draw.text((right, middle), share, FAINT, font, anchor="rm")
 
 
-def fit(text: str, *, font: Font, width: float) -> str:
+def truncate_text(text: str, *, font: Font, width: float) -> str:
     """The text, cut with an ellipsis where it would be wider than `width` pixels."""
     if font.getlength(text) <= width:
         return text

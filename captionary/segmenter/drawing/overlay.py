@@ -1,4 +1,4 @@
-"""A picture to look at: the photograph under translucent class colours, with names and a legend."""
+"""Overlay: the picture under translucent class colours, with borders, names and a legend."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from captionary.schemas.arrays import LabelMap, Mask, Rgb
 from captionary.segmenter.background import BACKGROUND
-from captionary.segmenter.drawing.legend import LegendEntry, draw_legend, text_font
+from captionary.segmenter.drawing.legend import LegendEntry, draw_legend, load_font
 from captionary.segmenter.drawing.palette import class_colours
 
 SHORTEST, LONGEST = 800, 1600
@@ -24,7 +24,7 @@ LIFT = 50.0
 
 
 def draw_overlay(image: Rgb, class_map: LabelMap, classes: Sequence[str]) -> Rgb:
-    """Show which class each pixel got.
+    """Draw the overlay of a class map.
 
     Classes are tinted, separated by thin lines, named where there is room, and listed below with
     their share of the picture, largest first.
@@ -32,13 +32,14 @@ def draw_overlay(image: Rgb, class_map: LabelMap, classes: Sequence[str]) -> Rgb
     Args:
         image:     (H, W, 3) uint8.
         class_map: (H, W) int32, indices into `classes`.
-        classes:   all class names asked for; their order decides the colours.
+        classes:   all class names; their order decides the colours.
 
     Returns:
         (H', W', 3) uint8: the picture, its longer side 800 to 1600 pixels, and under it the legend.
     """
     height, width = class_map.shape
     longest = max(height, width)
+    # Names and lines need some pixels, and a very large JPEG helps nobody.
     scale = min(max(longest, SHORTEST), LONGEST) / longest
     size = (max(round(width * scale), 1), max(round(height * scale), 1))
     colours = class_colours(tuple(classes))
@@ -66,13 +67,13 @@ def draw_classes(
     text_size: int,
     plain: Sequence[int] = (),
 ) -> Image.Image:
-    """The picture under translucent colours, with borders and names but without a legend.
+    """Draw the picture under translucent colours, with borders and names but without a legend.
 
     Args:
         image:     (H, W, 3) uint8.
         class_map: (H, W) int32, indices into `classes`.
         colours:   (C, 3) uint8, of each class.
-        size:      width and height of the answer.
+        size:      width and height to draw at.
         plain:     classes that are dimmed instead of coloured, and named only once.
     """
     labels = _resize_labels(class_map, size)
@@ -88,6 +89,7 @@ def _resize_labels(class_map: LabelMap, size: tuple[int, int]) -> LabelMap:
     if size[0] <= class_map.shape[1]:
         nearest = Image.fromarray(class_map).resize(size, Image.Resampling.NEAREST)
         return np.asarray(nearest, np.int32)
+    # Softened masks are enlarged one by one, and the largest wins: nearest pixels would be stairs.
     soften = ImageFilter.GaussianBlur(0.6)
     best = np.zeros(size[::-1], np.uint8)
     labels = np.full(size[::-1], class_map[0, 0], np.int32)
@@ -103,6 +105,7 @@ def _tint(
     photograph: Rgb, labels: LabelMap, colours: NDArray[np.uint8], *, plain: Sequence[int]
 ) -> Rgb:
     """Lay the colours over the photograph, half drained of its own; `plain` classes are dimmed."""
+    # Luma of ITU-R BT.601; half of the picture's own colour would mix with the class's.
     grey = photograph @ np.array([0.299, 0.587, 0.114], np.float32)
     drained = 0.5 * photograph + 0.5 * grey[..., None]
     tinted = (1 - TINT) * (LIFT + (1 - LIFT / 255) * drained) + TINT * colours[labels]
@@ -116,6 +119,7 @@ def _draw_borders(picture: Rgb, labels: LabelMap, *, width: float) -> Rgb:
     edge = np.zeros(labels.shape, bool)
     edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     edge[1:] |= labels[1:] != labels[:-1]
+    # By the distance to the nearest edge the line is equally wide in all directions.
     away = ndimage.distance_transform_edt(~edge) if edge.any() else np.full(labels.shape, np.inf)
     line = (width / 2 + 0.5 - away).clip(0, 1)[..., None] * 0.9
     drawn: Rgb = (picture * (1 - line) + 255 * line).astype(np.uint8)
@@ -131,9 +135,9 @@ def _draw_names(
     once: Sequence[int],
 ) -> None:
     """Write each class's name in its parts where it fits; those of `once` in the largest only."""
-    font = text_font((classes[label] for label in np.unique(labels)), size=text_size)
+    font = load_font((classes[label] for label in np.unique(labels)), size=text_size)
     draw = ImageDraw.Draw(picture)
-    step = 4
+    step = 4  # places for names are searched on a coarse grid, for speed
     coarse = labels[step // 2 :: step, step // 2 :: step]
     for label in np.unique(coarse):
         name = classes[label]
@@ -157,6 +161,7 @@ def _places(mask: Mask, *, half_h: float, half_w: float) -> list[tuple[int, int]
     The largest part comes first. Of the places with enough of it the one nearest to the part's
     centre is taken. The part is squeezed along the text, so that the box becomes a square.
     """
+    # A distance transform of the squeezed part tells how large a box fits around each place.
     parts, _ = ndimage.label(mask)
     boxes = ndimage.find_objects(parts)
     places = []

@@ -1,4 +1,4 @@
-"""Colours for classes: far apart, also for eyes that do not tell red from green."""
+"""Class colours: a palette of distinct colours, also for people with red-green colour blindness."""
 
 from functools import cache
 
@@ -30,7 +30,8 @@ def class_colours(classes: tuple[str, ...]) -> NDArray[np.uint8]:
 
     A class named "background" is grey. Colours repeat after `DISTINCT` classes.
     """
-    colours = _distinct()[np.arange(len(classes)) % DISTINCT]
+    # Indexing with an array copies: the cached palette stays as it is.
+    colours = distinct_colours()[np.arange(len(classes)) % DISTINCT]
     for index, name in enumerate(classes):
         if name.casefold() == BACKGROUND:
             colours[index] = GREY
@@ -38,36 +39,40 @@ def class_colours(classes: tuple[str, ...]) -> NDArray[np.uint8]:
 
 
 @cache
-def _distinct() -> NDArray[np.uint8]:
-    """`DISTINCT` colours, each the one farthest from all before it, (DISTINCT, 3) uint8.
+def distinct_colours() -> NDArray[np.uint8]:
+    """Greedy farthest-point selection of `DISTINCT` colours, (DISTINCT, 3) uint8.
 
-    The distance of two colours is what most eyes see, plus the least that three kinds of eyes see.
+    The distance of two colours is that of normal vision, plus the least of three kinds of vision.
     """
     steps = np.linspace(0, 255, 18).astype(np.uint8)
     grid = np.stack(np.meshgrid(steps, steps, steps, indexing="ij"), axis=-1).reshape(-1, 3)
     lab = _oklab(_linear(grid))
     chroma = np.hypot(lab[:, 1], lab[:, 2])
+    # Neither pale nor neon, neither dark nor light: names and lines are drawn on all of them.
     vivid = (chroma > 0.09) & (chroma < 0.25) & (lab[:, 0] > 0.48) & (lab[:, 0] < 0.92)
+    # The known palette comes first, so few classes get colours that readers know from charts.
     first = np.array([list(bytes.fromhex(colour)) for colour in FIRST], np.uint8)
     colours = np.concatenate([first, grid[vivid]])
-    seen = _as_seen(colours)
+    perceived = _perceived(colours)
     chosen = list(range(len(first)))
-    distance = np.min([_distance(seen, index) for index in chosen], axis=0)
+    distance = np.min([_distance(perceived, index) for index in chosen], axis=0)
     while len(chosen) < DISTINCT:
         chosen.append(int(distance.argmax()))
-        distance = np.minimum(distance, _distance(seen, chosen[-1]))
+        distance = np.minimum(distance, _distance(perceived, chosen[-1]))
     return colours[chosen]
 
 
-def _as_seen(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """OKLab coordinates of (N, 3) colours for three kinds of eyes, (3, N, 3)."""
+def _perceived(colours: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """OKLab of (N, 3) colours in normal vision, protanopia and deuteranopia, (3, N, 3)."""
     linear = _linear(colours)
-    eyes = [np.eye(3), np.array(PROTANOPIA), np.array(DEUTERANOPIA)]
-    return np.stack([_oklab((linear @ eye.T).clip(0, 1)) for eye in eyes])
+    visions = [np.eye(3), np.array(PROTANOPIA), np.array(DEUTERANOPIA)]
+    return np.stack([_oklab((linear @ vision.T).clip(0, 1)) for vision in visions])
 
 
-def _distance(seen: NDArray[np.float64], index: int) -> NDArray[np.float64]:
-    distance: NDArray[np.float64] = np.linalg.norm(seen - seen[:, index : index + 1], axis=2)
+def _distance(perceived: NDArray[np.float64], index: int) -> NDArray[np.float64]:
+    distance: NDArray[np.float64] = np.linalg.norm(
+        perceived - perceived[:, index : index + 1], axis=2
+    )
     total: NDArray[np.float64] = distance[0] + distance.min(axis=0)
     return total
 

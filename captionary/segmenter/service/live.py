@@ -1,36 +1,124 @@
-"""The segmenter of a service: opened beside the requests, and kept up with its dictionary."""
+"""The segmenter of a running service: opened beside the requests, kept up with its dictionary."""
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
+from typing import Generic, TypeVar
 
+from captionary.schemas.dictionary import DictionaryStats, NounEntry
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch
 from captionary.segmenter.segmenter import Segmenter
-from captionary.segmenter.service.noun_listing import Listing
-from captionary.serving.problems import busy
+from captionary.serving.problems import RETRY_AFTER, service_unavailable
+from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-LOOK_EVERY = 0.5
-"""Seconds between two looks at whether the dictionary has changed, at least."""
+T = TypeVar("T")
 
-COME_AGAIN = 5
-"""Seconds after which a request may find open what was not."""
+CHECK_INTERVAL = 0.5
+"""Seconds between two checks whether the dictionary has changed, at least."""
+
+COUNT_INTERVAL, COUNT_COST = 0.5, 20
+"""Between two counts lie so many seconds, or so many times what the last one took."""
+
+NO_STATS = DictionaryStats(
+    images=0, regions=0, tagged=0, nouns=0, prototypes=0, revision=0, fingerprint=""
+)
+"""While nothing is open, or counted yet."""
 
 log = logging.getLogger("captionary")
 
 
 @contextmanager
-def told_as_busy() -> Iterator[None]:
-    """Have what the store or the models lack told as 503, never as a mistake of who asks."""
+def errors_as_unavailable() -> Iterator[None]:
+    """Turn errors of the store or the models into 503: none of them is the client's mistake."""
     try:
         yield
     except CaptionaryError as error:
-        raise busy(str(error), seconds=COME_AGAIN) from error
+        raise service_unavailable(str(error), retry_after=RETRY_AFTER) from error
 
 
-class Live:
-    """A segmenter with its dictionary, which may be written to by another process meanwhile.
+class CachedCount(Generic[T]):
+    """A count over the whole dictionary, cached with the revision it is of.
+
+    It is renewed when the revision has changed, by one thread, and after a pause in proportion to
+    its cost: an indexer at work changes the revision all the time. Other threads get the last count
+    meanwhile.
+    """
+
+    def __init__(self, dictionary: StoredDictionary, count: Callable[[], T]) -> None:
+        self._dictionary = dictionary
+        self._count = count
+        self._counting = threading.Lock()
+        self._due = 0.0
+        self.last: tuple[int, T] | None = None
+
+    def get(self) -> tuple[int, T]:
+        """Revision and count."""
+        # Only where there is no count yet do other threads wait for the one that counts.
+        if self._counting.acquire(blocking=self.last is None):
+            try:
+                if self._is_stale():
+                    self._renew()
+            finally:
+                self._counting.release()
+        assert self.last is not None
+        return self.last
+
+    def _is_stale(self) -> bool:
+        if self.last is None:
+            return True
+        return self.last[0] != self._dictionary.revision and monotonic() >= self._due
+
+    def _renew(self) -> None:
+        # The revision is read first: what changes during the count is counted again next time.
+        start, revision = monotonic(), self._dictionary.revision
+        self.last = revision, self._count()
+        end = monotonic()
+        self._due = end + max(COUNT_INTERVAL, COUNT_COST * (end - start))
+
+
+class NounListing:
+    """The nouns of a dictionary and its statistics, cached: to count them reads all of it."""
+
+    def __init__(self, dictionary: StoredDictionary) -> None:
+        self._dictionary = dictionary
+        self._entries = CachedCount(dictionary, self._sorted_entries)
+        self._stats = CachedCount(dictionary, dictionary.stats)
+
+    def stats(self) -> DictionaryStats:
+        """Counts of everything."""
+        return self._stats.get()[1]
+
+    @property
+    def last_stats(self) -> DictionaryStats | None:
+        """What `stats` returned last, without reading the store; None: nothing yet."""
+        return None if self._stats.last is None else self._stats.last[1]
+
+    def entries(self) -> tuple[NounEntry, ...]:
+        """All nouns, those of most pictures first."""
+        return self._entries.get()[1]
+
+    def find(self, part: str) -> tuple[int, list[NounEntry]]:
+        """The revision, and the nouns that contain a text, those that start with it first."""
+        text = " ".join(part.casefold().split())
+        revision, entries = self._entries.get()
+        matches = [entry for entry in entries if text in entry.noun.casefold()]
+        return revision, sorted(
+            matches, key=lambda entry: not entry.noun.casefold().startswith(text)
+        )
+
+    def entry(self, noun: str) -> NounEntry | None:
+        """The entry of one noun; None: the dictionary lacks it."""
+        return next((entry for entry in self.entries() if entry.noun == noun), None)
+
+    def _sorted_entries(self) -> tuple[NounEntry, ...]:
+        entries = self._dictionary.entries()
+        return tuple(sorted(entries, key=lambda entry: (-entry.pictures, entry.noun)))
+
+
+class LiveSegmenter:
+    """A segmenter with its dictionary, which another process may be writing to meanwhile.
 
     Raises:
         ValueError: the segmenter has no dictionary.
@@ -42,30 +130,31 @@ class Live:
         self.segmenter = segmenter
         self.retriever = segmenter.retriever
         self.dictionary = segmenter.retriever.dictionary
-        self.listing = Listing(self.dictionary)
-        self._looking = threading.Lock()
+        self.listing = NounListing(self.dictionary)
+        self._checking = threading.Lock()
         self._due = 0.0
         self._failure: str | None = None
 
     def catch_up(self) -> None:
-        """Take over what the dictionary has become, if it is time to look.
+        """Take over changes of the dictionary, if the last check is not too recent.
 
-        One thread looks; others that come meanwhile go on with what is known.
+        One thread checks; others that come meanwhile go on with what is known.
 
         Raises:
             CaptionaryError: the store is away, or its dictionary was built with other models.
         """
-        if time.monotonic() >= self._due and self._looking.acquire(blocking=False):
+        if monotonic() >= self._due and self._checking.acquire(blocking=False):
             try:
-                self._failure = self._look()
+                self._failure = self._check()
             finally:
-                self._due = time.monotonic() + LOOK_EVERY
-                self._looking.release()
+                self._due = monotonic() + CHECK_INTERVAL
+                self._checking.release()
+        # Kept as text: one exception raised by many threads would grow a traceback of them all.
         if (failure := self._failure) is not None:
             raise CaptionaryError(failure)
 
-    def _look(self) -> str | None:
-        """Look, and answer what is wrong."""
+    def _check(self) -> str | None:
+        """Read what has changed, and return what is wrong."""
         running = self.segmenter.extractor.fingerprint
         try:
             self.dictionary.catch_up()
@@ -76,40 +165,40 @@ class Live:
         return None
 
 
-class Opening:
-    """Opens a segmenter, and tries again until that works.
+class SegmenterOpener:
+    """Opens a segmenter in the background, again and again until that works.
 
-    opened: opens the store and loads the models.
-    every:  seconds between two tries.
+    open_segmenter: opens the store and loads the models.
+    retry_seconds:  between two attempts.
     """
 
-    def __init__(self, opened: Callable[[], Segmenter], *, every: float) -> None:
-        self._opened = opened
-        self._every = every
+    def __init__(self, open_segmenter: Callable[[], Segmenter], *, retry_seconds: float) -> None:
+        self._open_segmenter = open_segmenter
+        self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
         self._reason = "the models are still being loaded; come again in a moment"
-        self._live: Live | None = None
+        self._live: LiveSegmenter | None = None
 
-    def keep_trying(self) -> None:
+    def run(self) -> None:
         """Return when it is open, or was stopped."""
         while self._live is None and not self._stopped.is_set():
             try:
-                self._live = Live(self._opened())
+                self._live = LiveSegmenter(self._open_segmenter())
             except CaptionaryError as error:
                 self._reason = str(error)
                 log.warning("not open", extra={"reason": self._reason})
-            except Exception:  # whatever it is, the service goes on telling and trying
+            except Exception:  # whatever it is, the service goes on answering and trying
                 self._reason = "the segmenter cannot be opened; the log of the service says why"
                 log.exception("not open")
             if self._live is None:
-                self._stopped.wait(self._every)
+                self._stopped.wait(self._retry_seconds)
 
     def stop(self) -> None:
-        """Try no more."""
+        """Make no further attempt."""
         self._stopped.set()
 
     @property
-    def live(self) -> Live:
+    def live(self) -> LiveSegmenter:
         """The open segmenter.
 
         Raises:
@@ -118,3 +207,28 @@ class Opening:
         if self._live is None:
             raise CaptionaryError(self._reason)
         return self._live
+
+    def caught_up(self) -> LiveSegmenter:
+        """The open segmenter, with the latest changes of its dictionary.
+
+        Raises:
+            CaptionaryError: it is not open, or its dictionary cannot be read.
+        """
+        live = self.live
+        live.catch_up()
+        return live
+
+    def stats(self) -> DictionaryStats:
+        """Counts of the dictionary.
+
+        Raises:
+            CaptionaryError: as `caught_up`.
+        """
+        return self.caught_up().listing.stats()
+
+    @property
+    def last_stats(self) -> DictionaryStats:
+        """The last of `stats`, without reading the store."""
+        if self._live is None:
+            return NO_STATS
+        return self._live.listing.last_stats or NO_STATS

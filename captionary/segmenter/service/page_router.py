@@ -1,5 +1,6 @@
-"""The page to try the segmenter in a browser: files beside this one, sent with care."""
+"""The web page of the segmenter: its files, its colours, and its Content-Security-Policy."""
 
+import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -7,22 +8,32 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
+from captionary.segmenter.background import BACKGROUND
+from captionary.segmenter.drawing.palette import GREY, distinct_colours
+
 FOLDER = Path(__file__).with_name("page")
 
 
-def page_router(*, indexer: str | None, folder: Path = FOLDER) -> APIRouter:
-    """`/` and `/page/...`.
+def page_router(*, indexer: str | None) -> APIRouter:
+    """Build the routes `/` and `/page/...`.
 
     indexer: where the page sends captioned pictures: an address, "" for the page's own, or None.
     """
-    files = StaticFiles(directory=folder, html=True, check_dir=False)
+    files = StaticFiles(directory=FOLDER, html=True)
     headers = {
-        "Content-Security-Policy": policy(indexer),
+        "Content-Security-Policy": content_security_policy(indexer),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
     }
     router = APIRouter(include_in_schema=False)
+
+    # Before the next route, whose path takes everything. Not `async`: the palette is computed in a
+    # thread the first time.
+    @router.api_route("/page/scripts/palette.js", methods=["GET", "HEAD"])
+    def palette() -> Response:
+        """The colours of classes."""
+        return Response(palette_script(), headers=headers, media_type="text/javascript")
 
     @router.api_route("/page/{path:path}", methods=["GET", "HEAD"])
     async def file(request: Request, path: str) -> Response:
@@ -39,8 +50,14 @@ def page_router(*, indexer: str | None, folder: Path = FOLDER) -> APIRouter:
     return router
 
 
-def policy(indexer: str | None) -> str:
-    """Nothing from elsewhere, in no other page; its own pictures; words with the indexer."""
+def palette_script() -> str:
+    """The palette that overlays are drawn with, as a JavaScript module for the page."""
+    constants = {"COLOURS": distinct_colours().tolist(), "GREY": GREY, "BACKGROUND": BACKGROUND}
+    return "".join(f"export const {name} = {json.dumps(constants[name])};\n" for name in constants)
+
+
+def content_security_policy(indexer: str | None) -> str:
+    """Loads nothing from elsewhere, is framed by no other page, and may talk to the indexer."""
     parts = urlsplit(indexer or "")
     elsewhere = f" {parts.scheme}://{parts.netloc}" if parts.netloc else ""
     return (

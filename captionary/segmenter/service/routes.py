@@ -1,4 +1,4 @@
-"""The segmenter as a service: pictures in, class maps out, and the dictionary to look at."""
+"""The segmenter's routes: pictures in, class maps out, and the dictionary to browse."""
 
 import asyncio
 import time
@@ -10,103 +10,67 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from captionary.schemas.bodies import (
-    AboutBody,
-    NounDetailBody,
-    RetrievalBody,
-    SegmentationBody,
-    VocabularyBody,
-)
-from captionary.schemas.dictionary import DictionaryStats
+from captionary.schemas import bodies
 from captionary.schemas.errors import CaptionaryError
 from captionary.segmenter.segmenter import Segmenter
-from captionary.segmenter.service.answers import Answering
-from captionary.segmenter.service.forms import (
-    LONGEST_LABEL,
-    RetrieveForm,
-    SegmentForm,
-    answer_format,
-    described,
-    form_of,
-    multipart,
-    read_class_list,
+from captionary.segmenter.service import forms, responses
+from captionary.segmenter.service.live import (
+    NO_STATS,
+    LiveSegmenter,
+    SegmenterOpener,
+    errors_as_unavailable,
 )
-from captionary.segmenter.service.live import Live, Opening, told_as_busy
-from captionary.segmenter.service.noun_listing import noun_body
 from captionary.segmenter.service.page_router import page_router
-from captionary.serving.api_keys import Given, Keys
-from captionary.serving.limits import Gate, Limits
+from captionary.serving.api_keys import KeyHeader, Keys
+from captionary.serving.limits import Limits
 from captionary.serving.metrics import Metrics
 from captionary.serving.problems import Problem
+from captionary.serving.work_queue import WorkQueue
 
-TRY_AGAIN = 3.0
-"""Seconds until what could not be opened is tried again."""
+RETRY_SECONDS = 3.0
+"""Seconds between two attempts to open the segmenter."""
 
-COUNT_EVERY = 1.0
-"""Seconds between two counts for the figures, at least; unless there is news, they cost nothing."""
+COUNT_INTERVAL = 1.0
+"""Seconds between two counts for the metrics; while the dictionary is unchanged, they are free."""
 
-READS, WAITING_READS = 4, 60
-"""Requests that look into the dictionary at a time, and that may wait for it."""
+READERS, WAITING_READERS = 4, 60
+"""Requests that read the dictionary at a time, and that may wait for it."""
 
-NOTHING = DictionaryStats(
-    images=0, regions=0, tagged=0, nouns=0, prototypes=0, revision=0, fingerprint=""
-)
-KINDS = ("images", "regions", "nouns", "prototypes")
-
-IMAGE = {"schema": {"type": "string", "format": "binary"}}
-SEGMENTED: dict[int | str, dict[str, Any]] = {
-    200: {
-        "model": SegmentationBody,
-        "description": "A class for every pixel: JSON; an indexed PNG, pixel value = class index; "
-        "or a JPEG to look at.",
-        "content": {"image/png": IMAGE, "image/jpeg": IMAGE},
-        "headers": {
-            "X-Classes": {
-                "description": "With a picture: the class names, as JSON in ASCII; "
-                "left out where they are longer than 2,000 characters.",
-                "schema": {"type": "string"},
-            },
-            "X-Revision": {
-                "description": "With a picture: of the dictionary; left out by text alone.",
-                "schema": {"type": "string"},
-            },
-        },
-    }
-}
+SIZES = ("images", "regions", "nouns", "prototypes")
 
 
 class SegmenterService:
     """Implements serving.app.Service. It answers at once, and opens its segmenter meanwhile.
 
-    opened:  opens the store and loads the models; tried again for as long as it fails.
-    gate:    through which pictures are worked on; closed when the service ends.
-    indexer: where the page sends captioned pictures: an address, "" for the same, None: nowhere.
-    every:   seconds between two tries to open.
+    open_segmenter: opens the store and loads the models; tried again for as long as it fails.
+    queue:          for the work on pictures; closed when the service ends.
+    indexer:        where the page sends captioned pictures: an address, "" for the same, None:
+        nowhere.
+    retry_seconds:  between two attempts to open.
     """
 
     def __init__(
         self,
         *,
-        opened: Callable[[], Segmenter],
+        open_segmenter: Callable[[], Segmenter],
         keys: Keys,
         limits: Limits,
         metrics: Metrics,
-        gate: Gate,
+        queue: WorkQueue,
         version: str,
         indexer: str | None,
-        every: float = TRY_AGAIN,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
-        self._opening = Opening(opened, every=every)
+        self._opener = SegmenterOpener(open_segmenter, retry_seconds=retry_seconds)
         self._keys = keys
         self._limits = limits
         self._metrics = metrics
-        self._gate = gate
-        self._reads = Gate(working=READS, waiting=WAITING_READS)
+        self._queue = queue
+        self._reads = WorkQueue(workers=READERS, waiting=WAITING_READERS)
         self._version = version
         self._indexer = indexer
-        self._answering = Answering(limits, metrics)
-        self._router = self._routes()
-        self._show_figures()
+        self._router = self._build_router()
+        self._add_gauges()
 
     @property
     def router(self) -> APIRouter:
@@ -115,48 +79,46 @@ class SegmenterService:
 
     def check(self) -> None:
         """Raise CaptionaryError while it is not open, or its dictionary cannot be read."""
-        self._opening.live.catch_up()
+        self._opener.caught_up()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Open the segmenter beside the requests; at the end, finish what is at work."""
-        trying = asyncio.create_task(asyncio.to_thread(self._opening.keep_trying))
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Open the segmenter beside the requests; at the end, finish the work under way."""
+        opening = asyncio.create_task(asyncio.to_thread(self._opener.run))
         counting = asyncio.create_task(self._keep_counting())
         try:
             yield
         finally:
             counting.cancel()
-            self._opening.stop()
-            await trying
-            await asyncio.to_thread(self._gate.close)
+            self._opener.stop()
+            await opening
+            await asyncio.to_thread(self._queue.close)
             await asyncio.to_thread(self._reads.close)
 
-    def _routes(self) -> APIRouter:
+    def _build_router(self) -> APIRouter:
         router = APIRouter(tags=["segmenter"])
-        reading = [Depends(self._keys.reading)]
-        form = [*reading, Depends(multipart)]
-        found: dict[int | str, dict[str, Any]] = {200: {"model": RetrievalBody}}
+        may_read = [Depends(self._keys.require_read)]
+        form = [*may_read, Depends(forms.require_multipart)]
         router.post(
             "/v1/segment",
             response_model=None,
-            responses=SEGMENTED,
+            responses=responses.SEGMENT_RESPONSES,
             dependencies=form,
-            openapi_extra=described(SegmentForm),
+            openapi_extra=forms.openapi_request_body(forms.SegmentForm),
         )(self.segment)
         router.post(
             "/v1/retrieve",
             response_model=None,
-            responses=found,
+            responses=_ok(bodies.RetrievalBody),
             dependencies=form,
-            openapi_extra=described(RetrieveForm),
+            openapi_extra=forms.openapi_request_body(forms.RetrieveForm),
         )(self.retrieve)
-        router.get("/v1/vocabulary", dependencies=reading)(self.vocabulary)
-        detail: dict[int | str, dict[str, Any]] = {200: {"model": NounDetailBody}}
+        router.get("/v1/vocabulary", dependencies=may_read)(self.vocabulary)
         router.get(
             "/v1/vocabulary/{noun:path}",
             response_model=None,
-            responses=detail,
-            dependencies=reading,
+            responses=_ok(bodies.NounDetailBody),
+            dependencies=may_read,
         )(self.noun)
         # A key is welcome there, but not needed.
         router.get("/v1/about", openapi_extra={"security": [{}]})(self.about)
@@ -165,56 +127,83 @@ class SegmenterService:
 
     async def segment(self, request: Request) -> Response:
         """Label every pixel of a picture with class names."""
-        with self._in_line() as live:
-            async with form_of(request, SegmentForm) as form:
-                answer = answer_format(form, request)
-                classes = read_class_list(form.classes, most=self._limits.classes)
-                return await self._at_work(
-                    lambda: self._answering.segment(live, form, classes, answer)
-                )
+        with self._reserve() as live:
+            async with forms.parse_form(request, forms.SegmentForm) as form:
+                format = forms.negotiate_format(form, request)
+                classes = forms.parse_class_list(form.classes, limit=self._limits.classes)
+
+                def work() -> Response:
+                    with self._metrics.stage("decode"):
+                        picture = forms.decode_upload(form.image, max_pixels=self._limits.pixels)
+                    if form.fusion != "text":
+                        with errors_as_unavailable():
+                            live.catch_up()
+                    # An error of the picture is the client's: only those of the store are 503.
+                    with self._metrics.stage("regions"):
+                        cut = live.segmenter.extractor.extract(picture)
+                    with self._metrics.stage("label"), errors_as_unavailable():
+                        segmentation = live.segmenter.label(cut, classes, form.settings)
+                    with self._metrics.stage("encode"):
+                        return responses.segmentation_response(segmentation, picture.pixels, format)
+
+                return await self._run(work)
 
     async def retrieve(self, request: Request) -> Response:
         """Find what the dictionary has that looks like a picture, or like a box of it."""
-        with self._in_line() as live:
-            async with form_of(request, RetrieveForm) as form:
-                return await self._at_work(lambda: self._answering.retrieve(live, form))
+        with self._reserve() as live:
+            async with forms.parse_form(request, forms.RetrieveForm) as form:
+
+                def work() -> Response:
+                    with self._metrics.stage("decode"):
+                        picture = forms.decode_upload(form.image, max_pixels=self._limits.pixels)
+                    box = None if form.box is None else forms.parse_box(form.box)
+                    with errors_as_unavailable():
+                        live.catch_up()
+                    with self._metrics.stage("regions"):
+                        vector = live.segmenter.extractor.embed_box(picture, box)
+                    with self._metrics.stage("label"), errors_as_unavailable():
+                        body = responses.retrieval_body(live.retriever, vector, form)
+                    with self._metrics.stage("encode"):
+                        return JSONResponse(body.model_dump())
+
+                return await self._run(work)
 
     @contextmanager
-    def _in_line(self) -> Iterator[Live]:
-        """Have a place in line, before the body is read: what finds none is not read at all."""
-        with told_as_busy():
-            live = self._opening.live
-        with self._gate.place():
+    def _reserve(self) -> Iterator[LiveSegmenter]:
+        """Hold a place in the queue from before the body is read: a full queue reads none."""
+        with errors_as_unavailable():
+            live = self._opener.live
+        with self._queue.reserve():
             yield live
 
-    async def _at_work(self, work: Callable[[], Response]) -> Response:
-        """Have work done when it is its turn."""
+    async def _run(self, work: Callable[[], Response]) -> Response:
+        """Do the work of a request, from uploaded bytes to response bytes, in one thread."""
         start = time.perf_counter()
 
         def timed() -> Response:
-            self._metrics.took("wait", time.perf_counter() - start)
+            self._metrics.observe_stage("wait", time.perf_counter() - start)
             return work()
 
-        return await self._gate.work(timed)
+        return await self._queue.run_reserved(timed)
 
     async def vocabulary(
         self,
         q: Annotated[
-            str, Query(max_length=LONGEST_LABEL, description="A part of the nouns wanted.")
+            str, Query(max_length=forms.MAX_LABEL_LENGTH, description="A part of the nouns wanted.")
         ] = "",
         limit: Annotated[int, Query(ge=1, le=1000, description="Nouns, at most.")] = 50,
         offset: Annotated[int, Query(ge=0, description="Nouns passed over.")] = 0,
-    ) -> VocabularyBody:
+    ) -> bodies.VocabularyBody:
         """The nouns of the dictionary, those that start with `q` and those of most pictures first.
 
         `total` counts all nouns that `q` is part of.
         """
 
-        def read() -> VocabularyBody:
-            with told_as_busy():
-                revision, found = self._caught_up().listing.find(q)
-            nouns = [noun_body(entry) for entry in found[offset : offset + limit]]
-            return VocabularyBody(nouns=nouns, total=len(found), revision=revision)
+        def read() -> bodies.VocabularyBody:
+            with errors_as_unavailable():
+                revision, entries = self._opener.caught_up().listing.find(q)
+            nouns = [responses.noun_body(entry) for entry in entries[offset : offset + limit]]
+            return bodies.VocabularyBody(nouns=nouns, total=len(entries), revision=revision)
 
         return await self._reads.run(read)
 
@@ -222,11 +211,12 @@ class SegmenterService:
         """A noun with its prototypes, and the captioned regions behind them."""
 
         def read() -> Response:
-            with told_as_busy():
-                live = self._caught_up()
+            with errors_as_unavailable():
+                live = self._opener.caught_up()
                 entry = live.listing.entry(noun)
                 if entry is not None:
-                    return JSONResponse(live.listing.detail(entry))
+                    body = responses.noun_detail_body(entry, live.dictionary)
+                    return JSONResponse(body.model_dump())
             raise Problem(
                 HTTPStatus.NOT_FOUND,
                 f"the dictionary has no noun {noun[:80]!r}; /v1/vocabulary lists those it has",
@@ -234,18 +224,18 @@ class SegmenterService:
 
         return await self._reads.run(read)
 
-    async def about(self, key: Given = None) -> AboutBody:
+    async def about(self, key: KeyHeader = None) -> bodies.AboutBody:
         """What the page needs to know, without a key: whether one is needed, and where to index.
 
         How much the dictionary holds is for those who may read: where keys are set and none is
         given, and while there is no dictionary, the counts are 0. A wrong key is refused.
         """
-        stats = NOTHING
+        stats = NO_STATS
         if key is not None or not self._keys.any:
-            await self._keys.reading(key)
+            await self._keys.require_read(key)
             with suppress(CaptionaryError):
-                stats = await self._reads.run(self._count)
-        return AboutBody(
+                stats = await self._reads.run(self._opener.stats)
+        return bodies.AboutBody(
             version=self._version,
             indexer=self._indexer,
             keys=self._keys.any,
@@ -257,33 +247,23 @@ class SegmenterService:
             revision=stats.revision,
         )
 
-    def _caught_up(self) -> Live:
-        live = self._opening.live
-        live.catch_up()
-        return live
-
-    def _count(self) -> DictionaryStats:
-        return self._caught_up().listing.stats()
-
     async def _keep_counting(self) -> None:
-        """Count what the figures tell: whoever asks for them is not kept waiting by the store."""
+        """Count for the metrics in the background: a scrape does not wait for the store."""
         while True:
             with suppress(CaptionaryError, Problem):
-                await self._reads.run(self._count)
-            await asyncio.sleep(COUNT_EVERY)
+                await self._reads.run(self._opener.stats)
+            await asyncio.sleep(COUNT_INTERVAL)
 
-    def _size(self, kind: str) -> float:
-        """A figure of the dictionary, as it was last counted."""
-        with suppress(CaptionaryError):
-            return float(getattr(self._opening.live.listing.counted or NOTHING, kind))
-        return 0.0
+    def _add_gauges(self) -> None:
+        def reader(size: str) -> Callable[[], float]:
+            return lambda: float(getattr(self._opener.last_stats, size))
 
-    def _show_figures(self) -> None:
-        def reading(kind: str) -> Callable[[], float]:
-            return lambda: self._size(kind)
+        metrics, sizes = self._metrics, {size: reader(size) for size in SIZES}
+        metrics.add_gauge("queue", "Requests at work or in line.", lambda: self._queue.pending)
+        metrics.add_gauges("dictionary", "Size of the dictionary.", "kind", sizes)
+        metrics.add_gauge("revision", "Revision of the dictionary.", reader("revision"))
 
-        self._metrics.gauge("queue", "Requests at work or in line.", lambda: self._gate.inside)
-        self._metrics.gauges(
-            "dictionary", "Size of the dictionary.", "kind", {kind: reading(kind) for kind in KINDS}
-        )
-        self._metrics.gauge("revision", "Revision of the dictionary.", reading("revision"))
+
+def _ok(model: type[bodies.Body]) -> dict[int | str, dict[str, Any]]:
+    """A route's successful response as OpenAPI describes it."""
+    return {200: {"model": model}}

@@ -1,6 +1,5 @@
 """Feature maps: a vector for every patch of a picture, of any size."""
 
-import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from captionary.schemas.arrays import Rgb
 from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.last_input import LastInput
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
 
@@ -20,7 +20,7 @@ MOST_STRETCHED = 4
 
 
 def frame_size(size_hw: tuple[int, int], *, side: int, multiple: int) -> tuple[int, int]:
-    """The size at which a picture is looked at: shorter side `side`, same aspect.
+    """The size at which a picture is encoded: shorter side `side`, same aspect.
 
     Both sides are rounded to whole patches; a picture that is longer still than MOST_STRETCHED is
     squeezed to that.
@@ -32,23 +32,28 @@ def frame_size(size_hw: tuple[int, int], *, side: int, multiple: int) -> tuple[i
 
 
 @dataclass(frozen=True, slots=True)
-class DenseMaps:
+class FeatureMaps:
     """Feature maps of pictures, in one pass or in overlapping windows.
 
-    The map of the picture seen last is kept, one for each thread: a proposer and an embedder that
-    ask for the same one look only once.
+    The map of the last picture is kept, one for each thread: a proposer and an embedder that need
+    the same one share a pass.
 
     Args:
-        side:       shorter side of the picture in pixels, as it is shown to the encoder.
+        side:       shorter side in pixels at which the picture is encoded.
         window:     side of the windows in pixels, which overlap by half; None: one pass for all.
-        last_block: how the last block is altered (vision.clip.last_block); no use for other towers.
+        last_block: how the last block is altered (vision.clip.last_block); ignored by towers
+            without attention.
     """
 
     encoder: ClipEncoder
     side: int
     window: int | None = None
     last_block: str = "naclip"
-    _seen: threading.local = field(default_factory=threading.local, compare=False, repr=False)
+    _cached: LastInput[LoadedPicture, FeatureMap] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # The dataclass is frozen so that maps are equal where their settings are.
+        object.__setattr__(self, "_cached", LastInput(self._encode_picture))
 
     @property
     def fingerprint(self) -> str:
@@ -57,38 +62,38 @@ class DenseMaps:
         return f"{self.last_block}-{self.side}{windows}-{self.encoder.fingerprint}"
 
     def __call__(self, picture: LoadedPicture) -> FeatureMap:
-        """The feature map of a picture."""
-        if getattr(self._seen, "picture", None) is not picture:
-            self._seen.map = self._look(picture.pixels)
-            self._seen.picture = picture
-        features: FeatureMap = self._seen.map
-        return features
+        """Return the feature map of a picture."""
+        return self._cached(picture)
 
-    def _look(self, pixels: Rgb) -> FeatureMap:
-        patch = self.encoder.patch
+    def _encode_picture(self, picture: LoadedPicture) -> FeatureMap:
+        return self._encode_pixels(picture.pixels)
+
+    def _encode_pixels(self, pixels: Rgb) -> FeatureMap:
+        patch = self.encoder.tower.patch
         height, width = frame_size(
             (pixels.shape[0], pixels.shape[1]), side=self.side, multiple=patch
         )
         frame = squash(pixels, size_hw=(height, width))
         if self.window is None:
-            return self._encode(frame).numpy()
-        tops, lefts = (starts(length, self.window, patch) for length in (height, width))
+            return self._forward(frame).numpy()
+        tops, lefts = (window_starts(length, self.window, patch) for length in (height, width))
+        # Windows overlap, the last ones more: sums are divided by how often a patch was encoded.
         total = torch.zeros(height // patch, width // patch, self.encoder.dim)
-        looks = torch.zeros(height // patch, width // patch, 1)
+        passes = torch.zeros(height // patch, width // patch, 1)
         for top in tops:
             for left in lefts:
-                part = self._encode(frame[:, top : top + self.window, left : left + self.window])
+                part = self._forward(frame[:, top : top + self.window, left : left + self.window])
                 rows = slice(top // patch, top // patch + part.shape[0])
                 columns = slice(left // patch, left // patch + part.shape[1])
                 total[rows, columns] += part
-                looks[rows, columns] += 1
-        return (total / looks).numpy()
+                passes[rows, columns] += 1
+        return (total / passes).numpy()
 
-    def _encode(self, pixels: torch.Tensor) -> torch.Tensor:
+    def _forward(self, pixels: torch.Tensor) -> torch.Tensor:
         return self.encoder.encode_map(pixels, last_block=self.last_block)
 
 
-def starts(length: int, window: int, patch: int) -> list[int]:
+def window_starts(length: int, window: int, patch: int) -> list[int]:
     """Where windows begin on a side, in pixels: they overlap by half, and the last ends with it."""
     stride = max(patch, window // 2 // patch * patch)
     last = max(0, length - window)

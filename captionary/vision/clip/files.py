@@ -1,46 +1,44 @@
 """Finding and loading CLIP models: MODEL/TAG of open_clip, `local-dir:FOLDER`, or a bundled name.
 
-Everything that a user can get wrong is found before open_clip is asked, because its own complaints
+Everything that a user can get wrong is found before open_clip is called, because its own errors
 come as log lines, several retries and long tracebacks.
 """
 
 import difflib
-import hashlib
 import importlib.util
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import huggingface_hub
 import open_clip
-import torch
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 
 from captionary.schemas.errors import MissingExtra, WrongInput, one_line
-from captionary.vision.clip.catalogue import BUNDLED, LEARNED, all_model_names
+from captionary.vision.clip.catalogue import BUNDLED, GROUPING_MODELS, all_model_names
 from captionary.vision.clip.texts import TEMPLATES
 from captionary.vision.grouping.config import (
+    GROUPING_KEY,
+    GROUPING_METHODS,
     HEAD_FILE,
-    LEARNED_KEY,
-    METHODS,
-    Learned,
+    GroupingConfig,
     load_head,
     load_pgseg,
-    method_of,
-    read_learned,
+    method_name,
+    parse_grouping,
 )
-from captionary.vision.grouping.stage import Grouping
-from captionary.vision.grouping.vilseg import ClusterHead, Clustering
+from captionary.vision.grouping.stage import PgsegConfig
+from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig
 
 LOCAL_DIR = "local-dir:"
 CONFIG_FILE = "open_clip_config.json"
 TEMPLATES_KEY = "captionary_templates"
-"""Names, in a model's configuration file, the sentences that it is to be asked in."""
+"""Key in a model's configuration file: the only sentence templates that it is to be used with."""
 EMBED_KEY = "captionary_embed"
-"""Names there how regions are to be embedded, where a user does not say."""
+"""Key there: how regions are to be embedded, where a user does not say."""
 WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HUB_TIMEOUT_S = 10.0
@@ -48,17 +46,17 @@ HUB_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ClipFiles:
-    """Where a model's parts are, all present.
+    """Where a model's files are, all present, and what its folder says about its use.
 
-    name:       how open_clip names its architecture.
+    name:       of its architecture, as open_clip takes it.
     weights:    path of the weights; None where open_clip finds them by the name itself.
     config:     the architecture's configuration.
     preprocess: overrides of open_clip's preprocessing (mean, std, ...).
-    merges:     the byte-pair vocabulary, where it is one of the model's own.
-    templates:  the sentences that a name is put in for it, where the folder says so.
-    embed:      how regions are best embedded by it, where the folder says so.
-    learned:    how it groups by itself, where it has learned to.
-    folder:     where it stands, if it is not open_clip that finds it.
+    merges:     the file of the byte-pair vocabulary, where the model has one of its own.
+    templates:  the only sentence templates to use it with, where the folder names any.
+    default_embedding: how regions are best embedded by it, where the folder says so.
+    grouping:   how it groups patches, where it has learned to.
+    folder:     where it is; None: open_clip finds it.
     """
 
     name: str
@@ -68,18 +66,19 @@ class ClipFiles:
     quick_gelu: bool = False
     merges: Path | None = None
     templates: str | None = None
-    embed: str | None = None
-    learned: Learned | None = None
+    default_embedding: str | None = None
+    grouping: GroupingConfig | None = None
     folder: Path | None = None
 
     @property
-    def groups(self) -> str | None:
-        """The proposer of its groups, by the folder's full path; None: it has learned none."""
-        if self.learned is None or self.folder is None:
+    def default_proposer(self) -> str | None:
+        """The proposer of its learned groups, with the folder's full path; None: it has none."""
+        if self.grouping is None or self.folder is None:
             return None
         folder = self.folder.resolve()
-        bundled = (name for name in LEARNED if BUNDLED[name].resolve() == folder)
-        return next(bundled, f"{method_of(self.learned)}:{folder}")
+        # A bundled model goes by its name: a store may be opened on another machine.
+        bundled = (name for name in GROUPING_MODELS if BUNDLED[name].resolve() == folder)
+        return next(bundled, f"{method_name(self.grouping)}:{folder}")
 
 
 def find_clip(name: str) -> ClipFiles:
@@ -90,13 +89,13 @@ def find_clip(name: str) -> ClipFiles:
         MissingExtra: its tokenizer needs a package that is not installed.
     """
     if name in BUNDLED:
-        return _in_folder(BUNDLED[name])
+        return _read_folder(BUNDLED[name])
     if name.startswith(LOCAL_DIR):
-        return _in_folder(Path(name.removeprefix(LOCAL_DIR)))
+        return _read_folder(Path(name.removeprefix(LOCAL_DIR)))
     method, colon, folder = name.partition(":")
-    if colon and method in METHODS:
-        files = _in_folder(Path(folder))
-        if files.learned is None or method_of(files.learned) != method:
+    if colon and method in GROUPING_METHODS:
+        files = _read_folder(Path(folder))
+        if files.grouping is None or method_name(files.grouping) != method:
             raise WrongInput(
                 f"{folder} is no model of {method}; train one with 'captionary train {method}'"
             )
@@ -106,33 +105,33 @@ def find_clip(name: str) -> ClipFiles:
     preprocess = get_pretrained_cfg(model, tag)
     config = open_clip.get_model_config(model) if preprocess else None
     if not config:
-        raise WrongInput(_unknown(name))
-    _need_tokenizer(name, config, siglip="siglip" in model.lower())
-    weights = _from_hub(name, preprocess)
+        raise WrongInput(_describe_unknown(name))
+    _require_tokenizer(name, config, siglip="siglip" in model.lower())
+    weights = _download_weights(name, preprocess)
     return ClipFiles(model, weights, config, preprocess, bool(preprocess.get("quick_gelu")))
 
 
-def _unknown(name: str) -> str:
-    names = {_letters(known): known for known in [*BUNDLED, *all_model_names()]}
-    near = difflib.get_close_matches(_letters(name), names, n=4, cutoff=0.5)
+def _describe_unknown(name: str) -> str:
+    # Compared without case and punctuation, as people remember names.
+    names = {_normalise(known): known for known in [*BUNDLED, *all_model_names()]}
+    near = difflib.get_close_matches(_normalise(name), names, n=4, cutoff=0.5)
     hint = f"; near it: {', '.join(names[letters] for letters in near)}" if near else ""
     return f"unknown encoder {name!r}{hint}; 'captionary models' lists all MODEL/TAG names"
 
 
-def _letters(name: str) -> str:
-    """A name as people compare them: without case and punctuation."""
+def _normalise(name: str) -> str:
     return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
-def _in_folder(folder: Path) -> ClipFiles:
+def _read_folder(folder: Path) -> ClipFiles:
     if not folder.is_dir():
         raise WrongInput(f"the encoder folder {folder} does not exist; check the path")
     path = folder / CONFIG_FILE
     try:
         written = json.loads(path.read_text(encoding="utf-8"))
         config, templates = written["model_cfg"], written.get(TEMPLATES_KEY)
-        embed = written.get(EMBED_KEY) and str(written[EMBED_KEY])
-        learned = read_learned(written[LEARNED_KEY]) if LEARNED_KEY in written else None
+        embedding = written.get(EMBED_KEY) and str(written[EMBED_KEY])
+        grouping = parse_grouping(written[GROUPING_KEY]) if GROUPING_KEY in written else None
     except FileNotFoundError as error:
         raise WrongInput(
             f"{folder} has no {CONFIG_FILE}; give a folder in open_clip's local-dir layout"
@@ -150,22 +149,24 @@ def _in_folder(folder: Path) -> ClipFiles:
         raise WrongInput(
             f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
         )
-    _need_tokenizer(str(folder), config, siglip=False)
+    _require_tokenizer(str(folder), config, siglip=False)
+    # open_clip reads the preprocessing of a folder itself, unless the model is built here.
+    own = isinstance(grouping, PgsegConfig)
     return ClipFiles(
-        f"{LOCAL_DIR}{folder}",
-        None,
-        config,
-        written.get("preprocess_cfg", {}) if isinstance(learned, Grouping) else {},
-        merges=_merges(folder, config),
+        name=f"{LOCAL_DIR}{folder}",
+        weights=None,
+        config=config,
+        preprocess=written.get("preprocess_cfg", {}) if own else {},
+        merges=_find_merges(folder, config),
         templates=templates,
-        embed=embed,
-        learned=learned,
+        default_embedding=embedding,
+        grouping=grouping,
         folder=folder,
     )
 
 
-def _merges(folder: Path, config: Mapping[str, Any]) -> Path | None:
-    """The vocabulary that a configuration names, by a path that is relative to its folder."""
+def _find_merges(folder: Path, config: Mapping[str, Any]) -> Path | None:
+    """Find the vocabulary that a configuration names, by a path that is relative to its folder."""
     named = (config.get("text_cfg", {}).get("tokenizer_kwargs") or {}).get("bpe_path")
     path = None if named is None else folder / str(named)
     if path is not None and not path.is_file():
@@ -173,15 +174,16 @@ def _merges(folder: Path, config: Mapping[str, Any]) -> Path | None:
     return path
 
 
-def _need_tokenizer(name: str, config: Mapping[str, Any], *, siglip: bool) -> None:
+def _require_tokenizer(name: str, config: Mapping[str, Any], *, siglip: bool) -> None:
     text = config.get("text_cfg", {})
+    # Only these tokenizers come from transformers, which is an extra.
     foreign = siglip or text.get("hf_tokenizer_name") or text.get("hf_model_name")
     if foreign and importlib.util.find_spec("transformers") is None:
         raise MissingExtra(f"the encoder {name} needs: pip install transformers")
 
 
-def _from_hub(name: str, preprocess: Mapping[str, Any]) -> str:
-    """Path of the weights in the cache; asks the hub only when they are not there."""
+def _download_weights(name: str, preprocess: Mapping[str, Any]) -> str:
+    """Return the path of the weights in the cache, downloading them when they are not there."""
     repository, _, file = str(preprocess["hf_hub"]).rpartition("/")
     wanted = (str(PurePosixPath(file).with_suffix(".safetensors")), file) if file else HUB_WEIGHTS
     for candidate in wanted:
@@ -189,7 +191,7 @@ def _from_hub(name: str, preprocess: Mapping[str, Any]) -> str:
         if isinstance(cached, str):
             return cached
     try:
-        # One quick question first: the download itself retries for most of a minute.
+        # One quick request first: the download itself retries for most of a minute.
         huggingface_hub.HfApi().model_info(repository, timeout=HUB_TIMEOUT_S)
         return str(download_pretrained(preprocess))
     except Exception as error:  # the hub's client raises its own, httpx's and the system's errors
@@ -206,8 +208,8 @@ def load_clip(files: ClipFiles) -> Any:
         WrongInput: the weights are damaged, or do not fit the configuration.
     """
     try:
-        if files.folder is not None and isinstance(files.learned, Grouping):
-            model = load_pgseg(files.folder, files.config, files.preprocess, files.learned)
+        if files.folder is not None and isinstance(files.grouping, PgsegConfig):
+            model = load_pgseg(files.folder, files.config, files.preprocess, files.grouping)
         else:
             model = open_clip.create_model(
                 files.name,
@@ -225,15 +227,15 @@ def load_clip(files: ClipFiles) -> Any:
 
 
 def load_cluster_head(files: ClipFiles) -> ClusterHead | None:
-    """The clustering head that stands beside a model of ViL-Seg; None: the model is of no such.
+    """Load the cluster head of a ViL-Seg model; None: the model is no such.
 
     Raises:
         WrongInput: it is missing or damaged.
     """
-    if files.folder is None or not isinstance(files.learned, Clustering):
+    if files.folder is None or not isinstance(files.grouping, VilsegConfig):
         return None
     try:
-        head = load_head(files.folder, files.config["vision_cfg"]["width"], files.learned)
+        head = load_head(files.folder, files.config["vision_cfg"]["width"], files.grouping)
     except Exception as error:  # as above
         raise WrongInput(
             f"cannot read {files.folder / HEAD_FILE} ({one_line(error)}); copy the folder again"
@@ -242,7 +244,7 @@ def load_cluster_head(files: ClipFiles) -> ClusterHead | None:
 
 
 def load_tokenizer(files: ClipFiles) -> Any:
-    """The model's tokenizer: N sentences to (N, context length) int64.
+    """Load the model's tokenizer: N sentences to (N, context length) int64.
 
     Raises:
         WrongInput: its vocabulary is damaged, or of another model.
@@ -255,6 +257,7 @@ def load_tokenizer(files: ClipFiles) -> Any:
         raise WrongInput(
             f"cannot read the vocabulary {files.merges} ({one_line(error)}); copy the folder again"
         ) from error
+    # A vocabulary of another model would give numbers that mean other words, or none at all.
     known = int(files.config["text_cfg"].get("vocab_size", 0))
     if tokenizer.eot_token_id + 1 != known:
         raise WrongInput(
@@ -262,44 +265,3 @@ def load_tokenizer(files: ClipFiles) -> Any:
             f"knows {known}; copy the folder again"
         )
     return tokenizer
-
-
-def clip_digest(model: torch.nn.Module, files: ClipFiles, head: ClusterHead | None = None) -> str:
-    """Digest of configuration, preprocessing, vocabulary and every weight: independent of names.
-
-    Args:
-        model, files: as found and loaded.
-        head:         the clustering head beside them, where its clusters are asked, too.
-
-    Returns:
-        12 hexadecimal digits.
-    """
-    facts: dict[str, Any] = {"config": _own(files.config), "quick_gelu": files.quick_gelu}
-    if files.learned is not None:
-        facts["learned"] = asdict(files.learned)
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-    if files.merges is not None:
-        digest.update(files.merges.read_bytes())
-    cfg = open_clip.get_model_preprocess_cfg(model)
-    digest.update(repr((cfg["mean"], cfg["std"], cfg["size"])).encode())
-    add_weights(digest, model)
-    if head is not None:
-        add_weights(digest, head)
-    return digest.hexdigest()[:12]
-
-
-def add_weights(digest: "hashlib._Hash", model: torch.nn.Module) -> None:
-    """Feed every weight and buffer of a model to a digest, by name."""
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-
-
-def _own(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without what only says where first weights came from."""
-    start = ("timm_model_pretrained", "hf_model_pretrained")
-    return {
-        key: _own(value) if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if key not in start
-    }

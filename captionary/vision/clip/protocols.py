@@ -1,4 +1,4 @@
-"""What is asked of an encoder, whatever it is made of."""
+"""Protocols of image and text encoders, whatever they are built of."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -18,17 +18,17 @@ class ImageEncoder(Protocol):
 
     @property
     def input_size_hw(self) -> tuple[int, int]:
-        """The size of picture that it takes."""
+        """Height and width of the pictures that it takes, in pixels."""
         ...
 
     @property
     def mean(self) -> tuple[float, float, float]:
-        """Its mean colour, RGB in [0, 1]: what carries no signal."""
+        """Mean colour of its training pictures, RGB in [0, 1]: it carries no signal."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """Pictures per pass: give it a multiple, and little is wasted."""
+        """Pictures per forward pass; fewer are padded, so multiples of it waste nothing."""
         ...
 
     @property
@@ -50,5 +50,5 @@ class TextEncoder(Protocol):
         ...
 
     def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
-        """Encode N names to (N, D), put in the named sentences; None: in its usual ones."""
+        """Encode N names to (N, D), put in the named templates; None: in its usual ones."""
         ...

@@ -1,14 +1,11 @@
-"""Text side of CLIP: template ensembles, a short-sentence text forward, and a cache of vectors."""
+"""Sentences for a CLIP's text tower: templates, and a forward pass without the padding."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
-from threading import Lock
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import open_clip
 import torch
 
-from captionary.schemas.arrays import Vector
 from captionary.schemas.errors import WrongInput
 
 Template: TypeAlias = Callable[[str], str]
@@ -20,10 +17,11 @@ TEMPLATES: dict[str, Sequence[Template]] = {
 }
 
 LENGTH_STEP = 4
+"""Sentences are cut to a multiple of this: few lengths make few, fuller batches."""
 
 
 def choose_templates(name: str) -> Sequence[Template]:
-    """Find a set of sentence templates by its name.
+    """Return a set of sentence templates by its name.
 
     Raises:
         WrongInput: there is no such set.
@@ -34,12 +32,13 @@ def choose_templates(name: str) -> Sequence[Template]:
 
 
 def trimmable_tower(model: Any) -> Any | None:
-    """The model's text tower if a sentence's vector is independent of what follows its end.
+    """Return a model's text tower if padding does not change its vectors; else None.
 
-    So it is where attention is causal and the vector is read at the end-of-text token. Padding
+    It does not where attention is causal and the vector is read at the end-of-text token. Padding
     behind that token, most of the context, need not be computed then.
     """
     tower = getattr(model, "text", model)
+    # Only open_clip's own towers: of others it is not known where they read the vector.
     native = isinstance(tower, open_clip.CLIP | open_clip.transformer.TextTransformer)
     if not native or tower.attn_mask is None or getattr(tower, "cls_emb", None) is not None:
         return None
@@ -48,7 +47,7 @@ def trimmable_tower(model: Any) -> Any | None:
 
 
 def sentence_lengths(tokens: torch.Tensor) -> torch.Tensor:
-    """Columns that a causal tower must read, rounded up to a multiple of LENGTH_STEP.
+    """Count the tokens that a causal tower must read, rounded up to a multiple of LENGTH_STEP.
 
     Args:
         tokens: (N, L) int64; the end-of-text token has the largest number of its row.
@@ -56,36 +55,37 @@ def sentence_lengths(tokens: torch.Tensor) -> torch.Tensor:
     Returns:
         (N,) int64, at most L.
     """
+    # open_clip finds the end-of-text token so, too: it has the largest number of the vocabulary.
     lengths = tokens.argmax(dim=1) + 1
     rounded = (lengths + LENGTH_STEP - 1) // LENGTH_STEP * LENGTH_STEP
     return rounded.clamp(max=tokens.shape[1])
 
 
-def trimmed(tokens: torch.Tensor) -> torch.Tensor:
-    """Sentences as a causal tower must read them, (..., L) int64 -> (..., l)."""
+def trim_padding(tokens: torch.Tensor) -> torch.Tensor:
+    """Cut padding that no sentence of a batch needs, (..., L) int64 -> (..., l)."""
     length = int(sentence_lengths(tokens.flatten(0, -2)).max())
     return tokens[..., :length].contiguous()
 
 
 def encode_trimmed(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """Run a causal text tower on the first columns only.
+    """Run a causal text tower on sentences without the padding.
 
     The text encoder of Radford et al. (2021): embedding + position, causal transformer, layer
     norm, the row at the end-of-text token, projection.
 
     Args:
-        tower: what `trimmable_tower` answered.
+        tower:  what `trimmable_tower` returned.
         tokens: (N, l) int64, l at most the context length, each row with its end-of-text token.
 
     Returns:
         (N, D), not normalised, in the tower's precision.
     """
     rows = torch.arange(len(tokens), device=tokens.device)
-    return project_text(tower, hidden_tokens(tower, tokens)[rows, tokens.argmax(dim=1)])
+    return project_text(tower, encode_tokens(tower, tokens)[rows, tokens.argmax(dim=1)])
 
 
-def hidden_tokens(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
-    """What `encode_trimmed` knows of every token before it projects, (N, l) -> (N, l, width)."""
+def encode_tokens(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
+    """Encode each token, after the final norm and before projection, (N, l) -> (N, l, width)."""
     length = tokens.shape[1]
     dtype = tower.transformer.get_cast_dtype()
     hidden = tower.token_embedding(tokens).to(dtype) + tower.positional_embedding[:length].to(dtype)
@@ -95,38 +95,12 @@ def hidden_tokens(tower: Any, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def project_text(tower: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """Into the space that texts share with pictures, (..., width) -> (..., D)."""
+    """Project into the space that texts share with pictures, (..., width) -> (..., D)."""
     projection = tower.text_projection
+    # open_clip has a matrix, or a linear layer where there is a bias.
     if projection is None:
         return hidden
     if isinstance(projection, torch.nn.Module):
         projected: torch.Tensor = projection(hidden)
         return projected
     return torch.matmul(hidden, projection)
-
-
-class VectorCache:
-    """The vectors of the names asked for last, at most `capacity`. Safe between threads."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._vectors: OrderedDict[Hashable, Vector] = OrderedDict()
-        self._lock = Lock()
-
-    def __len__(self) -> int:
-        return len(self._vectors)
-
-    def get(self, name: Hashable) -> Vector | None:
-        """The vector of a name, if it is still held."""
-        with self._lock:
-            if name in self._vectors:
-                self._vectors.move_to_end(name)
-            return self._vectors.get(name)
-
-    def put(self, name: Hashable, vector: Vector) -> None:
-        """Hold a vector, dropping the one that was not asked for longest."""
-        with self._lock:
-            self._vectors[name] = vector
-            self._vectors.move_to_end(name)
-            while len(self._vectors) > self._capacity:
-                self._vectors.popitem(last=False)

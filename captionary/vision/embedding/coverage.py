@@ -1,4 +1,4 @@
-"""How much of each patch of a grid a region covers."""
+"""Coverage of patches by regions: the share of each patch of a grid that lies in a region."""
 
 from collections.abc import Sequence
 
@@ -19,16 +19,19 @@ def coverage(regions: Sequence[Region], grid_hw: tuple[int, int]) -> Shares:
     if not regions:
         return shares
     height, width = regions[0].mask.shape
+    # The share of a rectangle is the product of those of its sides: two small matrix products of
+    # the box, instead of resizing a whole mask for each region.
     by_row, by_column = overlaps(grid_hw[0], height), overlaps(grid_hw[1], width)
     for row, region in enumerate(regions):
         left, top, right, bottom = region.box_xyxy
         inside = region.mask[top:bottom, left:right].astype(np.float32)
         shares[row] = (by_row[:, top:bottom] @ inside @ by_column[:, left:right].T).ravel()
+    # Sums of float32 shares may pass 1 by a rounding.
     return np.minimum(shares, 1, out=shares)
 
 
 def overlaps(cells: int, pixels: int) -> Shares:
-    """The share of each of some cells of a line that each of its pixels fills, (cells, pixels)."""
+    """The share of each cell of a line that each of its pixels fills, (cells, pixels)."""
     size = pixels / cells
     start = np.arange(cells)[:, None] * size
     pixel = np.arange(pixels)[None]

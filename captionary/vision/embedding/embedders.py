@@ -1,4 +1,4 @@
-"""Region embeddings: one vector for each region of a picture."""
+"""Region embedders: one vector for each region of a picture."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from captionary.schemas.arrays import Rgb, Vectors
 from captionary.schemas.regions import Region
 from captionary.schemas.vectors import unit
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.clip.feature_maps import DenseMaps, frame_size
+from captionary.vision.clip.feature_maps import FeatureMaps, frame_size
 from captionary.vision.clip.protocols import ImageEncoder
 from captionary.vision.embedding.coverage import coverage
 from captionary.vision.pictures.loading import LoadedPicture
@@ -70,6 +70,7 @@ class MaskedCrops:
     def _batches(self, picture: LoadedPicture, regions: Sequence[Region]) -> Iterator[torch.Tensor]:
         size = self.encoder.batch_size
         size_hw = self.encoder.input_size_hw if self.side is None else (self.side, self.side)
+        # Crops are made batch by batch: all at once would take 600 kB a region.
         for start in range(0, len(regions), size):
             crops = [
                 squash(masked_crop(picture.pixels, region, fill=self.encoder.mean), size_hw=size_hw)
@@ -83,6 +84,7 @@ def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, ...]) -> Rgb:
     left, top, right, bottom = region.box_xyxy
     inside = region.mask[top:bottom, left:right, None]
     colour = np.rint(np.array(fill) * 255).astype(np.uint8)
+    # The mean colour becomes zeros after normalisation, which is no edge and no object.
     return np.where(inside, pixels[top:bottom, left:right], colour)
 
 
@@ -91,18 +93,17 @@ class RegionTokens:
     """One pass for the picture, with a class token for each region (vision.clip.vit.region_tokens).
 
     Args:
-        side:        shorter side of the picture in pixels, as it is shown to the encoder.
-        first_block: from which block on a region sees nothing but itself.
+        side: shorter side in pixels at which the picture is encoded.
     """
 
     encoder: ClipEncoder
     side: int
-    first_block: int = 0
 
     @property
     def fingerprint(self) -> str:
         """Names everything that its vectors depend on."""
-        return f"tokens-{self.side}-{self.first_block}-{self.encoder.fingerprint}"
+        # The 0 is the block in which regions part from the picture: stores were written with it.
+        return f"tokens-{self.side}-0-{self.encoder.fingerprint}"
 
     @property
     def dim(self) -> int:
@@ -111,11 +112,11 @@ class RegionTokens:
 
     def embed(self, picture: LoadedPicture, regions: Sequence[Region]) -> Vectors:
         """Embed R regions to (R, D) float32, unit length."""
-        patch = self.encoder.patch
+        patch = self.encoder.tower.patch
         height, width = frame_size(picture.size_hw, side=self.side, multiple=patch)
         shares = torch.from_numpy(coverage(regions, (height // patch, width // patch)))
         frame = squash(picture.pixels, size_hw=(height, width))
-        vectors = self.encoder.encode_regions(frame, shares, first_block=self.first_block)
+        vectors = self.encoder.encode_regions(frame, shares)
         return unit(vectors.numpy())
 
 
@@ -123,7 +124,7 @@ class RegionTokens:
 class PooledFeatures:
     """One pass for the picture, whose feature map is averaged in each region."""
 
-    maps: DenseMaps
+    maps: FeatureMaps
 
     @property
     def fingerprint(self) -> str:
@@ -146,9 +147,9 @@ class PooledFeatures:
 class Blend:
     """Several views of a region as one vector: the sum of their unit vectors.
 
-    A crop sees a region from near, a feature map sees where it is, and they err differently. Small
-    regions are not cropped: they cost as much as large ones, and a scrap of colour cut out of its
-    surroundings looks like anything (docs/results.md).
+    A crop shows a region in detail, a feature map in its surroundings, and they err differently.
+    Small regions are not cropped: they cost as much as large ones, and a scrap of colour cut out of
+    its surroundings looks like anything (docs/results.md).
 
     Args:
         parts: at least one; of these, crops are made of large regions only where others see all.
@@ -160,6 +161,7 @@ class Blend:
     @property
     def fingerprint(self) -> str:
         """Names everything that its vectors depend on."""
+        # A digest, for the fingerprints of all parts would each repeat the encoder's.
         facts = repr(([part.fingerprint for part in self.parts], LARGE))
         digest = hashlib.sha256(facts.encode()).hexdigest()[:8]
         return f"blend-{digest}-{self.encoder.fingerprint}"
@@ -173,6 +175,7 @@ class Blend:
         """Embed R regions to (R, D) float32, unit length."""
         total = np.zeros((len(regions), self.dim), dtype=np.float32)
         large = [row for row, region in enumerate(regions) if region.area >= LARGE]
+        # Summed at unit length: each view weighs the same, whatever the scale of its features.
         for part in self.parts:
             if isinstance(part, MaskedCrops):
                 total[large] += part.embed(picture, [regions[row] for row in large])
@@ -182,4 +185,4 @@ class Blend:
 
 
 LARGE = 0.05
-"""Share of the picture from which on a region is cropped in a blend."""
+"""Smallest region that is cropped in a blend, as a share of the picture."""

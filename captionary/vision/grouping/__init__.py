@@ -1,1 +1,1 @@
-"""Grouping patches: spherical EM, PGSeg's tower, ViL-Seg's cluster head."""
+"""Models that learn to group patches: spherical EM, PGSeg's tower, ViL-Seg's cluster head."""

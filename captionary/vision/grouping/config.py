@@ -1,4 +1,4 @@
-"""Models that have learned to group: what their folder says of it, and how they are loaded."""
+"""Models with a learned grouping: the entry in their configuration file, and their own weights."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -9,49 +9,50 @@ import open_clip
 from safetensors.torch import load_file
 
 from captionary.vision.grouping.pgseg import build_pgseg
-from captionary.vision.grouping.stage import Grouping
-from captionary.vision.grouping.vilseg import ClusterHead, Clustering
+from captionary.vision.grouping.stage import PgsegConfig
+from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig
 
-LEARNED_KEY = "captionary_groups"
-"""Names, in a model's configuration file, by which method it groups, and how."""
+GROUPING_KEY = "captionary_groups"
+"""Key in a model's configuration file: the method by which it groups, and that method's fields."""
 
 HEAD_FILE = "cluster_head.safetensors"
 WEIGHTS_FILE = "open_clip_model.safetensors"
 
-Learned: TypeAlias = Grouping | Clustering
-METHODS: Mapping[str, type[Grouping] | type[Clustering]] = {
-    "pgseg": Grouping,
-    "vilseg": Clustering,
+GroupingConfig: TypeAlias = PgsegConfig | VilsegConfig
+GROUPING_METHODS: Mapping[str, type[PgsegConfig] | type[VilsegConfig]] = {
+    "pgseg": PgsegConfig,
+    "vilseg": VilsegConfig,
 }
 
 
-def method_of(learned: Learned) -> str:
-    """The name of its method."""
-    return next(name for name, kind in METHODS.items() if isinstance(learned, kind))
+def method_name(grouping: GroupingConfig) -> str:
+    """Return the name of the method whose configuration it is."""
+    return next(name for name, kind in GROUPING_METHODS.items() if isinstance(grouping, kind))
 
 
-def read_learned(written: Mapping[str, Any]) -> Learned:
-    """How a model groups, as a configuration file has it: `{"method": "pgseg", ...}`.
+def parse_grouping(entry: Mapping[str, Any]) -> GroupingConfig:
+    """Parse the entry of a configuration file: `{"method": "pgseg", ...}`.
 
     Raises:
-        KeyError, TypeError, ValueError: it says no such thing.
+        KeyError, TypeError, ValueError: it is not such an entry.
     """
     settings: dict[str, Any] = {
+        # JSON has lists only, and the configurations are compared and hashed.
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in dict(written).items()
+        for name, value in dict(entry).items()
     }
-    return METHODS[settings.pop("method")](**settings)
+    return GROUPING_METHODS[settings.pop("method")](**settings)
 
 
-def written_learned(learned: Learned) -> dict[str, Any]:
-    """What `read_learned` reads."""
-    return {"method": method_of(learned), **asdict(learned)}
+def serialize_grouping(grouping: GroupingConfig) -> dict[str, Any]:
+    """Return the entry that `parse_grouping` reads."""
+    return {"method": method_name(grouping), **asdict(grouping)}
 
 
 def load_pgseg(
-    folder: Path, config: Mapping[str, Any], preprocess: Mapping[str, Any], grouping: Grouping
+    folder: Path, config: Mapping[str, Any], preprocess: Mapping[str, Any], grouping: PgsegConfig
 ) -> open_clip.CustomTextCLIP:
-    """PGSeg's model of a folder, in float32 on the CPU.
+    """Load PGSeg's model from a folder, in float32 on the CPU.
 
     Raises:
         Exception: the files are damaged, or do not fit the configuration.
@@ -62,8 +63,8 @@ def load_pgseg(
     return model.float()
 
 
-def load_head(folder: Path, width: int, clustering: Clustering) -> ClusterHead:
-    """ViL-Seg's clustering head of a folder, in float32 on the CPU.
+def load_head(folder: Path, width: int, clustering: VilsegConfig) -> ClusterHead:
+    """Load ViL-Seg's cluster head from a folder, in float32 on the CPU.
 
     Raises:
         Exception: the file is missing, damaged, or does not fit the configuration.

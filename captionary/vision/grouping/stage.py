@@ -1,8 +1,8 @@
-"""A stage of PGSeg's tower: blocks, the picture's own prototypes, and the grouping.
+"""A stage of PGSeg's tower: transformer blocks, group prototypes of the picture, and the grouping.
 
-Group tokens travel with the patches through the blocks; then each patch is given to one of them.
-What a picture's own prototypes say of its tokens (non-learnable: soft k-means on the sphere) is
-added to them before they are grouped.
+Group tokens go through the blocks beside the patches; then each patch is assigned to one of them.
+Before that the tokens are clustered by themselves (soft k-means on the sphere, without learned
+weights): the centres are the picture's group prototypes, and each patch is told its own.
 """
 
 from collections.abc import Iterable
@@ -14,27 +14,28 @@ from torch import nn
 from torch.nn.functional import normalize
 from torchvision.ops import StochasticDepth
 
-from captionary.vision.grouping.block import GroupingBlock, OverTokens, multilayer, start_at_zero
-from captionary.vision.grouping.em import centred_tokens, spherical_em
+from captionary.vision.grouping.block import GroupingBlock, OverTokens, build_mlp, zero_last_layer
+from captionary.vision.grouping.em import centre_tokens, spherical_em
 
-MIXED = 3
-"""Hidden units a token where group tokens of one stage are turned into those of the next."""
+MIXER_RATIO = 3
+"""Hidden units per group token of the MLP that turns one stage's groups into those of the next."""
 
 
+# The fields are keys in models' configuration files and part of fingerprints: they cannot change.
 @dataclass(frozen=True, slots=True)
-class Grouping:
-    """How a tower groups.
+class PgsegConfig:
+    """How PGSeg's tower groups.
 
     depths:     blocks of each stage.
     groups:     group tokens of each stage but the last, which has none.
-    residual:   whether a segment is its group token plus the mean of the tokens that it is given.
+    residual:   whether a segment is its group token plus the mean of the tokens assigned to it.
         Else it is that mean alone, and a group without tokens is no segment: only where there is
         one grouping, behind all blocks.
-    projection: hidden units of the projector of pictures and groups; 0: it is linear.
-    prototypes: whether the picture's own prototypes are added to its tokens.
-    iterations, kappa: of the prototypes' EM (vision.grouping.em).
+    projection: hidden units of the projector of pictures and segments; 0: it is linear.
+    prototypes: whether group prototypes are added to the tokens.
+    iterations, kappa: of the EM that finds group prototypes (vision.grouping.em).
     drop_path:  how often a block is skipped in training, rising to this at the last.
-    text_weight: of the loss of text prototypes, in training.
+    text_weight: of the loss between segments and nouns, in training.
     """
 
     depths: tuple[int, ...] = (6, 3, 3)
@@ -55,7 +56,7 @@ class Grouping:
 
 
 class Block(ResidualAttentionBlock):  # type: ignore[misc]
-    """A transformer block that is now and then skipped in training."""
+    """A transformer block that is skipped at random in training (stochastic depth)."""
 
     def __init__(self, width: int, heads: int, activation: type[nn.Module], drop: float) -> None:
         super().__init__(width, heads, act_layer=activation)
@@ -69,48 +70,52 @@ class Block(ResidualAttentionBlock):  # type: ignore[misc]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a stage finds out: as `Grouped`, for one grouping."""
+class StageOutput:
+    """What a stage computes beside its segments; the fields are those of `PgsegOutput`."""
 
     present: torch.Tensor
-    given: torch.Tensor
-    shares: torch.Tensor
-    tokens: torch.Tensor
-    prototypes: torch.Tensor | None
+    input_tokens: torch.Tensor
+    assignment: torch.Tensor
+    group_tokens: torch.Tensor
+    group_prototypes: torch.Tensor | None
 
 
 class Stage(nn.Module):
-    """Group tokens beside others, prototypes, and the grouping.
+    """Blocks with group tokens beside the others, group prototypes, and the grouping.
 
     Args:
-        before: groups of the stage before; 0: there is none.
+        before: number of groups of the stage before; 0: there is none.
     """
 
     prototypes: torch.Tensor
+    """(G, D): where the EM of every picture starts. Training moves them like a running mean."""
 
     def __init__(
-        self, width: int, heads: int, count: int, *, before: int, grouping: Grouping
+        self, width: int, heads: int, count: int, *, before: int, grouping: PgsegConfig
     ) -> None:
         super().__init__()
+        # The names of these attributes are keys in weight files, and so cannot change: `prototypes`
+        # are group prototypes, `told` is the MLP of what is added to the tokens for them,
+        # `from_before` makes group tokens of the segments of the stage before.
         first = torch.zeros(count, width) if before else torch.randn(count, width) * 0.02
         self.group_tokens = nn.Parameter(first)
-        self.from_before = _from_before(before, count, width) if before else None
+        self.from_before = _build_group_mixer(before, count, width) if before else None
         self.grouping_block = GroupingBlock(width, heads, count, residual=grouping.residual)
         self._iterations, self._kappa = grouping.iterations, grouping.kappa
         self.told: nn.Sequential | None = None
         if grouping.prototypes:
             self.register_buffer("prototypes", normalize(torch.randn(count, width), dim=-1))
-            self.told = multilayer(width, grouping.projection or width, width)
-            start_at_zero(self.told)
+            self.told = build_mlp(width, grouping.projection or width, width)
+            zero_last_layer(self.told)
 
     def forward(
         self, blocks: Iterable[nn.Module], tokens: torch.Tensor, groups: torch.Tensor | None
-    ) -> tuple[torch.Tensor, torch.Tensor, Found]:
-        """Look through some blocks, and group.
+    ) -> tuple[torch.Tensor, torch.Tensor, StageOutput]:
+        """Run the blocks, and group.
 
         Args:
             tokens: (N, L, D).
-            groups: those of the stage before, (N, G', D).
+            groups: group tokens of the stage before, (N, G', D).
 
         Returns:
             Segments (N, G, D), the tokens of the next stage; group tokens (N, G, D); the rest.
@@ -125,19 +130,22 @@ class Stage(nn.Module):
         prototypes = None
         patches, own = hidden[:, :count], hidden[:, count:]
         if self.told is not None:
-            prototypes, shares = self.own_prototypes(tokens)
+            # The stage's input is clustered: the blocks' output has mixed with group tokens.
+            prototypes, shares = self.find_group_prototypes(tokens)
             patches = patches + self.told((shares @ prototypes).to(patches.dtype))
-        segments, present, soft, seen = self.grouping_block(patches, own)
-        return segments, own, Found(present, patches, soft, seen, prototypes)
+        segments, present, assignment, attended = self.grouping_block(patches, own)
+        return segments, own, StageOutput(present, patches, assignment, attended, prototypes)
 
     @torch.no_grad()
-    def own_prototypes(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prototypes of each picture's tokens, (N, G, D), and the tokens' shares, (N, L, G)."""
+    def find_group_prototypes(self, tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cluster each picture's tokens: group prototypes (N, G, D), and shares (N, L, G)."""
         start = self.prototypes.float().expand(len(tokens), -1, -1)
+        # In float32 also where all else is bfloat16: rounding would add up over the iterations.
         with torch.autocast(tokens.device.type, enabled=False):
-            unit = centred_tokens(tokens.float())
+            unit = centre_tokens(tokens.float())
             return spherical_em(unit, start, iterations=self._iterations, kappa=self._kappa)
 
 
-def _from_before(before: int, count: int, width: int) -> nn.Sequential:
-    return nn.Sequential(nn.LayerNorm(width), OverTokens(multilayer(before, MIXED * before, count)))
+def _build_group_mixer(before: int, count: int, width: int) -> nn.Sequential:
+    mixer = build_mlp(before, MIXER_RATIO * before, count)
+    return nn.Sequential(nn.LayerNorm(width), OverTokens(mixer))

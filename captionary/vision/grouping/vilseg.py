@@ -1,4 +1,4 @@
-"""ViL-Seg's clustering head: patches to clusters that are the same in all pictures."""
+"""ViL-Seg's cluster head: it assigns patches to clusters that are the same in all pictures."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,19 @@ import torch
 from open_clip.transformer import VisionTransformer
 from torch import nn
 
-from captionary.vision.clip.vit import patch_tokens
+from captionary.vision.clip.vit import embed_patches
 
 
+# The fields are keys in models' configuration files and part of fingerprints: they cannot change.
 @dataclass(frozen=True, slots=True)
-class Clustering:
-    """What ViL-Seg adds to a CLIP whose vector of a picture is the mean of its patches'.
+class VilsegConfig:
+    """What ViL-Seg adds to a CLIP whose vector of a picture is the mean of its patches' vectors.
 
-    clusters:    of the clustering head.
-    outputs:     of the head of self-distillation, which is needed in training only.
+    clusters:    of the cluster head.
+    outputs:     of the head of self-distillation, which only training needs.
     hidden:      units of that head's layers, and four times those of its bottleneck.
-    local_views: small views of a picture in training; local_side: of these in pixels.
-    noun_weight: of the loss by which nouns find segments, in training; the paper has none.
+    local_views: small crops of a picture in training; local_side: their side in pixels.
+    noun_weight: of the loss between nouns and segments, in training; the paper has none.
     """
 
     clusters: int = 25
@@ -29,7 +30,7 @@ class Clustering:
 
 
 class ClusterHead(nn.Module):
-    """Patch features to logits of clusters, (..., width) -> (..., clusters)."""
+    """Maps patch features to logits of clusters, (..., width) -> (..., clusters)."""
 
     def __init__(self, width: int, clusters: int) -> None:
         super().__init__()
@@ -37,16 +38,17 @@ class ClusterHead(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, clusters))
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Logits of clusters."""
+        """Return the logits of clusters."""
         logits: torch.Tensor = self.layers(features)
         return logits
 
 
 def patch_features(visual: VisionTransformer, pixels: torch.Tensor) -> torch.Tensor:
-    """What the tower knows of each patch before it projects, (N, 3, H, W) -> (N, h, w, width)."""
+    """Encode each patch up to the projection, (N, 3, H, W) -> (N, h, w, width)."""
     rows, columns = (side // visual.patch_size[0] for side in pixels.shape[2:])
-    hidden = patch_tokens(visual, pixels)
+    hidden = embed_patches(visual, pixels)
     for block in visual.transformer.resblocks:
         hidden = block(hidden)
+    # Without the class token in front: ViL-Seg reads patches only.
     normed: torch.Tensor = visual.ln_post(hidden[:, 1:])
     return normed.view(len(pixels), rows, columns, -1)

@@ -1,4 +1,4 @@
-"""Reading label maps: PNG files that hold a number for each pixel of a picture."""
+"""Label maps in PNG files, which hold a class number for each pixel of a picture."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from captionary.schemas.arrays import LabelMap
 from captionary.schemas.errors import UnreadablePicture, one_line
 from captionary.schemas.labels import unpack_labels
 
-MODES = frozenset({"1", "L", "P", "I", "I;16"})
-"""Pillow's names for pictures of one number per pixel."""
+LABEL_MODES = frozenset({"1", "L", "P", "I", "I;16"})
+"""Pillow's modes of pictures with one number per pixel."""
 
 
-def read_labels(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
+def read_label_map(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
     """Read the label map of a picture, (H, W) int32: 0 and up, or IGNORE.
 
     Args:
@@ -25,7 +25,8 @@ def read_labels(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:
-            problem = _problem(image, size_hw)
+            problem = _find_problem(image, size_hw)
+            # Decoded only where the header is right: a map of another size may be enormous.
             values = None if problem else np.asarray(image)
     except FileNotFoundError as error:
         raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
@@ -36,8 +37,8 @@ def read_labels(path: Path, *, size_hw: tuple[int, int]) -> LabelMap:
     return unpack_labels(values)
 
 
-def _problem(image: Image.Image, size_hw: tuple[int, int]) -> str:
-    if image.mode not in MODES:
+def _find_problem(image: Image.Image, size_hw: tuple[int, int]) -> str:
+    if image.mode not in LABEL_MODES:
         return f"has colours ({image.mode}), not labels; save it as an indexed PNG"
     if (image.height, image.width) != size_hw:
         mask, picture = f"{image.width} x {image.height}", f"{size_hw[1]} x {size_hw[0]}"

@@ -1,4 +1,4 @@
-"""Pictures and label maps at other sizes."""
+"""Resizing of pictures and label maps."""
 
 import numpy as np
 import torch
@@ -18,27 +18,29 @@ def squash_bytes(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
     Bicubic with antialiasing, on bytes: several times faster than on floats, and the same as
     Pillow's up to rounding.
     """
-    own = np.require(pixels, requirements=["C", "W"])  # torch takes no others; a copy where it must
-    planes = torch.from_numpy(own).permute(2, 0, 1)[None]
+    # torch takes contiguous, writable arrays only; this copies where it must.
+    contiguous = np.require(pixels, requirements=["C", "W"])
+    planes = torch.from_numpy(contiguous).permute(2, 0, 1)[None]
     resized = torch.nn.functional.interpolate(planes, size_hw, mode="bicubic", antialias=True)
     return resized[0].contiguous()
 
 
-def resized_shape(size_hw: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The size whose longest side is `longest` at the same aspect; no side below one pixel."""
+def scaled_size(size_hw: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return the size whose longest side is `longest` at the same aspect; no side below 1 pixel."""
     factor = longest / max(size_hw)
     return max(1, round(size_hw[0] * factor)), max(1, round(size_hw[1] * factor))
 
 
-def resized(pixels: Rgb, *, longest: int) -> Rgb:
-    """Resize a picture, (H, W, 3) uint8, bilinear with antialiasing."""
-    height, width = resized_shape((pixels.shape[0], pixels.shape[1]), longest)
+def resize_picture(pixels: Rgb, *, longest: int) -> Rgb:
+    """Resize a picture, (H, W, 3) uint8, to a longest side (bilinear with antialiasing)."""
+    height, width = scaled_size((pixels.shape[0], pixels.shape[1]), longest)
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image, dtype=np.uint8)
 
 
-def enlarged(labels: LabelMap, size_hw: tuple[int, int]) -> LabelMap:
-    """Bring a label map to another size by nearest neighbour, pixel centres aligned."""
+def resize_labels(labels: LabelMap, size_hw: tuple[int, int]) -> LabelMap:
+    """Resize a label map by nearest neighbour, pixel centres aligned."""
+    # Rows and columns by index: each pixel is copied once, in any number type.
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(np.intp)
         for new, old in zip(size_hw, labels.shape, strict=True)

@@ -1,4 +1,4 @@
-"""Borders for groups of patches: superpixels are far finer than patches are."""
+"""Sharp borders for groups of patches, which are coarse: those of small superpixels."""
 
 import numpy as np
 import torch
@@ -11,28 +11,39 @@ from captionary.schemas.arrays import LabelMap, Rgb
 from captionary.vision.proposers.layers import SAME_REGION_IOU
 from captionary.vision.proposers.superpixels import SMOOTHING, WORKING_SIDE
 
-SCALE, LEAST = 100.0, 0.003
-BORDERS = (SCALE, LEAST, WORKING_SIDE, SMOOTHING, SAME_REGION_IOU)
-"""What regions with such borders depend on."""
+SCALE = 100.0
+"""Felzenszwalb's k, as that of the finest layer of `Superpixels`."""
+
+MIN_SIZE = 0.003
+"""Smallest superpixel, as a share of the picture."""
+
+BORDER_SETTINGS = (SCALE, MIN_SIZE, WORKING_SIDE, SMOOTHING, SAME_REGION_IOU)
+"""Everything that regions with such borders depend on, for fingerprints."""
 
 
-def pieces_of(small: Rgb) -> LabelMap:
-    """Small superpixels, (h, w) int32, whose borders those of regions will be."""
-    least = max(1, int(LEAST * small.shape[0] * small.shape[1]))
-    cut = felzenszwalb(small, scale=SCALE, sigma=SMOOTHING, min_size=least)
+def cut_superpixels(small: Rgb) -> LabelMap:
+    """Cut a picture of WORKING_SIDE into small superpixels, (h, w) int32."""
+    min_size = max(1, int(MIN_SIZE * small.shape[0] * small.shape[1]))
+    cut = felzenszwalb(small, scale=SCALE, sigma=SMOOTHING, min_size=min_size)
     return np.asarray(cut, dtype=np.int32)
 
 
-def snapped(shares: torch.Tensor, pieces: LabelMap) -> LabelMap:
-    """Give each piece the group that has most of it, and number the connected parts from 0.
+def snap_to_superpixels(assignment: torch.Tensor, superpixels: LabelMap) -> LabelMap:
+    """Assign each superpixel to the group that has most of it; number connected parts from 0.
 
     Args:
-        shares: (h', w', G), whom each patch belongs to.
-        pieces: (h, w) int32, of one picture with the patches.
+        assignment:  (h', w', G) of each patch to groups, rows sum to 1.
+        superpixels: (h, w) int32, of the same picture.
+
+    Returns:
+        (h, w) int32, a number for each connected part of a group.
     """
-    plane = shares.permute(2, 0, 1)[None]
-    full: NDArray[np.float32] = interpolate(plane, pieces.shape, mode="bilinear")[0].numpy()
-    mass = np.stack([np.bincount(pieces.ravel(), weights.ravel()) for weights in full], axis=1)
-    groups = mass.argmax(axis=1)[pieces]
+    # Interpolated before it is counted: a patch is larger than most superpixels.
+    plane = assignment.permute(2, 0, 1)[None]
+    full: NDArray[np.float32] = interpolate(plane, superpixels.shape, mode="bilinear")[0].numpy()
+    labels = superpixels.ravel()
+    mass = np.stack([np.bincount(labels, weights.ravel()) for weights in full], axis=1)
+    groups = mass.argmax(axis=1)[superpixels]
+    # Without a background: group 0 is a group as any other.
     parts = connected(groups, background=-1, connectivity=1)  # type: ignore[no-untyped-call]
     return np.asarray(parts - 1, dtype=np.int32)

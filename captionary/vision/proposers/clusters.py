@@ -1,4 +1,4 @@
-"""Regions that the encoder itself tells apart: its patches grouped by what they look like to it."""
+"""The proposer `clusters`: patches of a picture clustered by the encoder's features."""
 
 import hashlib
 from dataclasses import dataclass
@@ -8,79 +8,93 @@ import torch
 from torch.nn.functional import normalize
 
 from captionary.schemas.regions import Region
-from captionary.vision.clip.feature_maps import DenseMaps, FeatureMap
-from captionary.vision.grouping.em import centred_tokens, farthest_points, spherical_em
+from captionary.vision.clip.feature_maps import FeatureMap, FeatureMaps
+from captionary.vision.grouping.em import centre_tokens, farthest_points, spherical_em
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.pictures.resizing import resized
-from captionary.vision.proposers.borders import BORDERS, pieces_of, snapped
-from captionary.vision.proposers.layers import regions_of
+from captionary.vision.pictures.resizing import resize_picture
+from captionary.vision.proposers.borders import (
+    BORDER_SETTINGS,
+    cut_superpixels,
+    snap_to_superpixels,
+)
+from captionary.vision.proposers.layers import build_regions
 from captionary.vision.proposers.superpixels import WORKING_SIDE
 
-GROUPS = (4, 8, 16)
+COUNTS = (4, 8, 16)
+"""Clusters that the EM of each layer starts with."""
+
 KAPPA = 20.0
+"""Concentration of the EM."""
+
 ITERATIONS = 10
-PLACE = 0.2
-SAME_GROUP = 0.9
-SMALLEST = 0.005
+POSITION_WEIGHT = 0.2
+SAME_CLUSTER = 0.9
+"""Clusters whose centres have a larger cosine are merged."""
+
+MIN_REGION = 0.005
+"""Smallest region, as a share of the picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clusters:
     """Clusters of a picture's feature map (soft spherical EM), several numbers of them.
 
-    Features are centred on the picture's mean and given their place; groups that come out alike
-    are joined; superpixels give them sharp borders, and connected parts become regions. Layer 0
-    is the whole picture, layer i the i-th number of groups. No training, no weights of its own.
+    Features are centred on the picture's mean and extended by the patch's position; similar
+    clusters are merged; superpixels give them sharp borders, and connected parts become regions.
+    Layer 0 is the whole picture, layer i the i-th number of clusters. It has no weights of its own.
 
     Args:
-        maps:   feature maps of pictures.
-        groups: how many groups each layer starts with.
-        place:  weight of a patch's place beside its look.
+        maps:            feature maps of pictures.
+        counts:          how many clusters each layer starts with.
+        position_weight: weight of a patch's position beside its features.
     """
 
-    maps: DenseMaps
-    groups: tuple[int, ...] = GROUPS
-    place: float = PLACE
+    maps: FeatureMaps
+    counts: tuple[int, ...] = COUNTS
+    position_weight: float = POSITION_WEIGHT
 
     @property
     def fingerprint(self) -> str:
         """Names everything that its regions depend on."""
-        grouping = (KAPPA, ITERATIONS, SAME_GROUP, SMALLEST)
-        text = repr((self.groups, self.place, grouping, BORDERS, self.maps.fingerprint))
+        em = (KAPPA, ITERATIONS, SAME_CLUSTER, MIN_REGION)
+        facts = (self.counts, self.position_weight, em, BORDER_SETTINGS, self.maps.fingerprint)
+        text = repr(facts)
         return f"clusters-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
         """Cut one picture: the whole, then the regions of each layer."""
-        points, grid_hw = placed(self.maps(picture), self.place)
-        small = resized(picture.pixels, longest=WORKING_SIDE)
-        pieces = pieces_of(small)
-        layers = [np.zeros(pieces.shape, np.int32)]
-        for count in self.groups:
-            shares = joined(*self._grouped(points, count))
-            layers.append(snapped(shares.view(*grid_hw, -1), pieces))
-        return regions_of(layers, picture.size_hw, smallest=SMALLEST)
+        points, grid_hw = add_positions(self.maps(picture), self.position_weight)
+        # Superpixels are cut once, and give borders to the clusters of all layers.
+        small = resize_picture(picture.pixels, longest=WORKING_SIDE)
+        superpixels = cut_superpixels(small)
+        layers = [np.zeros(superpixels.shape, np.int32)]
+        for count in self.counts:
+            assignment = merge_similar(*self._cluster(points, count)).view(*grid_hw, -1)
+            layers.append(snap_to_superpixels(assignment, superpixels))
+        return build_regions(layers, picture.size_hw, smallest=MIN_REGION)
 
-    def _grouped(self, points: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _cluster(self, points: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
         start = farthest_points(points, count)
         return spherical_em(points, start, iterations=ITERATIONS, kappa=KAPPA)
 
 
-def placed(features: FeatureMap, weight: float) -> tuple[torch.Tensor, tuple[int, int]]:
-    """Features with their place, as unit vectors, (h, w, D) -> (h w, D + 2), and the grid (h, w).
+def add_positions(features: FeatureMap, weight: float) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Centre features and append positions, (h, w, D) -> (h w, D + 2), and the grid (h, w).
 
-    The look is centred on the picture's mean, for all patches of a picture look much alike.
+    Rows are unit vectors; positions are in (-1, 1) before they are weighted.
     """
     height, width, dim = features.shape
-    look = centred_tokens(torch.from_numpy(features).reshape(-1, dim))
+    centred = centre_tokens(torch.from_numpy(features).reshape(-1, dim))
     rows, columns = ((torch.arange(n) + 0.5) / n * 2 - 1 for n in (height, width))
-    place = torch.cartesian_prod(rows, columns)
-    return normalize(torch.cat([look, weight * place], dim=1), dim=1), (height, width)
+    positions = torch.cartesian_prod(rows, columns)
+    return normalize(torch.cat([centred, weight * positions], dim=1), dim=1), (height, width)
 
 
-def joined(prototypes: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Add up the shares of prototypes that are alike, directly or by others, (N, K) -> (N, G)."""
-    alike = prototypes @ prototypes.T > SAME_GROUP
-    for _ in range(len(prototypes)):
-        alike = (alike.float() @ alike.float()) > 0
-    firsts, group = torch.unique(alike.int().argmax(dim=1), return_inverse=True)
-    return torch.zeros(len(shares), len(firsts)).index_add_(1, group, shares)
+def merge_similar(centres: torch.Tensor, assignment: torch.Tensor) -> torch.Tensor:
+    """Merge clusters with similar centres, directly or in a chain: assignment (N, K) -> (N, G)."""
+    linked = centres @ centres.T > SAME_CLUSTER
+    # Squaring the matrix of links closes chains; the first link of a row then names its component.
+    for _ in range(len(centres)):
+        linked = (linked.float() @ linked.float()) > 0
+    firsts, component = torch.unique(linked.int().argmax(dim=1), return_inverse=True)
+    return torch.zeros(len(assignment), len(firsts)).index_add_(1, component, assignment)

@@ -1,4 +1,4 @@
-"""Several proposers at once: where one is blind, another may see."""
+"""Several proposers as one: what one misses, another may find."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from captionary.schemas.regions import Region
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.proposers.layers import SAME_REGION_IOU, distinct
+from captionary.vision.proposers.layers import SAME_REGION_IOU, suppress_duplicates
 from captionary.vision.proposers.proposer import RegionProposer
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Combined:
     """All regions of some proposers, each with layers of its own.
 
     A region that an earlier one nearly equals (IoU above SAME_REGION_IOU) is left out: the whole
@@ -27,7 +27,7 @@ class Together:
         return f"{names}-{SAME_REGION_IOU}"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
-        """Cut one picture: what each proposer answers, in order.
+        """Cut one picture: the regions of each proposer, in order.
 
         Raises:
             UnreadablePicture: as the proposers.
@@ -38,5 +38,7 @@ class Together:
             own = proposer.propose(picture)
             regions += [Region(region.mask, first + region.layer) for region in own]
         masks = np.array([region.mask for region in regions])
-        order = -np.arange(len(regions), dtype=np.float32)
-        return [regions[index] for index in distinct(masks, order, same_iou=SAME_REGION_IOU)]
+        # Scores that fall from first to last: of two that are the same, the earlier one stays.
+        scores = -np.arange(len(regions), dtype=np.float32)
+        kept = suppress_duplicates(masks, scores, same_iou=SAME_REGION_IOU)
+        return [regions[index] for index in kept]

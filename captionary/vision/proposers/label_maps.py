@@ -1,4 +1,4 @@
-"""Regions that need no search: the whole picture, or a label map that somebody made."""
+"""The proposers `whole` and `masks`: the whole picture, or a label map that is there already."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,14 @@ import numpy as np
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import IGNORE
 from captionary.schemas.regions import Region
-from captionary.vision.pictures.label_maps import read_labels
+from captionary.vision.pictures.label_maps import read_label_map
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.pictures.resizing import enlarged
+from captionary.vision.pictures.resizing import resize_labels
 
 
 @dataclass(frozen=True, slots=True)
-class Whole:
-    """The baseline: the whole picture as its only region."""
+class WholePicture:
+    """Proposes the whole picture as its only region: a baseline."""
 
     @property
     def fingerprint(self) -> str:
@@ -23,13 +23,13 @@ class Whole:
         return "whole"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
-        """Answer one region that covers the picture."""
+        """Return one region that covers the picture."""
         return [Region(np.ones(picture.size_hw, dtype=np.bool_))]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelMaps:
-    """Given label maps: an indexed PNG for each picture, named by its stem.
+    """Proposes the regions of label maps: an indexed PNG for each picture, named by its stem.
 
     Each value is a region, IGNORE none; a map that ignores everything gives the whole picture.
     The folder is no part of the fingerprint: other pictures have their maps elsewhere.
@@ -53,12 +53,13 @@ class LabelMaps:
         return "masks"
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
-        """Answer the regions of the picture's label map, in the order of their values.
+        """Return the regions of the picture's label map, in the order of their values.
 
         Raises:
             UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
         """
-        whole = read_labels(self.folder / f"{picture.name}.png", size_hw=picture.file_hw)
-        labels = enlarged(whole, picture.size_hw)
+        # In the size of the file, in which the map was drawn, and only then made smaller.
+        labels = read_label_map(self.folder / f"{picture.name}.png", size_hw=picture.file_hw)
+        labels = resize_labels(labels, picture.size_hw)
         masks = [labels == value for value in np.unique(labels) if value != IGNORE]
-        return [Region(mask) for mask in masks] or Whole().propose(picture)
+        return [Region(mask) for mask in masks] or WholePicture().propose(picture)

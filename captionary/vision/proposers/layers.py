@@ -1,4 +1,4 @@
-"""From label maps, or masks that overlap in any way, to layers of regions that do not."""
+"""Regions in layers, within which they do not overlap: from label maps, or from any masks."""
 
 import math
 from collections.abc import Sequence
@@ -8,35 +8,37 @@ from numpy.typing import NDArray
 
 from captionary.schemas.arrays import LabelMap, Mask
 from captionary.schemas.regions import Region
-from captionary.vision.pictures.resizing import enlarged
+from captionary.vision.pictures.resizing import resize_labels
 
 SAME_REGION_IOU = 0.95
+"""Two regions with more intersection over union are the same one. It is part of fingerprints."""
 
 
-def regions_of(
+def build_regions(
     layers: Sequence[LabelMap], size_hw: tuple[int, int], *, smallest: float = 0
 ) -> list[Region]:
-    """The regions of label maps, one layer each, but for those that an earlier layer has already.
+    """Build the regions of label maps, one layer each, without those that an earlier layer has.
 
     Args:
         layers:   (h, w) int32 each, numbered from 0, all of one size.
         size_hw:  the size of the masks to make.
         smallest: share of the picture below which a region is left out.
     """
-    full = [enlarged(labels, size_hw) for labels in layers]
+    full = [resize_labels(labels, size_hw) for labels in layers]
     # IoU is cheaper on the smaller maps, and the same there up to rounding.
     small = layers if layers[0].size < full[0].size else full
     counts = [np.bincount(labels.ravel()) for labels in layers]
     masks = [
         (layer, full[layer] == number)
-        for layer, number in distinct_labels(small)
+        for layer, number in find_distinct_labels(small)
         if counts[layer][number] >= smallest * layers[layer].size
     ]
+    # In a picture that is smaller than the maps a region may have no pixel left.
     return [Region(mask, layer) for layer, mask in masks if mask.any()]
 
 
-def distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
-    """List (layer, label) of all regions but those that an earlier kept one equals.
+def find_distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
+    """List (layer, label) of all regions without those that equal an earlier one that was kept.
 
     Args:
         layers: label maps of one shape, (H, W) int32, numbered from 0.
@@ -45,31 +47,32 @@ def distinct_labels(layers: Sequence[LabelMap]) -> list[tuple[int, int]]:
     kept = [count > 0 for count in counts]
     for later in range(1, len(layers)):
         for earlier in range(later):
-            same = _iou(layers[earlier], layers[later], counts[earlier], counts[later])
+            same = _pairwise_iou(layers[earlier], layers[later], counts[earlier], counts[later])
             kept[later] &= ~(same[kept[earlier]] > SAME_REGION_IOU).any(axis=0)
     return [(layer, int(number)) for layer, keep in enumerate(kept) for number in keep.nonzero()[0]]
 
 
-def _iou(
+def _pairwise_iou(
     a: LabelMap, b: LabelMap, count_a: np.ndarray, count_b: np.ndarray
 ) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """Intersection over union of every label of `a` with every label of `b`, (A, B)."""
+    """Intersection over union of each label of `a` with each label of `b`, (A, B)."""
     shape = len(count_a), len(count_b)
+    # One count over pairs of labels takes a pass over the pixels, whatever the number of labels.
     pairs = a.ravel().astype(np.int64) * shape[1] + b.ravel()
     both = np.bincount(pairs, minlength=shape[0] * shape[1]).reshape(shape)
     either = count_a[:, None] + count_b[None, :] - both
     return np.asarray(both / np.maximum(either, 1), dtype=np.float64)
 
 
-def distinct(
+def suppress_duplicates(
     masks: NDArray[np.bool_], scores: NDArray[np.float32], *, same_iou: float
 ) -> list[int]:
-    """Choose masks from the best score down, leaving out those that a chosen one nearly equals.
+    """Non-maximum suppression: choose masks by score, without those that a chosen one overlaps.
 
     Args:
         masks:    (N, H, W) bool, at least one pixel each.
         scores:   (N,) float32; of equal ones the first comes first.
-        same_iou: two masks are the same when their intersection over union is larger.
+        same_iou: of two masks whose intersection over union is larger, one is left out.
 
     Returns:
         Indices of the chosen masks, the best first.
@@ -77,18 +80,19 @@ def distinct(
     # Eight pixels to a byte: a thousand masks are compared in a moment.
     packed = np.packbits(masks.reshape(len(masks), math.prod(masks.shape[1:])), axis=1)
     area = np.bitwise_count(packed).sum(axis=1, dtype=np.int64)
-    waiting = np.argsort(-scores, kind="stable")
+    remaining = np.argsort(-scores, kind="stable")
     chosen = []
-    while waiting.size:
-        best, waiting = int(waiting[0]), waiting[1:]
+    while remaining.size:
+        best, remaining = int(remaining[0]), remaining[1:]
         chosen.append(best)
-        both = np.bitwise_count(packed[waiting] & packed[best]).sum(axis=1, dtype=np.int64)
-        waiting = waiting[both <= same_iou * (area[waiting] + area[best] - both)]
+        both = np.bitwise_count(packed[remaining] & packed[best]).sum(axis=1, dtype=np.int64)
+        union = area[remaining] + area[best] - both
+        remaining = remaining[both <= same_iou * union]
     return chosen
 
 
-def layered(masks: Sequence[Mask], size_hw: tuple[int, int]) -> list[Region]:
-    """Put masks into layers, each into the first that has room for it, the largest mask first.
+def arrange_in_layers(masks: Sequence[Mask], size_hw: tuple[int, int]) -> list[Region]:
+    """Arrange masks in layers, each in the first that has room for it, the largest mask first.
 
     So parts end up in later layers than what they are parts of. Masks are not cut.
 

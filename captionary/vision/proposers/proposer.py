@@ -1,4 +1,4 @@
-"""What all proposers have in common."""
+"""The protocol of proposers, which cut pictures into candidate regions."""
 
 from typing import Protocol
 

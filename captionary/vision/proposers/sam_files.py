@@ -1,6 +1,6 @@
 """Finding and loading SAM models: a folder that transformers has saved, or a name on the hub.
 
-As with CLIP, what a user can get wrong is found here and told in one line. A name on the hub
+As with CLIP, what a user can get wrong is found here and reported in one line. A name on the hub
 becomes a folder of the hub's cache, so that both are loaded the same way. transformers is optional,
 and is imported only where it is used.
 """
@@ -20,23 +20,25 @@ import torch
 from huggingface_hub.errors import GatedRepoError
 
 from captionary.schemas.errors import MissingExtra, WrongInput, one_line
-from captionary.vision.clip.files import HUB_TIMEOUT_S, add_weights
+from captionary.vision.clip.digest import update_with_weights
+from captionary.vision.clip.files import HUB_TIMEOUT_S
 
 MODEL_TYPES = ("sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video")
-"""What config.json may say: the models that take points, and the video models that hold one."""
+"""Values of `model_type` in config.json: models that take points, and video models around one."""
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = "model.safetensors"
 PROCESSOR_FILES = ("preprocessor_config.json", "processor_config.json")
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
-NOT_OF_THE_MODEL = ("_name_or_path", "transformers_version")
+ORIGIN_KEYS = ("_name_or_path", "transformers_version")
+"""Entries of a configuration that only say by whom and where it was saved."""
 
 
 @dataclass(frozen=True, slots=True)
 class SamFiles:
     """A folder with a SAM's configuration, weights and preprocessing, all present.
 
-    config: what config.json says.
+    config: the content of config.json.
     """
 
     folder: Path
@@ -59,7 +61,7 @@ def find_sam(name: str) -> SamFiles:
     if not folder.is_dir():
         if not HUB_NAME.fullmatch(name):
             raise WrongInput(f"the folder of SAM {name} does not exist; check the path")
-        folder = _from_hub(name)
+        folder = _download(name)
     config = _read_config(folder)
     if not (folder / WEIGHTS_FILE).is_file():
         raise WrongInput(f"{folder} has no weights ({WEIGHTS_FILE}); copy the folder again")
@@ -88,19 +90,19 @@ def _read_config(folder: Path) -> Mapping[str, Any]:
             f"{path} describes a {kind!r}, which is no SAM that takes points; "
             f"choose one of {', '.join(MODEL_TYPES)}"
         )
-    owned: Mapping[str, Any] = config
-    return owned
+    typed: Mapping[str, Any] = config
+    return typed
 
 
-def _from_hub(name: str) -> Path:
-    """The model's folder in the cache; asks the hub only when the weights are not there."""
+def _download(name: str) -> Path:
+    """Return the model's folder in the cache, downloading it when the weights are not there."""
     cached = huggingface_hub.try_to_load_from_cache(name, WEIGHTS_FILE)
     if isinstance(cached, str):
         folder = Path(cached).parent
         if (folder / CONFIG_FILE).exists() and any((folder / f).exists() for f in PROCESSOR_FILES):
             return folder
     try:
-        # One quick question first: the download itself retries for most of a minute.
+        # One quick request first: the download itself retries for most of a minute.
         huggingface_hub.HfApi().model_info(name, timeout=HUB_TIMEOUT_S)
         return Path(
             huggingface_hub.snapshot_download(name, allow_patterns=["*.json", WEIGHTS_FILE])
@@ -126,7 +128,7 @@ def load_sam(files: SamFiles, device: torch.device) -> tuple[Any, Any]:
     from transformers import AutoImageProcessor, AutoModelForMaskGeneration
 
     try:
-        with _silence():
+        with _silence_transformers():
             processor = AutoImageProcessor.from_pretrained(files.folder, local_files_only=True)
             model, report = AutoModelForMaskGeneration.from_pretrained(
                 files.folder, dtype=torch.float32, output_loading_info=True, local_files_only=True
@@ -136,7 +138,7 @@ def load_sam(files: SamFiles, device: torch.device) -> tuple[Any, Any]:
             f"the SAM {files.folder} cannot be loaded ({one_line(error)}); "
             "copy or download it again"
         ) from error
-    # transformers would go on with random numbers in place of what the file lacks.
+    # transformers would go on with random weights in place of those that the file lacks.
     if missing := sorted(report["missing_keys"]):
         raise WrongInput(
             f"{files.folder / WEIGHTS_FILE} lacks {len(missing)} of the model's weights, "
@@ -146,7 +148,7 @@ def load_sam(files: SamFiles, device: torch.device) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def _silence_transformers() -> Iterator[None]:
     """Keep transformers from printing progress bars and reports: what matters is raised."""
     from transformers.utils import logging
 
@@ -167,16 +169,18 @@ def sam_digest(model: torch.nn.Module, processor: Any, files: SamFiles) -> str:
     Returns:
         12 hexadecimal digits.
     """
-    facts = [_lasting(files.config), _lasting(json.loads(processor.to_json_string()))]
+    facts = [
+        _without_origins(files.config),
+        _without_origins(json.loads(processor.to_json_string())),
+    ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    add_weights(digest, model)
+    update_with_weights(digest, model)
     return digest.hexdigest()[:12]
 
 
-def _lasting(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration without what says by whom and where it was saved."""
+def _without_origins(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        key: _lasting(value) if isinstance(value, Mapping) else value
+        key: _without_origins(value) if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if key not in NOT_OF_THE_MODEL
+        if key not in ORIGIN_KEYS
     }

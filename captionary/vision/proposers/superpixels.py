@@ -1,4 +1,4 @@
-"""Graph-based superpixels at several scales."""
+"""The proposer `superpixels`: graph-based superpixels at several scales."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,11 +9,14 @@ from skimage.segmentation import felzenszwalb
 from captionary.schemas.arrays import LabelMap, Rgb
 from captionary.schemas.regions import Region
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.pictures.resizing import resized, resized_shape
-from captionary.vision.proposers.layers import SAME_REGION_IOU, regions_of
+from captionary.vision.pictures.resizing import resize_picture, scaled_size
+from captionary.vision.proposers.layers import SAME_REGION_IOU, build_regions
 
 WORKING_SIDE = 224
+"""Longest side in pixels of the picture that is cut."""
+
 SMOOTHING = 0.8
+"""Standard deviation of the blur before, in pixels; scikit-image's default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +50,14 @@ class Superpixels:
     @property
     def fingerprint(self) -> str:
         """Names everything that its regions depend on."""
+        # As floats: 100 and 100.0 are one setting, but not one text.
         facts = [(float(layer.scale), float(layer.min_size)) for layer in self.scales]
         text = repr((facts, float(self.smoothing), self.working_side, SAME_REGION_IOU))
         return f"superpixels-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
     def label_maps(self, pixels: Rgb) -> list[LabelMap]:
         """Cut at every scale, on the resized picture: (h, w) int32 each, numbered from 0."""
-        small = resized(pixels, longest=self.working_side)
+        small = resize_picture(pixels, longest=self.working_side)
         return [
             felzenszwalb(
                 small,
@@ -66,5 +70,5 @@ class Superpixels:
 
     def propose(self, picture: LoadedPicture) -> list[Region]:
         """Cut one picture: the whole, then the regions of each scale."""
-        whole = np.zeros(resized_shape(picture.size_hw, self.working_side), dtype=np.int32)
-        return regions_of([whole, *self.label_maps(picture.pixels)], picture.size_hw)
+        whole = np.zeros(scaled_size(picture.size_hw, self.working_side), dtype=np.int32)
+        return build_regions([whole, *self.label_maps(picture.pixels)], picture.size_hw)

@@ -57,6 +57,7 @@ class StoreFolder:
             raise WrongInput(
                 f"{path} is not a store (it has no {META}); give another folder with --store"
             )
+        # An empty folder may become a store or not: it is locked when it does.
         if inside:
             self.lock()
 
@@ -92,6 +93,7 @@ class StoreFolder:
         Raises:
             WrongInput: the file is damaged or of a later version.
         """
+        # Not locked means that the folder is empty, or was not there.
         if self._lock is None:
             return None
         path = self.path / META

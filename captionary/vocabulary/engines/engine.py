@@ -185,6 +185,11 @@ class Engine(Protocol):
         ...
 
 
+def vector_size(name: CollectionName, *, dim: int) -> int:
+    """The size of the vectors of a collection in a store of `dim`; 0 where it has none."""
+    return 0 if name in VECTORLESS else dim
+
+
 def check_vectors(vectors: Sequence[Vector] | Vectors, *, dim: int) -> Vectors:
     """The (N, D) float32 matrix of vectors that an engine may take.
 

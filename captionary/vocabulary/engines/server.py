@@ -10,8 +10,6 @@ acknowledged by all replicas, or else a reader might be answered by one that lac
 """
 
 import ssl
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,40 +22,22 @@ from captionary.vocabulary.engines.engine import (
     KEYWORDS,
     NAMES,
     TENANT,
-    VECTORLESS,
     CollectionName,
     Payload,
     Point,
+    vector_size,
 )
+from captionary.vocabulary.engines.qdrant_requests import VECTOR
 from captionary.vocabulary.engines.server_address import ServerAddress
-from captionary.vocabulary.engines.server_collection import VECTOR, ServerCollection
-from captionary.vocabulary.engines.server_requests import NotFound, ServerCalls
+from captionary.vocabulary.engines.server_collection import ServerCollection
+from captionary.vocabulary.engines.server_requests import NotFound, ServerRequests
+from captionary.vocabulary.engines.server_settings import ServerSettings
 
 FORMAT = 1
+RETRIES = 4
+"""Times that a request is made again when its failure may pass."""
+
 META_POINT = UUID("6d657461-0000-5000-8000-000000000000")
-
-
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """How to talk to a server, and how it is to keep a new dictionary.
-
-    grpc:     talk gRPC, on `grpc_port`, instead of HTTP.
-    timeout:  seconds to wait for an answer, rounded up to whole ones; after as many seconds no
-              request is made again, so that all its tries end within twice the time.
-    retries:  times that a request is made again when its failure may pass.
-    shards:   parts of each collection; None: as the server is set.
-    replicas: copies of each part, on as many machines.
-    ca:       file of the certificates to trust; None: the system's.
-    """
-
-    api_key: str | None = field(default=None, repr=False)
-    grpc: bool = False
-    grpc_port: int = 6334
-    timeout: float = 60.0
-    retries: int = 4
-    shards: int | None = None
-    replicas: int = 1
-    ca: Path | None = None
 
 
 class ServerEngine:
@@ -68,14 +48,14 @@ class ServerEngine:
         StoreUnreachable: it does not answer.
     """
 
-    def __init__(self, address: str, settings: ServerSettings = ServerSettings()) -> None:
+    def __init__(self, address: str, settings: ServerSettings, *, retries: int = RETRIES) -> None:
         self._address = ServerAddress.parse(address)
         self._settings = settings
         port = f" (gRPC, port {settings.grpc_port})" if settings.grpc else ""
-        self._calls = ServerCalls(
+        self._request = ServerRequests(
             f"{self._address.url}{port}",
             with_key=settings.api_key is not None,
-            retries=settings.retries,
+            retries=retries,
             timeout=settings.timeout,
         )
         self._client = _client(self._address.url, settings)
@@ -104,7 +84,7 @@ class ServerEngine:
         self._make_meta()
         self._refuse_points()
         for name in NAMES:
-            self._calls(self._create, self._full(name), dim=_dim(name, dim))
+            self._request(self._create, self._full(name), dim=vector_size(name, dim=dim))
             for key in KEYWORDS[name]:
                 keyword = api.KeywordIndexParams(
                     type=api.KeywordIndexType.KEYWORD, is_tenant=key == TENANT
@@ -156,12 +136,12 @@ class ServerEngine:
         return f"{self._address.name}.{name}"
 
     def _meta(self) -> ServerCollection:
-        return ServerCollection(self._client, self._calls, self._full("meta"), dim=0)
+        return ServerCollection(self._client, self._request, self._full("meta"), dim=0)
 
     def _load(self, dim: int) -> None:
         for name in NAMES:
             self._open[name] = ServerCollection(
-                self._client, self._calls, self._full(name), dim=_dim(name, dim)
+                self._client, self._request, self._full(name), dim=vector_size(name, dim=dim)
             )
 
     def _make_meta(self) -> None:
@@ -173,14 +153,16 @@ class ServerEngine:
                 f"the server {self._address.url} has a collection {found[0]!r} that is not of a "
                 f"dictionary; give another name, as in --store {self._address.url}/NAME"
             )
-        self._calls(self._create, self._full("meta"), dim=0)
+        self._request(self._create, self._full("meta"), dim=0)
 
     def _refuse_points(self) -> None:
         """Spare what is no rest of a creation: that writes points only after the meta point."""
         for name in NAMES:
             if not self._exists(name):
                 continue
-            counted: api.CountResult = self._calls(self._client.count, self._full(name), exact=True)
+            counted: api.CountResult = self._request(
+                self._client.count, self._full(name), exact=True
+            )
             if counted.count:
                 raise WrongInput(
                     f"the store {self.address} has {counted.count:,} {name} but has lost its "
@@ -188,7 +170,7 @@ class ServerEngine:
                 )
 
     def _exists(self, name: str) -> bool:
-        return self._calls(self._client.collection_exists, self._full(name))
+        return self._request(self._client.collection_exists, self._full(name))
 
     def _create(self, collection: str, *, dim: int) -> None:
         # Deleted by the same call, so that it may be made again when its answer was lost.
@@ -211,7 +193,7 @@ class ServerEngine:
         key: str,
         params: api.KeywordIndexParams | api.IntegerIndexParams,
     ) -> None:
-        self._calls(
+        self._request(
             self._client.create_payload_index,
             self._full(name),
             field_name=key,
@@ -220,15 +202,12 @@ class ServerEngine:
         )
 
 
-def _dim(name: CollectionName, dim: int) -> int:
-    return 0 if name in VECTORLESS else dim
-
-
 def _client(url: str, settings: ServerSettings) -> QdrantClient:
     """A client of the server; it makes no connection yet.
 
     The key goes by a header: given as `api_key`, the client warns of every connection without TLS.
     """
+    key = settings.api_key
     options: dict[str, Any] = {}
     if settings.ca is not None:
         try:
@@ -244,7 +223,7 @@ def _client(url: str, settings: ServerSettings) -> QdrantClient:
         grpc_port=settings.grpc_port,
         prefer_grpc=settings.grpc,
         timeout=int(-(-settings.timeout // 1)),
-        headers=None if settings.api_key is None else {"api-key": settings.api_key},
+        headers=None if key is None else {"api-key": key.get_secret_value()},
         check_compatibility=False,
         **options,
     )

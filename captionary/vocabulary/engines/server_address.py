@@ -45,6 +45,7 @@ class ServerAddress:
         except ValueError as error:
             raise wrong from error
         name = parts.path.strip("/") or DEFAULT_NAME
+        # Keys go by the environment: in an address they would end up in logs.
         extra = parts.query or parts.fragment or parts.username is not None
         if parts.scheme not in SCHEMES or not parts.hostname or extra or port == 0:
             raise wrong

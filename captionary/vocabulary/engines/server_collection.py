@@ -19,23 +19,32 @@ from captionary.vocabulary.engines.engine import (
     check_vectors,
     vectors_of,
 )
-from captionary.vocabulary.engines.server_requests import ServerCalls
+from captionary.vocabulary.engines.qdrant_requests import (
+    ALL_VALUES,
+    READ_PAGE,
+    VECTOR,
+    id_pages,
+    no_hits,
+    non_empty,
+    payload_selector,
+    vector_selector,
+)
+from captionary.vocabulary.engines.server_requests import ServerRequests
+from captionary.vocabulary.pages import pages
 
 T = TypeVar("T")
 
-VECTOR = "clip"
-READ_PAGE = 1000
 QUERY_PAGE = 100
-MOST_ITEMS = 500
+"""Queries in one request."""
+
+MAX_ITEMS = 500
 """Points, or changes of points, in one request."""
 
-MOST_BYTES = 8_000_000
-"""Of one request, about; servers refuse more than 32 MB unless told otherwise."""
+MAX_BYTES = 8_000_000
+"""Of one request, about; servers refuse more than 32 MB unless configured otherwise."""
 
 NUMBER_BYTES = 23
 """Of one number of a vector as JSON, at most."""
-
-ALL_VALUES = 1_000_000_000
 
 
 class ServerCollection:
@@ -44,9 +53,11 @@ class ServerCollection:
     name: of the collection on the server.
     """
 
-    def __init__(self, client: QdrantClient, calls: ServerCalls, name: str, *, dim: int) -> None:
+    def __init__(
+        self, client: QdrantClient, requests: ServerRequests, name: str, *, dim: int
+    ) -> None:
         self._client = client
-        self._calls = calls
+        self._request = requests
         self._name = name
         self._dim = dim
 
@@ -61,34 +72,35 @@ class ServerCollection:
             for point, vector in zip(points, vectors, strict=True)
         )
         for batch in in_batches(written, self._size):
-            self._calls(self._client.upsert, self._name, batch, wait=True)
+            self._request(self._client.upsert, self._name, batch, wait=True)
 
     def set_payload(self, updates: Mapping[UUID, Payload]) -> None:
         """Replace the named payload fields, many points to a request."""
         # A change of a point that is not there would fail, and with it the rest of its request.
         present = [point.id for point in self.retrieve(list(updates), fields=[])]
+        # Most changes are alike (a state, a source), and then go with all their ids in one.
         alike: dict[str, list[UUID]] = {}
         for name in present:
             alike.setdefault(json.dumps(updates[name], sort_keys=True), []).append(name)
         changes = (
-            api.SetPayload(payload=updates[page[0]], points=list(page))
+            api.SetPayload(payload=updates[names[0]], points=page)
             for names in alike.values()
-            for page in _pages(names, READ_PAGE)
+            for page in id_pages(names)
         )
         for batch in in_batches(changes, _change_size):
             operations = [api.SetPayloadOperation(set_payload=change) for change in batch]
-            self._calls(self._client.batch_update_points, self._name, operations, wait=True)
+            self._request(self._client.batch_update_points, self._name, operations, wait=True)
 
     def delete(self, which: Where | Sequence[UUID]) -> None:
         """Delete points by condition or by id."""
         if isinstance(which, Where):
             if not which.impossible:
                 by_filter = api.FilterSelector(filter=_filter(which))
-                self._calls(self._client.delete, self._name, by_filter, wait=True)
+                self._request(self._client.delete, self._name, by_filter, wait=True)
             return
-        for page in _pages(which, READ_PAGE):
-            by_id = api.PointIdsList(points=list(page))
-            self._calls(self._client.delete, self._name, by_id, wait=True)
+        for page in id_pages(which):
+            by_id = api.PointIdsList(points=page)
+            self._request(self._client.delete, self._name, by_id, wait=True)
 
     def flush(self) -> None:
         """Nothing is left to do: each request waits until the server has it applied and logged."""
@@ -101,18 +113,17 @@ class ServerCollection:
         with_vectors: bool = False,
     ) -> list[Point]:
         """Read points by id, in the order of `ids`."""
-        found: list[Point] = []
-        for page in _pages(ids, READ_PAGE):
-            records = self._calls(
+        found: dict[UUID, Point] = {}
+        for page in id_pages(ids):
+            records = self._request(
                 self._client.retrieve,
                 self._name,
-                list(page),
-                with_payload=_selected(fields),
-                with_vectors=self._vectors(with_vectors),
+                page,
+                with_payload=payload_selector(fields),
+                with_vectors=vector_selector(with_vectors, dim=self._dim),
             )
-            points = {point.id: point for point in map(_point, records)}
-            found += [points[name] for name in page if name in points]
-        return found
+            found |= {point.id: point for point in map(_point, records)}
+        return [found[name] for name in ids if name in found]
 
     def scroll(
         self,
@@ -124,14 +135,14 @@ class ServerCollection:
         """Read all points that satisfy a condition, READ_PAGE at a time."""
         after: Any = None
         while not where.impossible:
-            records, after = self._calls(
+            records, after = self._request(
                 self._client.scroll,
                 self._name,
                 scroll_filter=_filter(where),
                 limit=READ_PAGE,
                 offset=after,
-                with_payload=_selected(fields),
-                with_vectors=self._vectors(with_vectors),
+                with_payload=payload_selector(fields),
+                with_vectors=vector_selector(with_vectors, dim=self._dim),
             )
             yield from map(_point, records)
             if after is None:
@@ -143,13 +154,13 @@ class ServerCollection:
         """Read the points with the smallest values of an integer field."""
         if where.impossible or limit <= 0:
             return []
-        records, _ = self._calls(
+        records, _ = self._request(
             self._client.scroll,
             self._name,
             scroll_filter=_filter(where),
             limit=limit,
             order_by=api.OrderBy(key=order_by, direction=api.Direction.ASC),
-            with_payload=_selected(fields),
+            with_payload=payload_selector(fields),
             with_vectors=False,
         )
         return [_point(record) for record in records]
@@ -158,7 +169,7 @@ class ServerCollection:
         """Search exactly, QUERY_PAGE queries to a request."""
         matrix = check_vectors(vectors, dim=self._dim)
         if where.impossible or limit <= 0:
-            return [Hits((), np.zeros(0, np.float32)) for _ in matrix]
+            return no_hits(matrix)
         condition = _filter(where)
         requests = [
             api.QueryRequest(
@@ -173,8 +184,8 @@ class ServerCollection:
             for row in matrix.tolist()
         ]
         found: list[Hits] = []
-        for page in _pages(requests, QUERY_PAGE):
-            answers = self._calls(self._client.query_batch_points, self._name, page)
+        for page in pages(requests, QUERY_PAGE):
+            answers = self._request(self._client.query_batch_points, self._name, page)
             found += [_hits(answer.points) for answer in answers]
         return found
 
@@ -182,7 +193,7 @@ class ServerCollection:
         """How many points satisfy a condition."""
         if where.impossible:
             return 0
-        answer = self._calls(
+        answer = self._request(
             self._client.count, self._name, count_filter=_filter(where), exact=True
         )
         return answer.count
@@ -191,7 +202,7 @@ class ServerCollection:
         """How many points have each value of a keyword field."""
         if where.impossible:
             return {}
-        answer = self._calls(
+        answer = self._request(
             self._client.facet,
             self._name,
             field,
@@ -201,20 +212,17 @@ class ServerCollection:
         )
         return {str(hit.value): hit.count for hit in answer.hits}
 
-    def _vectors(self, wanted: bool) -> bool | list[str]:
-        return [VECTOR] if wanted and self._dim else False
-
     def _size(self, point: api.PointStruct) -> int:
         return NUMBER_BYTES * self._dim + len(json.dumps(point.payload))
 
 
 def in_batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
-    """Lists of up to MOST_ITEMS and up to MOST_BYTES; an item that is larger comes alone."""
+    """Lists of up to MAX_ITEMS and up to MAX_BYTES; an item that is larger comes alone."""
     batch: list[T] = []
     total = 0
     for item in items:
         added = size(item)
-        if batch and (len(batch) == MOST_ITEMS or total + added > MOST_BYTES):
+        if batch and (len(batch) == MAX_ITEMS or total + added > MAX_BYTES):
             yield batch
             batch, total = [], 0
         batch.append(item)
@@ -228,20 +236,15 @@ def _change_size(change: api.SetPayload) -> int:
 
 
 def _filter(where: Where) -> api.Filter:
+    # An empty `any_of` is never asked for (`Where.impossible`), so all of it has values.
     return api.Filter(
-        must=[_match(field, list(values)) for field, values in where.any_of.items()],
-        must_not=[_match(field, list(values)) for field, values in where.none_of.items() if values],
+        must=[_match(*condition) for condition in non_empty(where.any_of)],
+        must_not=[_match(*condition) for condition in non_empty(where.none_of)],
     )
 
 
 def _match(field: str, values: list[Any]) -> api.FieldCondition:
     return api.FieldCondition(key=field, match=api.MatchAny(any=values))
-
-
-def _selected(fields: Sequence[str] | None) -> bool | list[str]:
-    if fields is None:
-        return True
-    return list(fields) or False
 
 
 def _point(record: api.Record) -> Point:
@@ -255,8 +258,3 @@ def _point(record: api.Record) -> Point:
 def _hits(points: Sequence[api.ScoredPoint]) -> Hits:
     scores = np.array([point.score for point in points], np.float32)
     return Hits(tuple(UUID(str(point.id)) for point in points), scores)
-
-
-def _pages(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

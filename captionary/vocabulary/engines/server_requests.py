@@ -1,6 +1,6 @@
-"""The border to a Qdrant server: requests are tried again here, and failures said in one line.
+"""Requests to a Qdrant server, with retries, and their failures as errors of one line.
 
-All that the dictionary asks of a server may be asked twice, so whatever may pass is asked again:
+Every request of the dictionary is idempotent, so it is made again after any transient failure:
 connections refused or lost, timeouts, and a server or proxy that says that it is busy.
 """
 
@@ -24,7 +24,7 @@ from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongIn
 P = ParamSpec("P")
 T = TypeVar("T")
 
-PASSING = frozenset({408, 429, 502, 503, 504})
+TRANSIENT = frozenset({408, 429, 502, 503, 504})
 NO_KEY = frozenset({401, 403})
 MISSING = 404
 FIRST_PAUSE = 0.2
@@ -50,11 +50,11 @@ class NotFound(CaptionaryError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What came of a request that failed.
+    """Why a request failed.
 
-    status:  HTTP status, or what it would be; None: no answer came.
-    reason:  the server's words, in one line.
-    foreign: the answer is not in Qdrant's form.
+    status:  HTTP status, or the one that means the same; None: no response came.
+    reason:  the server's error message, in one line.
+    foreign: the response is not in Qdrant's form.
     wait:    seconds that the server asks to wait.
     """
 
@@ -64,9 +64,9 @@ class Failure:
     wait: float = 0.0
 
     @property
-    def may_pass(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether the same request may succeed a little later."""
-        return (self.status is None or self.status in PASSING) and not self.untrusted
+        return (self.status is None or self.status in TRANSIENT) and not self.untrusted
 
     @property
     def untrusted(self) -> bool:
@@ -75,7 +75,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerCalls:
+class ServerRequests:
     """Makes requests to one server.
 
     server:  how messages call it.
@@ -103,16 +103,17 @@ class ServerCalls:
             try:
                 return call(*args, **kwargs)
             except FAILURES as error:
-                failure = read_failure(error)
+                failure = classify(error)
                 seconds = min(max(pause, failure.wait), LONGEST_PAUSE)
+                # A try that could only begin after the time is over is none.
                 late = time.monotonic() + seconds >= end
-                if not left or late or not failure.may_pass:
-                    raise self._told(failure) from error
+                if not left or late or not failure.is_transient:
+                    raise self._error(failure) from error
             time.sleep(seconds)
             pause *= 2
         raise AssertionError("the last try returns or raises")
 
-    def _told(self, failure: Failure) -> CaptionaryError:
+    def _error(self, failure: Failure) -> CaptionaryError:
         if failure.status in NO_KEY:
             what = "refuses the API key" if self.with_key else "wants an API key"
             return WrongInput(
@@ -124,7 +125,7 @@ class ServerCalls:
                 f"the certificate of {self.server} is not trusted ({failure.reason}); name the "
                 "file of its authority's in CAPTIONARY_QDRANT_CA"
             )
-        if failure.may_pass:
+        if failure.is_transient:
             return StoreUnreachable(self.server, failure.reason)
         if failure.foreign:
             return WrongInput(
@@ -135,16 +136,16 @@ class ServerCalls:
         return kind(f"the server {self.server} failed: {failure.reason}")
 
 
-def read_failure(error: Exception) -> Failure:
-    """What an exception of the client says."""
+def classify(error: Exception) -> Failure:
+    """What an exception of the client means: status, reason, and whose fault it is."""
     if isinstance(error, ResourceExhaustedResponse):
         return Failure(429, one_line(str(error)), wait=error.retry_after_s)
     if isinstance(error, UnexpectedResponse):
-        said = _words(error.content)
+        reason = _reason_in(error.content)
         status = f"status {error.status_code} {error.reason_phrase}".strip()
         # What stands before a server may fail or refuse bodies too, in words of its own.
-        foreign = said is None and (error.status_code or 0) < 500 and error.status_code != 413
-        return Failure(error.status_code, one_line(said or status), foreign)
+        foreign = reason is None and (error.status_code or 0) < 500 and error.status_code != 413
+        return Failure(error.status_code, one_line(reason or status), foreign)
     if isinstance(error, ResponseHandlingException):
         source = error.source
         if isinstance(source, httpx.TransportError):
@@ -154,8 +155,8 @@ def read_failure(error: Exception) -> Failure:
     return Failure(200, "its answer is not in Qdrant's form", foreign=True)
 
 
-def _words(content: bytes) -> str | None:
-    """The error of an answer in Qdrant's form; None where it is in no such form."""
+def _reason_in(content: bytes) -> str | None:
+    """The error message in a response of Qdrant's form; None where it is in no such form."""
     try:
         status = json.loads(content)["status"]
         return str(status["error"])

@@ -6,18 +6,19 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from captionary.schemas.errors import WrongInput
-from captionary.vocabulary.engines.server import ServerSettings
 
 PREFIX = "CAPTIONARY_QDRANT_"
 
 
-class StoreSettings(BaseSettings):
-    """Environment: CAPTIONARY_QDRANT_<NAME>; what is empty counts as not set.
+class ServerSettings(BaseSettings):
+    """Environment: CAPTIONARY_QDRANT_<NAME>; an empty variable counts as not set.
 
-    grpc:             talk gRPC instead of HTTP, on grpc_port.
-    timeout:          seconds to wait for an answer.
-    shards, replicas: of a new dictionary's collections; shards not set: as the server is set.
-    ca:               file of the certificates to trust, instead of the system's.
+    grpc:     talk gRPC, on `grpc_port`, instead of HTTP.
+    timeout:  seconds to wait for a response, rounded up to whole ones; after as many seconds no
+              request is made again, so that all its tries end within twice the time.
+    shards:   parts of each collection of a new dictionary; None: as the server is set.
+    replicas: copies of each part, on as many machines.
+    ca:       file of the certificates to trust; None: the system's.
     """
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
@@ -31,24 +32,15 @@ class StoreSettings(BaseSettings):
     ca: Path | None = None
 
 
-def read_store_settings() -> ServerSettings:
+def read_server_settings() -> ServerSettings:
     """The settings of this process.
 
     Raises:
         WrongInput: a variable has a value that it cannot have.
     """
     try:
-        read = StoreSettings()
+        return ServerSettings()
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + str(first["loc"][0]).upper()
         raise WrongInput(f"{name}={first['input']} cannot be used: {first['msg']}") from error
-    return ServerSettings(
-        api_key=read.api_key.get_secret_value() if read.api_key else None,
-        grpc=read.grpc,
-        grpc_port=read.grpc_port,
-        timeout=read.timeout,
-        shards=read.shards,
-        replicas=read.replicas,
-        ca=read.ca,
-    )

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from captionary.files.digests import digest_texts
 from captionary.indexer.readers import local_shards, read_pairs
-from captionary.indexer.readers.shard_index import Listing, digest_of, listing_of, pair_at
+from captionary.indexer.readers.shard_index import ShardListing, list_shard, read_pair_at
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.pairs import ImageCaption, PairFailure
-from captionary.vision.pictures.loading import file_name, picture_bytes
+from captionary.vision.pictures.loading import file_name, read_picture_bytes
 from tests.indexer.readers.shards import write_shard
 
 Said = tuple[bytes, tuple[str, ...]]
@@ -22,13 +23,13 @@ Said = tuple[bytes, tuple[str, ...]]
 def read(shard: Path) -> list[Said]:
     """The pairs of a shard, as a reader yields them."""
     pairs = [item for item in read_pairs(str(shard)) if isinstance(item, ImageCaption)]
-    return [(picture_bytes(pair.image), pair.captions) for pair in pairs]
+    return [(read_picture_bytes(pair.image), pair.captions) for pair in pairs]
 
 
-def drawn(shard: Path, listing: Listing) -> list[Said]:
+def drawn(shard: Path, listing: ShardListing) -> list[Said]:
     """The pairs of a shard, last first, as they are drawn."""
-    pairs = [pair_at(shard, place) for place in reversed(listing.places.tolist())]
-    return [(picture_bytes(pair.image), pair.captions) for pair in reversed(pairs)]
+    pairs = [read_pair_at(shard, place) for place in reversed(listing.places.tolist())]
+    return [(read_picture_bytes(pair.image), pair.captions) for pair in reversed(pairs)]
 
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -57,11 +58,11 @@ def test_what_is_drawn_is_what_is_read(
     shard = write_shard(folder / "a.tar", content)
     items = list(read_pairs(str(shard)))
 
-    listing = listing_of(str(shard), folder / "lists")
+    listing = list_shard(str(shard), folder / "lists")
 
     assert drawn(shard, listing) == read(shard)
     pairs = [item for item in items if isinstance(item, ImageCaption)]
-    said = [digest_of(file_name(pair.image), *pair.captions)[:16] for pair in pairs]
+    said = [digest_texts(file_name(pair.picture_name), *pair.captions)[:16] for pair in pairs]
     assert [f"{digest:016x}" for digest in listing.digests.tolist()] == said
     refused = [item for item in items if isinstance(item, PairFailure)]
     assert listing.left_out == len(refused)
@@ -77,14 +78,14 @@ def shard(tmp_path: Path) -> Path:
 
 def test_a_shard_is_read_through_once_until_it_changes(shard: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
-    first = listing_of(str(shard), lists)
+    first = list_shard(str(shard), lists)
     state, size = shard.stat(), shard.stat().st_size
     shard.write_bytes(bytes(size))  # a shard of no files
     os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns))
 
-    kept = listing_of(str(shard), lists)
+    kept = list_shard(str(shard), lists)
     os.utime(shard, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
-    anew = listing_of(str(shard), lists)
+    anew = list_shard(str(shard), lists)
 
     assert np.array_equal(kept.places, first.places)
     assert np.array_equal(kept.digests, first.digests)
@@ -95,13 +96,13 @@ def test_a_shard_is_read_through_once_until_it_changes(shard: Path, tmp_path: Pa
 
 def test_a_damaged_list_is_made_anew(shard: Path, tmp_path: Path) -> None:
     lists = tmp_path / "lists"
-    listing_of(str(shard), lists)
+    list_shard(str(shard), lists)
     (kept,) = lists.iterdir()
     whole = kept.read_bytes()
 
     for damaged in (b"", b"no list", whole[:-30], whole[:200]):
         kept.write_bytes(damaged)
-        assert drawn(shard, listing_of(str(shard), lists)) == [(b"picture", ("a dog",))]
+        assert drawn(shard, list_shard(str(shard), lists)) == [(b"picture", ("a dog",))]
     assert kept.stat().st_size == len(whole)
     assert list(lists.iterdir()) == [kept]
 
@@ -115,7 +116,7 @@ def test_what_cannot_be_read_to_its_end_is_listed_and_not_kept(
     else:
         shard.write_bytes(shard.read_bytes()[:size])
 
-    listing = listing_of(str(shard), tmp_path / "lists")
+    listing = list_shard(str(shard), tmp_path / "lists")
 
     assert len(listing.places) == 0
     assert listing.left_out == 1 + (size == 1538)
@@ -127,7 +128,7 @@ def test_where_lists_cannot_be_kept_is_told(shard: Path, tmp_path: Path) -> None
     (tmp_path / "file").touch()
 
     with pytest.raises(WrongInput, match="cannot write into"):
-        listing_of(str(shard), tmp_path / "file" / "lists")
+        list_shard(str(shard), tmp_path / "file" / "lists")
 
 
 @pytest.mark.parametrize(
@@ -141,11 +142,11 @@ def test_where_lists_cannot_be_kept_is_told(shard: Path, tmp_path: Path) -> None
 def test_a_shard_that_is_not_as_listed_is_told_of(
     shard: Path, tmp_path: Path, changed: bytes, said: str
 ) -> None:
-    (place,) = listing_of(str(shard), tmp_path / "lists").places.tolist()
+    (place,) = list_shard(str(shard), tmp_path / "lists").places.tolist()
     shard.write_bytes(changed)
 
     with pytest.raises(UnreadablePicture, match=said) as caught:
-        pair_at(shard, place)
+        read_pair_at(shard, place)
 
     assert str(shard) in str(caught.value)
     assert "\n" not in str(caught.value)

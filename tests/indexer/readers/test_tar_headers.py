@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from captionary.files.tar_members import Member
-from captionary.indexer.readers.tar_headers import files_in
+from captionary.indexer.readers.tar_headers import read_members
 
 FORMATS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
 
@@ -42,7 +42,7 @@ def expected(path: Path) -> list[Member]:
 
 def listed(path: Path) -> list[Member]:
     with path.open("rb") as file:
-        return list(files_in(file, "shard"))
+        return list(read_members(file, "shard"))
 
 
 @pytest.mark.parametrize("layout", FORMATS)

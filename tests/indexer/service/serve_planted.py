@@ -6,13 +6,14 @@ from pathlib import Path
 from captionary.indexer.nouns import NounExtractor
 from captionary.indexer.service import worker
 from captionary.serving.server import address_of, listen, serve
+from captionary.vocabulary.engines.edge import EdgeEngine
 from tests.indexer.service.served import Parts
 
 
 def main(folder: Path) -> None:
     """Serve a folder's store and queue, a few pictures at a time; tell the address first."""
     worker.BATCH = 4
-    parts = Parts(folder, NounExtractor())
+    parts = Parts(folder, NounExtractor(), engine=EdgeEngine(folder / "store"))
     with parts.opened() as dictionary:
         listening = listen("127.0.0.1", 0)
         print(address_of(listening), flush=True)

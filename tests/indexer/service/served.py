@@ -22,10 +22,10 @@ from captionary.serving.limits import Limits
 from captionary.serving.metrics import Metrics
 from captionary.vision.clip.protocols import TextEncoder
 from captionary.vision.extraction import RegionExtractor
-from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import Engine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.indexer.planted import EXTRACTOR, ColourText
+from tests.contract.exact_engine import ExactEngine
+from tests.indexer.planted import EXTRACTOR, STORES, ColourText
 
 PATIENCE = 60.0
 """Seconds that a job may take."""
@@ -35,7 +35,10 @@ COLOUR_TEXT, NO_KEYS, LIMITS = ColourText(), Keys(), Limits()
 
 @dataclass(frozen=True)
 class Parts:
-    """What a service is put together from. `folder` holds its queue, and its store unless told."""
+    """What a service is put together from. `folder` holds its queue, and names its store.
+
+    engine: of the store; None: one in memory, the same for the same folder.
+    """
 
     folder: Path
     nouns: NounExtractor
@@ -49,7 +52,7 @@ class Parts:
     most_bytes: int = 1 << 30
 
     def opened(self) -> StoredDictionary:
-        engine = self.engine or EdgeEngine(self.folder / "store")
+        engine = self.engine or STORES.setdefault(self.folder / "store", ExactEngine())
         return StoredDictionary(
             engine, fingerprint=self.extractor.fingerprint, dim=self.extractor.dim
         )

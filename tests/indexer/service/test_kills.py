@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from captionary.schemas.bodies import JobBody
-from tests.indexer.planted import SCENES, opened, pairs
+from tests.indexer.planted import SCENES, opened_folder, pairs
 from tests.indexer.service.served import pair_of
 
 ROOT = Path(__file__).parents[3]
@@ -84,15 +84,15 @@ def jobs_of(folder: Path, count: int) -> list[list[dict[str, Any]]]:
     """Jobs of six new pictures each, one known from the job before, and one that is torn."""
     made = pairs(folder, SCENES * count)
     torn = folder / "torn.png"
-    torn.write_bytes(Path(made[0].image).read_bytes()[:900])
+    torn.write_bytes(Path(made[0].picture_name).read_bytes()[:900])
     size = len(SCENES)
     jobs = []
     for number in range(count):
         own = [
-            pair_of(Path(pair.image), *pair.captions, id=f"{number}/{n}", source="kept")
+            pair_of(Path(pair.picture_name), *pair.captions, id=f"{number}/{n}", source="kept")
             for n, pair in enumerate(made[number * size : (number + 1) * size])
         ]
-        before = Path(made[(number - 1) * size].image)
+        before = Path(made[(number - 1) * size].picture_name)
         known = pair_of(before, f"a brick, number {number}", id=f"{max(number - 1, 0)}/0")
         jobs.append([*own, *([known] if number else []), pair_of(torn, "a torn apple", id="torn")])
     return jobs
@@ -100,7 +100,7 @@ def jobs_of(folder: Path, count: int) -> list[list[dict[str, Any]]]:
 
 def check(folder: Path, count: int) -> None:
     """Every picture is there once, with all its captions, and nothing is left to do."""
-    with opened(folder / "store") as dictionary:
+    with opened_folder(folder / "store") as dictionary:
         pictures = {picture.id: picture for picture in dictionary.pictures()}
         wanted = {f"{job}/{n}" for job in range(count) for n in range(len(SCENES))}
         assert pictures.keys() == wanted

@@ -19,9 +19,9 @@ from captionary.schemas.dictionary import Picture
 from captionary.serving.api_keys import Keys
 from captionary.serving.limits import Limits
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.embedding.views import parse_embedding
 from captionary.vision.extraction import RegionExtractor
-from captionary.vision.proposers.choice import choose_proposer
+from captionary.vision.proposers.plan import parse_proposer
 from tests.indexer.planted import SCENES, dump, pairs
 from tests.indexer.service.served import PATIENCE, Parts, Running, pair_of, problem, running
 
@@ -39,7 +39,7 @@ def parts(tmp_path: Path, nouns: NounExtractor) -> Parts:
 def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
     """Pictures of the planted world, with their captions."""
     made = pairs(tmp_path_factory.mktemp("world") / "pictures", SCENES)
-    return [(Path(pair.image), pair.captions[0]) for pair in made]
+    return [(Path(pair.picture_name), pair.captions[0]) for pair in made]
 
 
 @pytest.fixture
@@ -47,9 +47,11 @@ def with_mini(parts: Parts, mini: str) -> Iterator[Parts]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     encoder = ClipEncoder(mini, device="cpu")
-    embedding = choose_embedding("crop")
-    maps = embedding.maps(encoder)
-    extractor = RegionExtractor(choose_proposer("superpixels")(maps), embedding.embedder(maps))
+    embedding = parse_embedding("crop")
+    maps = embedding.feature_maps(encoder)
+    extractor = RegionExtractor(
+        parse_proposer("superpixels").build(maps, ClipEncoder), embedding.embedder(maps)
+    )
     yield replace(parts, extractor=extractor, text=encoder)
     torch.set_num_threads(before)
 

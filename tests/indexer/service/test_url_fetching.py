@@ -89,7 +89,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def fetcher(address: str) -> Iterator[Fetcher]:
-    fetcher = Fetcher([f"{address}/a"], most=1_000_000)
+    fetcher = Fetcher([f"{address}/a"], max_bytes=1_000_000)
     fetcher.open()
     yield fetcher
     fetcher.close()
@@ -115,7 +115,7 @@ def test_what_goes_wrong_is_told_in_a_line(
     fetcher: Fetcher, address: str, path: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if path == "/a/slow":
-        monkeypatch.setattr(fetching, "PATIENCE", 0.3)
+        monkeypatch.setattr(fetching, "MAX_SECONDS", 0.3)
     with pytest.raises(UnreadablePicture) as caught:
         list(fetcher.fetch(address + path))
     assert said in str(caught.value)
@@ -126,7 +126,7 @@ def test_no_proxy_of_the_environment_is_asked(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    fetcher = Fetcher([f"{address}/a"], most=1_000_000)
+    fetcher = Fetcher([f"{address}/a"], max_bytes=1_000_000)
     fetcher.open()
     assert b"".join(fetcher.fetch(f"{address}/a/good")) == PICTURE
     fetcher.close()
@@ -138,7 +138,7 @@ def test_nothing_is_unpacked(fetcher: Fetcher, address: str) -> None:
 
 
 def test_who_does_not_answer_is_told() -> None:
-    fetcher = Fetcher(["http://127.0.0.1:9"], most=10)
+    fetcher = Fetcher(["http://127.0.0.1:9"], max_bytes=10)
     fetcher.open()
     with pytest.raises(UnreadablePicture, match="cannot be fetched"):
         list(fetcher.fetch("http://127.0.0.1:9/x"))
@@ -211,7 +211,7 @@ def test_prefixes_compare_what_counts(prefix: str, covered: list[str], other: li
     ],
 )
 def test_addresses_with_a_trick_are_refused(address: str) -> None:
-    fetcher = Fetcher(["http://a.example/a/"], most=10)
+    fetcher = Fetcher(["http://a.example/a/"], max_bytes=10)
     fetcher.check("http://a.example/a/b..c/d")
     with pytest.raises(UnreadablePicture):
         fetcher.check(address)
@@ -231,11 +231,11 @@ def test_addresses_with_a_trick_are_refused(address: str) -> None:
 )
 def test_what_is_allowed_must_be_the_beginning_of_an_address(text: str) -> None:
     with pytest.raises(WrongInput, match="nothing that pictures may be fetched from"):
-        Fetcher([text], most=10)
+        Fetcher([text], max_bytes=10)
 
 
 def test_nothing_is_allowed_by_default() -> None:
-    fetcher = Fetcher([], most=10)
+    fetcher = Fetcher([], max_bytes=10)
     fetcher.open()
     with pytest.raises(UnreadablePicture, match="fetches no addresses"):
         fetcher.check("http://a.example/")

@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,8 +12,7 @@ import pytest
 
 from captionary.indexer.nouns import NounExtractor
 from captionary.indexer.service import worker
-from captionary.indexer.service.job_queue import MOST_ATTEMPTS, JobQueue
-from captionary.indexer.service.jobs import Accepted
+from captionary.indexer.service.queue_rows import MAX_ATTEMPTS
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput
 from captionary.schemas.regions import Region
@@ -24,7 +22,7 @@ from captionary.vision.proposers.superpixels import Superpixels
 from captionary.vocabulary.engines.engine import VECTORLESS, CollectionName, Payload, Point, Where
 from tests.contract.exact_engine import ExactCollection, ExactEngine
 from tests.indexer.planted import SCENES, ColourRegions, dump, pairs
-from tests.indexer.service.served import PATIENCE, Parts, base64_of, running
+from tests.indexer.service.served import PATIENCE, Parts, pair_of, running
 
 
 @dataclass(frozen=True)
@@ -55,9 +53,7 @@ def with_moods(folder: Path, nouns: NounExtractor, *, slow: float = 0.05) -> tup
 def world(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Two pictures of every scene, as JSON."""
     made = pairs(tmp_path_factory.mktemp("world") / "pictures", SCENES * 2)
-    return [
-        {"image": base64_of(Path(pair.image)), "captions": list(pair.captions)} for pair in made
-    ]
+    return [pair_of(Path(pair.picture_name), *pair.captions) for pair in made]
 
 
 def test_a_picture_that_cannot_be_embedded_fails_alone(
@@ -78,7 +74,7 @@ def test_a_picture_that_cannot_be_embedded_fails_alone(
         assert "are not finite" in told[4][1]
         assert len(list(service.dictionary.pictures())) == 4
         assert service.dictionary.pending() == {}
-        assert moody.seen.count("broken") == MOST_ATTEMPTS - 1  # once with others, then alone
+        assert moody.seen.count("broken") == MAX_ATTEMPTS - 1  # once with others, then alone
         assert service.is_clean()
         assert service.client.get("/readyz").status_code == 200
 
@@ -127,8 +123,8 @@ def test_a_store_that_is_away_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(worker, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(worker, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(worker, "LONGEST_PAUSE", 0.02)
     engine = LeavingEngine(failure=failure)
     with running(Parts(tmp_path, nouns, engine=engine)) as service:
         assert service.client.get("/readyz").status_code == 200
@@ -136,7 +132,7 @@ def test_a_store_that_is_away_is_waited_for(
         name = service.send(*world[:3])
         end = time.monotonic() + PATIENCE
         # Longer than it takes to blame a pair.
-        while caplog.text.count("tried again") < 2 * MOST_ATTEMPTS:
+        while caplog.text.count("tried again") < 2 * MAX_ATTEMPTS:
             assert time.monotonic() < end
             time.sleep(0.01)
         answer = service.client.get("/readyz")
@@ -177,7 +173,7 @@ def test_what_the_store_never_takes_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(worker, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(worker, "FIRST_PAUSE", 0.01)
     with running(Parts(tmp_path, nouns, engine=Faulty())) as service:
         odd = {**world[1], "name": "odd.png"}
         job = service.end(service.send(world[0], odd, world[2]))
@@ -187,8 +183,8 @@ def test_what_the_store_never_takes_is_given_up(
         assert len(list(service.dictionary.pictures())) == 2
         assert service.client.get("/readyz").status_code == 200
     # Once with others, then alone; each time but the last is waited after.
-    assert caplog.text.count("a batch failed") == MOST_ATTEMPTS - 1
-    assert caplog.text.count("tried again") == MOST_ATTEMPTS - 2
+    assert caplog.text.count("a batch failed") == MAX_ATTEMPTS - 1
+    assert caplog.text.count("tried again") == MAX_ATTEMPTS - 2
 
 
 def test_lost_regions_hold_up_their_nouns_only_and_a_removal_mends_them(
@@ -228,7 +224,7 @@ _OF_HARMED = Where(any_of={"image_id": ["harmed"]})
 def test_a_stop_in_the_middle_loses_nothing(
     tmp_path: Path, nouns: NounExtractor, world: list[dict[str, Any]]
 ) -> None:
-    parts, moody = with_moods(tmp_path / "stopped", nouns, slow=0.5)
+    parts, moody = with_moods(tmp_path / "stopped", nouns, slow=0.15)
     named = [{**pair, "name": "slow"} for pair in world]
     with running(parts) as service:
         name = service.send(*named)
@@ -279,68 +275,3 @@ def test_a_small_job_passes_a_large_one(
         service.end(small)
         assert service.job(large).state == "running"
         assert service.end(large).failures == []
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Iterator[str]:
-    """The address of a folder with two pictures and something else."""
-    folder = tmp_path / "pictures"
-    pairs(folder, SCENES[:2])
-    (folder / "text.png").write_text("no picture")
-
-    def handler(*args: Any) -> Quiet:
-        return Quiet(*args, directory=str(folder))
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def test_pictures_by_address_are_fetched(
-    tmp_path: Path, nouns: NounExtractor, pictures: str
-) -> None:
-    said = ["there is an apple and a lake"]
-    with running(replace(Parts(tmp_path, nouns), allowed=(pictures,))) as service:
-        names = ("0.png", "text.png", "missing.png", "1.png", "1.png")
-        urls = [f"{pictures}/{name}" for name in names]
-        job = service.end(service.send(*({"url": url, "captions": said} for url in urls)))
-        assert [(failure.pair, failure.image) for failure in job.failures] == [
-            (1, urls[1]),
-            (2, urls[2]),
-        ]
-        assert job.failures[0].reason.startswith(f"{urls[1]} is not a picture")
-        assert job.failures[1].reason == f"{urls[2]} answers 404; check the address"
-        kept = {picture.image for picture in service.dictionary.pictures()}
-        assert kept == {urls[0], urls[3]}
-        assert service.is_clean()
-
-
-def test_what_a_kill_left_is_cleared_at_the_start(tmp_path: Path, nouns: NounExtractor) -> None:
-    parts = Parts(tmp_path, nouns)
-    left = tmp_path / "jobs" / "uploads" / "left"
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half of a pict")
-    with running(parts) as service:
-        assert service.is_clean()
-
-
-def test_an_upload_that_is_gone_is_told_by_its_name(tmp_path: Path, nouns: NounExtractor) -> None:
-    folder = tmp_path / "jobs"
-    folder.mkdir()
-    queue = JobQueue(folder, most_pairs=9, most_bytes=9)
-    queue.open()
-    name = queue.add([Accepted("apple.png", ("an apple",), upload="gone", bytes=1)])
-    queue.close()
-    with running(Parts(tmp_path, nouns)) as service:
-        (failure,) = service.end(name).failures
-        assert failure.image == "apple.png"
-        assert failure.reason == "apple.png does not exist; check the path"

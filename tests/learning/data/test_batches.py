@@ -6,19 +6,19 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionary.learning.data.batches import Batch, Batches, Order, shuffled
+from captionary.learning.data.batches import Batch, Batches, SamplingOrder, permute
 from captionary.learning.data.examples import Example
 from captionary.schemas.errors import WrongInput
-from tests.learning.drawn import Flags
+from tests.learning.flags import Flags
 
 
 class Numbers:
-    """Inputs that show what was drawn: a pixel of the picture, and a number drawn at random."""
+    """A preprocessor that shows draws: a pixel of the picture, and a random number."""
 
-    def one(self, example: Example, random: np.random.Generator) -> tuple[int, int]:
+    def prepare(self, example: Example, random: np.random.Generator) -> tuple[int, int]:
         return int(example.picture.sum()), int(random.integers(1 << 30))
 
-    def together(self, prepared: Sequence[tuple[int, int]]) -> Batch:
+    def collate(self, prepared: Sequence[tuple[int, int]]) -> Batch:
         return (torch.tensor(prepared),)
 
 
@@ -29,21 +29,21 @@ def stream(first: int, last: int, *, workers: int = 0) -> list[torch.Tensor]:
 
 @given(st.integers(1, 3000), st.integers(0, 2**32 - 1))
 def test_shuffling_is_a_permutation(length: int, key: int) -> None:
-    order = shuffled(np.arange(length, dtype=np.uint64), length=length, key=key)
+    order = permute(np.arange(length, dtype=np.uint64), length=length, key=key)
 
     assert sorted(order.tolist()) == list(range(length))
 
 
 def test_shuffling_a_part_is_a_part_of_the_shuffle() -> None:
-    whole = shuffled(np.arange(1000, dtype=np.uint64), length=1000, key=1)
-    part = shuffled(np.arange(300, 310, dtype=np.uint64), length=1000, key=1)
+    whole = permute(np.arange(1000, dtype=np.uint64), length=1000, key=1)
+    part = permute(np.arange(300, 310, dtype=np.uint64), length=1000, key=1)
 
     assert part.tolist() == whole[300:310].tolist()
 
 
 def test_shuffling_leaves_no_trace_of_the_order() -> None:
     positions = np.arange(10_000, dtype=np.uint64)
-    one, other = (shuffled(positions, length=10_000, key=key).astype(float) for key in (1, 2))
+    one, other = (permute(positions, length=10_000, key=key).astype(float) for key in (1, 2))
 
     assert abs(np.corrcoef(positions, one)[0, 1]) < 0.03
     assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
@@ -51,7 +51,7 @@ def test_shuffling_leaves_no_trace_of_the_order() -> None:
 
 
 def test_a_set_may_be_of_any_length() -> None:
-    order = Order(1 << 40, 256, seed=0)
+    order = SamplingOrder(1 << 40, 256, seed=0)
     drawn = {index for step in range(20) for index, _ in order.draws(step)}
 
     assert len(drawn) == 20 * 256
@@ -72,7 +72,7 @@ def test_a_pass_draws_nothing_twice(
         draw
         for step in range(turn * steps, (turn + 1) * steps)
         for rank in range(ranks)
-        for draw in Order(length, size, seed, rank, ranks).draws(step)
+        for draw in SamplingOrder(length, size, seed, rank, ranks).draws(step)
     ]
 
     assert len({index for index, _ in draws}) == len(draws) == steps * size
@@ -80,15 +80,15 @@ def test_a_pass_draws_nothing_twice(
 
 
 def test_every_pass_has_its_own_order() -> None:
-    order = Order(32, 32, seed=0)
+    order = SamplingOrder(32, 32, seed=0)
 
     assert [index for index, _ in order.draws(0)] != [index for index, _ in order.draws(1)]
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
 def test_processes_share_the_batch_of_one(ranks: int) -> None:
-    whole = Order(100, 8, seed=5).draws(17)
-    parts = [Order(100, 8, 5, rank, ranks).draws(17) for rank in range(ranks)]
+    whole = SamplingOrder(100, 8, seed=5).draws(17)
+    parts = [SamplingOrder(100, 8, 5, rank, ranks).draws(17) for rank in range(ranks)]
 
     assert [draw for part in parts for draw in part] == whole
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from captionary.learning.data.examples import CaptionedPictures, by_picture
+from captionary.learning.data.examples import CaptionedPictures, group_by_picture
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.pairs import ImageCaption
 
@@ -23,7 +23,7 @@ def files(tmp_path: Path) -> list[str]:
 def test_pairs_of_one_picture_are_one_example(files: list[str]) -> None:
     first, *_, last = files
     pictures = CaptionedPictures(
-        by_picture(
+        group_by_picture(
             [
                 ImageCaption(first, ("a dog", " a  dog ", "")),
                 ImageCaption(last, ("a cat",)),
@@ -41,7 +41,7 @@ def test_pairs_of_one_picture_are_one_example(files: list[str]) -> None:
 def test_another_stands_in_for_what_cannot_be_read(
     files: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    pictures = CaptionedPictures([(file, (file,)) for file in files])
+    pictures = CaptionedPictures([ImageCaption(file, (file,)) for file in files])
 
     with caplog.at_level(logging.WARNING):
         values = [int(np.mean(pictures[index].picture)) for index in range(4)]
@@ -52,7 +52,7 @@ def test_another_stands_in_for_what_cannot_be_read(
 
 
 def test_the_last_is_followed_by_the_first(files: list[str]) -> None:
-    pictures = CaptionedPictures([(file, ("x",)) for file in (files[0], files[1])])
+    pictures = CaptionedPictures([ImageCaption(file, ("x",)) for file in (files[0], files[1])])
 
     assert pictures[1].picture.max() == 0
     with pytest.raises(IndexError, match="2 pictures"):
@@ -61,6 +61,6 @@ def test_the_last_is_followed_by_the_first(files: list[str]) -> None:
 
 def test_nothing_to_learn_from_is_refused(files: list[str]) -> None:
     with pytest.raises(WrongInput, match="none of 1 pictures has a caption"):
-        by_picture([ImageCaption(files[0], ("  ",))])
+        group_by_picture([ImageCaption(files[0], ("  ",))])
     with pytest.raises(UnreadablePicture, match="none of the 2 pictures"):
-        CaptionedPictures([(file, ("x",)) for file in files[1:3]])[0]
+        CaptionedPictures([ImageCaption(file, ("x",)) for file in files[1:3]])[0]

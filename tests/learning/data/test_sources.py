@@ -1,48 +1,21 @@
 """What is learned from and what is evaluated on stay apart."""
 
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from captionary.learning.data.sources import Scenes, TrainingData, source_data, world_data
-from captionary.pictograms.nouns import choose_nouns
+from captionary.indexer.readers.shard_pairs import SourceReader
+from captionary.learning.data.sources import SourceLoader, TrainingData
 from tests.cli.running import write_lines
 from tests.indexer.readers.shards import write_shard
-from tests.learning.drawn import CPU, Flags
-
-
-def words(kind: str) -> set[str]:
-    nouns = choose_nouns(kind)
-    return {form for noun in nouns for word in noun.words for form in (word.singular, word.plural)}
+from tests.learning.flags import CPU, Flags, no_progress
 
 
 def read(source: Path, out: Path, *, held_out: int = 5) -> TrainingData:
-    return source_data(str(source), images=None, held_out=held_out, out=out, processes=CPU)
-
-
-def test_novel_nouns_are_neither_drawn_nor_said_nor_asked() -> None:
-    data = world_data("pictograms", size=32, seed=0, held_out=3)
-    novel = {noun.name for noun in choose_nouns("novel")}
-
-    assert isinstance(data.examples, Scenes)
-    assert isinstance(data.held_out, Scenes)
-    for world in (*data.examples.worlds, *data.held_out.worlds):
-        assert not novel & {noun.name for noun in world.nouns}
-    assert data.labelled is not None
-    assert not novel & set(data.labelled.names)
-    said = {word.strip(".,") for text in islice(data.captions, 4000) for word in text.split()}
-    assert not said & (words("novel") - words("seen") - {""})
-
-
-def test_scenes_to_evaluate_on_are_none_to_learn_from() -> None:
-    data = world_data("pictograms", size=32, seed=0, held_out=8)
-
-    assert data.held_out is not None
-    learned = {data.examples[index].picture.tobytes() for index in range(16)}
-    assert not learned & {data.held_out[index].picture.tobytes() for index in range(8)}
+    loader = SourceLoader(SourceReader(), out, CPU, no_progress)
+    return loader.load(str(source), images=None, held_out=held_out)
 
 
 def test_the_held_out_pictures_do_not_depend_on_where_they_lie(tmp_path: Path) -> None:

@@ -7,31 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionary.learning.methods.clip import (
-    LARGEST_SCALE,
-    ClipInputs,
-    Contrast,
-    cut_out,
+    MAX_LOG_SCALE,
+    ClipLosses,
+    ClipPreprocessor,
+    random_crop,
     random_region,
 )
 from captionary.learning.models.clip_models import build_clip, build_tokenizer
-from tests.learning.drawn import (
+from tests.learning.flags import (
     CPU,
     SIDE,
     TINY,
     Flags,
     tiny_architecture,
-    tiny_inputs,
+    tiny_preprocessor,
     tiny_task,
 )
 
 
-def batch_of(inputs: ClipInputs, count: int) -> tuple[torch.Tensor, ...]:
+def batch_of(inputs: ClipPreprocessor, count: int) -> tuple[torch.Tensor, ...]:
     random = np.random.default_rng(0)
-    return inputs.together([inputs.one(Flags()[index], random) for index in range(count)])
+    return inputs.collate([inputs.prepare(Flags()[index], random) for index in range(count)])
 
 
 def test_a_batch_is_as_long_as_its_longest_caption() -> None:
-    inputs = tiny_inputs()
+    inputs = tiny_preprocessor()
     pictures, tokens = batch_of(inputs, 5)
 
     assert pictures.shape == (5, 3, SIDE, SIDE)
@@ -42,8 +42,8 @@ def test_a_batch_is_as_long_as_its_longest_caption() -> None:
 
 
 def test_pictures_are_squashed_and_captions_drawn() -> None:
-    inputs = ClipInputs((8, 24), tiny_inputs().tokenizer)
-    drawn = [inputs.one(Flags(side=40)[3], np.random.default_rng(seed)) for seed in range(20)]
+    inputs = ClipPreprocessor((8, 24), tiny_preprocessor().tokenizer)
+    drawn = [inputs.prepare(Flags(side=40)[3], np.random.default_rng(seed)) for seed in range(20)]
 
     assert {picture.shape for picture, _ in drawn} == {(3, 8, 24)}
     assert len({tuple(tokens.tolist()) for _, tokens in drawn}) == 2
@@ -52,7 +52,7 @@ def test_pictures_are_squashed_and_captions_drawn() -> None:
 @given(st.integers(1, 50), st.integers(1, 50), st.floats(0.05, 1.0), st.integers(0, 99))
 def test_a_cut_is_a_part_of_the_picture(height: int, width: int, least: float, seed: int) -> None:
     picture = np.arange(height * width * 3, dtype=np.int64).reshape(height, width, 3)
-    cut: Any = cut_out(picture, np.random.default_rng(seed), least=least)  # type: ignore[arg-type]
+    cut: Any = random_crop(picture, np.random.default_rng(seed), min_area=least)  # type: ignore[arg-type]
 
     top, left = divmod(int(cut[0, 0, 0]) // 3, width)
     rows, columns, _ = cut.shape
@@ -71,10 +71,12 @@ def test_a_random_region_is_never_empty_and_no_speck(height: int, width: int, se
 
 
 def test_some_pictures_are_shown_as_masked_crops() -> None:
-    inputs = ClipInputs((SIDE, SIDE), tiny_inputs().tokenizer, masked=0.5, fill=(1.0, 0.0, 1.0))
+    inputs = ClipPreprocessor(
+        (SIDE, SIDE), tiny_preprocessor().tokenizer, masked=0.5, fill=(1.0, 0.0, 1.0)
+    )
     fill = torch.tensor([255, 0, 255], dtype=torch.uint8).view(3, 1, 1)
-    whole = inputs.one(Flags()[3], np.random.default_rng(0))[0].numel()
-    drawn = [inputs.one(Flags()[3], np.random.default_rng(seed))[0] for seed in range(200)]
+    whole = inputs.prepare(Flags()[3], np.random.default_rng(0))[0].numel()
+    drawn = [inputs.prepare(Flags()[3], np.random.default_rng(seed))[0] for seed in range(200)]
     painted = sum(bool((picture == fill).all(dim=0).any()) for picture in drawn)
 
     assert {picture.numel() for picture in drawn} == {whole}
@@ -83,7 +85,7 @@ def test_some_pictures_are_shown_as_masked_crops() -> None:
 
 def test_short_texts_encode_as_in_the_full_context() -> None:
     task = tiny_task()
-    _, tokens = batch_of(tiny_inputs(), 4)
+    _, tokens = batch_of(tiny_preprocessor(), 4)
     full = torch.nn.functional.pad(tokens, (0, 12 - tokens.shape[1]))
     with torch.no_grad():
         theirs = task.module.clip.encode_text(full, normalize=True)
@@ -94,8 +96,8 @@ def test_short_texts_encode_as_in_the_full_context() -> None:
 def test_towers_that_read_their_padding_are_trained_too() -> None:
     config = {**TINY, "custom_text": True, "text_cfg": {**TINY["text_cfg"], "no_causal_mask": True}}
     architecture = tiny_architecture(config)
-    inputs = ClipInputs((SIDE, SIDE), build_tokenizer(architecture), trimmable=False)
-    module = Contrast(build_clip(architecture, seed=0), CPU)
+    inputs = ClipPreprocessor((SIDE, SIDE), build_tokenizer(architecture), trimmable=False)
+    module = ClipLosses(build_clip(architecture, seed=0), CPU)
     pictures, tokens = batch_of(inputs, 4)
 
     assert tokens.shape == (4, 12)
@@ -105,15 +107,15 @@ def test_towers_that_read_their_padding_are_trained_too() -> None:
 
 def test_every_weight_is_trained_and_named_once() -> None:
     task = tiny_task()
-    task.module(*batch_of(tiny_inputs(), 4)).backward()
+    task.module(*batch_of(tiny_preprocessor(), 4)).backward()
 
     assert all(value.grad is not None for value in task.module.parameters())
     assert all(name.startswith("clip.") for name in task.module.state_dict())
 
 
-def test_short_numbers_change_the_loss_little() -> None:
+def test_bfloat16_changes_the_loss_little() -> None:
     task = tiny_task()
-    batch = batch_of(tiny_inputs(), 16)
+    batch = batch_of(tiny_preprocessor(), 16)
     exact = task.module(*batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         short = task.module(*batch)
@@ -129,4 +131,4 @@ def test_the_scale_stays_bounded() -> None:
 
     task.after_step(0.5)
 
-    assert task.module.clip.logit_scale.item() == pytest.approx(LARGEST_SCALE)
+    assert task.module.clip.logit_scale.item() == pytest.approx(MAX_LOG_SCALE)

@@ -31,7 +31,7 @@ def test_parts_average_to_the_whole(pair: tuple[torch.Tensor, torch.Tensor]) -> 
             scale=scale,
             all_images=images,
             all_texts=texts,
-            first=first,
+            offset=first,
         )
         for first in (0, 2, 4)
     ]

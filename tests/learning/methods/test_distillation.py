@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from captionary.learning.methods.distillation import (
     DistillationHead,
     distillation_loss,
-    follow,
-    move_centre,
+    update_centre,
+    update_teacher,
 )
 
 
@@ -86,7 +86,7 @@ def test_the_centre_moves_a_tenth_of_the_way() -> None:
     centre, teacher = drawn(5, seed=0), drawn(8, 5, seed=1)
     expected = 0.9 * centre + 0.1 * sum(teacher) / 8
 
-    move_centre(centre, teacher)
+    update_centre(centre, teacher)
 
     torch.testing.assert_close(centre, expected)
 
@@ -96,7 +96,7 @@ def test_a_teacher_follows_less_and_less(done: float, momentum: float) -> None:
     teacher, student = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     before = [parameter.clone() for parameter in teacher.parameters()]
 
-    follow(teacher, student, done=done)
+    update_teacher(teacher, student, done=done)
 
     for own, old, other in zip(teacher.parameters(), before, student.parameters(), strict=True):
         torch.testing.assert_close(own, momentum * old + (1 - momentum) * other)

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionary.learning.methods.mutual_information import (
-    corresponding,
+    align_views,
     information_loss,
     joint_probabilities,
 )
-from captionary.learning.methods.views import GLOBAL_AREA, overlap, random_box
+from captionary.learning.methods.views import GLOBAL_AREA, overlap_within, random_box
 
 SEEDS = st.integers(0, 9999)
 GRID_HW = (5, 7)
@@ -122,9 +122,10 @@ def test_corresponding_rows_show_the_same_place(seed: int, flips: list[bool]) ->
         torch.stack([places(pairs[n][view], flip=bool(flipped[n, view])) for n in range(2)])
         for view in range(2)
     ]
-    overlaps = torch.tensor([[overlap(*pair), overlap(*pair[::-1])] for pair in pairs])
+    shares = [[overlap_within(one, two), overlap_within(two, one)] for one, two in pairs]
+    overlaps = torch.tensor(shares)
 
-    first, second = corresponding(maps[0], maps[1], overlaps, flipped)
+    first, second = align_views(maps[0], maps[1], overlaps, flipped)
 
     assert first.shape == second.shape == (2 * 5 * 7, 2)
     for number, boxes in enumerate(pairs):
@@ -147,7 +148,7 @@ def test_the_same_view_twice_is_compared_patch_by_patch() -> None:
     whole = torch.tensor([0.0, 0.0, 1.0, 1.0]).expand(2, 2, 4)
     mirrored = features.flip(2)
 
-    first, second = corresponding(features, mirrored, whole, torch.tensor([[False, True]] * 2))
+    first, second = align_views(features, mirrored, whole, torch.tensor([[False, True]] * 2))
 
     torch.testing.assert_close(first, features.flatten(0, 2))
     torch.testing.assert_close(second, first)
@@ -157,7 +158,7 @@ def test_gradients_go_back_to_the_patches_of_the_overlap() -> None:
     features = torch.randn(1, 4, 4, 2, generator=torch.Generator().manual_seed(0)).requires_grad_()
     overlaps = torch.tensor([[[0.0, 0.0, 0.5, 1.0], [0.5, 0.0, 1.0, 1.0]]])
 
-    first, _ = corresponding(
+    first, _ = align_views(
         features, features.detach(), overlaps, torch.zeros(1, 2, dtype=torch.bool)
     )
     (gradient,) = torch.autograd.grad(first.sum(), [features])

@@ -5,22 +5,22 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from captionary.learning.data.batches import Batch, Prepared
+from captionary.learning.data.batches import Batch, PreparedExamples
 from captionary.learning.methods.contrastive import contrastive_loss
 from captionary.learning.methods.noun_loss import noun_loss
-from captionary.learning.methods.pgseg import FIRST_SCALE, IMAGE_WEIGHT
+from captionary.learning.methods.pgseg import IMAGE_WEIGHT, INITIAL_LOG_SCALE
 from captionary.learning.methods.prototype_loss import prototype_loss
-from captionary.vision.grouping.stage import Grouping
+from captionary.vision.grouping.stage import PgsegConfig
 from captionary.vision.pictures.resizing import squash_bytes
-from tests.learning.drawn import Flags
-from tests.learning.groupers import CERTAIN, MOST, colours, pgseg_inputs, pgseg_losses
+from tests.learning.flags import Flags
+from tests.learning.grouping_models import CERTAIN, MOST, colours, pgseg_losses, pgseg_preprocessor
 
-INPUTS = pgseg_inputs()
+INPUTS = pgseg_preprocessor()
 
 
 def batch(count: int = 6) -> Batch:
-    data = Prepared(Flags(), INPUTS, seed=0)
-    return INPUTS.together([data[index, 0] for index in range(count)])
+    data = PreparedExamples(Flags(), INPUTS, seed=0)
+    return INPUTS.collate([data[index, 0] for index in range(count)])
 
 
 def normal(pictures: torch.Tensor) -> torch.Tensor:
@@ -37,16 +37,16 @@ def test_nouns_are_prepared_beside_the_picture_and_its_caption() -> None:
     seen = set()
     for index in range(20):
         example = Flags(side=40)[index]
-        pixels, tokens, nouns, there = INPUTS.one(example, np.random.default_rng(index))
-        again = INPUTS.one(example, np.random.default_rng(index))
+        pixels, tokens, nouns, is_noun = INPUTS.prepare(example, np.random.default_rng(index))
+        again = INPUTS.prepare(example, np.random.default_rng(index))
 
         assert all(
-            torch.equal(*pair) for pair in zip((pixels, tokens, nouns, there), again, strict=True)
+            torch.equal(*pair) for pair in zip((pixels, tokens, nouns, is_noun), again, strict=True)
         )
         rows = zip(example.captions, plain.tokenizer(list(example.captions)), strict=True)
         (caption,) = (own for own, row in rows if torch.equal(row, tokens))
         names = colours(caption)[:MOST]
-        assert there.tolist() == [place < len(names) for place in range(MOST)]
+        assert is_noun.tolist() == [place < len(names) for place in range(MOST)]
         sentences = [f"a photo of a {name}." for name in names]
         for row, sentence in zip(nouns, sentences, strict=False):
             assert torch.equal(row, plain.tokenizer([sentence])[0])
@@ -57,12 +57,12 @@ def test_nouns_are_prepared_beside_the_picture_and_its_caption() -> None:
 
 
 def test_a_batch_is_as_long_as_its_longest_sentences() -> None:
-    prepared = [INPUTS.one(Flags()[index], np.random.default_rng(0)) for index in range(6)]
+    prepared = [INPUTS.prepare(Flags()[index], np.random.default_rng(0)) for index in range(6)]
 
-    pictures, tokens, nouns, there = INPUTS.together(prepared)
+    pictures, tokens, nouns, is_noun = INPUTS.collate(prepared)
 
     assert pictures.shape == (6, 3, 16, 16)
-    assert there.shape == (6, MOST)
+    assert is_noun.shape == (6, MOST)
     assert nouns.shape[:2] == (6, MOST)
     assert nouns.shape[2] % 4 == tokens.shape[1] % 4 == 0
     for number, (_, caption, sentences, _) in enumerate(prepared):
@@ -74,35 +74,37 @@ ALONE = replace(CERTAIN, depths=(3, 0), groups=(7,), residual=False)
 
 
 @pytest.mark.parametrize("grouping", [CERTAIN, ALONE], ids=["residual", "mean alone"])
-def test_the_losses_equal_their_parts(grouping: Grouping) -> None:
+def test_the_losses_equal_their_parts(grouping: PgsegConfig) -> None:
     module = pgseg_losses(grouping).eval()
-    pictures, tokens, nouns, there = batch()
+    pictures, tokens, nouns, is_noun = batch()
 
-    losses = module(pictures, tokens, nouns, there)
+    losses = module(pictures, tokens, nouns, is_noun)
 
     visual = module.clip.visual
-    grouped = visual.grouped(normal(pictures))
+    grouped = visual.group_patches(normal(pictures))
     images = normalize(visual.picture_vectors(grouped), dim=1)
     texts = normalize(module.clip.encode_text(of_context(tokens)), dim=1)
     scale = module.clip.logit_scale.exp()
     of_images = sum(
         prototype_loss(groups, found, scale=torch.tensor(10.0))
-        for groups, found in zip(grouped.tokens, grouped.prototypes, strict=True)
+        for groups, found in zip(grouped.group_tokens, grouped.group_prototypes, strict=True)
     )
-    assert there.any(dim=1).sum() not in (0, len(there))
-    sentences = of_context(nouns[there])
+    assert is_noun.any(dim=1).sum() not in (0, len(is_noun))
+    sentences = of_context(nouns[is_noun])
     vectors = normalize(module.clip.encode_text(sentences), dim=1)
     firsts = [
         next(i for i, other in enumerate(sentences) if torch.equal(row, other)) for row in sentences
     ]
     different = sorted(set(firsts))
-    which = torch.zeros(there.shape, dtype=torch.int64)
-    which[there] = torch.tensor([different.index(first) for first in firsts])
+    vector_of = torch.zeros(is_noun.shape, dtype=torch.int64)
+    vector_of[is_noun] = torch.tensor([different.index(first) for first in firsts])
     segments = normalize(visual.segment_vectors(grouped), dim=2)
     present = grouped.present
     assert present.all() == grouping.residual
-    of_texts = noun_loss(segments, vectors[different], which, there, scale=scale, present=present)
-    assert module.losses == ("contrast", "image_prototypes", "text_prototypes")
+    of_texts = noun_loss(
+        segments, vectors[different], vector_of, is_noun, scale=scale, present=present
+    )
+    assert module.loss_names == ("contrast", "image_prototypes", "text_prototypes")
     torch.testing.assert_close(losses[0], contrastive_loss(images, texts, scale=scale))
     torch.testing.assert_close(losses[1], 0.1 * of_images)
     torch.testing.assert_close(losses[2], 0.01 * of_texts)
@@ -113,18 +115,18 @@ def test_the_losses_equal_their_parts(grouping: Grouping) -> None:
 
 def test_padding_is_no_noun() -> None:
     module = pgseg_losses().eval()
-    pictures, tokens, nouns, there = batch()
-    before = module(pictures, tokens, nouns, there)
+    pictures, tokens, nouns, is_noun = batch()
+    before = module(pictures, tokens, nouns, is_noun)
 
     other = nouns.clone()
-    other[~there] = nouns[there][0]  # where there is no noun, any sentence may stand
-    padded = module(pictures, of_context(tokens), of_context(other), there)
+    other[~is_noun] = nouns[is_noun][0]  # where there is no noun, any sentence may stand
+    padded = module(pictures, of_context(tokens), of_context(other), is_noun)
 
     torch.testing.assert_close(padded, before)
-    some = there.clone()
-    some[there.nonzero()[0, 0]] = False
+    some = is_noun.clone()
+    some[is_noun.nonzero()[0, 0]] = False
     assert module(pictures, tokens, nouns, some)[2] != before[2]
-    nothing = module(pictures, tokens, nouns, torch.zeros_like(there))
+    nothing = module(pictures, tokens, nouns, torch.zeros_like(is_noun))
     assert nothing[2] == 0
     torch.testing.assert_close(nothing[:2], before[:2])
 
@@ -141,7 +143,7 @@ def test_prototypes_move_in_training_only() -> None:
 
     module.train()
     torch.manual_seed(3)
-    found = module.clip.visual.grouped(normal(made[0])).prototypes
+    found = module.clip.visual.group_patches(normal(made[0])).group_prototypes
     torch.manual_seed(3)
     module(*made)
     for own, old, each in zip(kept, before, found, strict=True):
@@ -158,7 +160,7 @@ def test_what_is_learned_is_what_is_asked() -> None:
     for _ in range(20):
         module(*made)
     visual = module.eval().clip.visual
-    grouped = visual.grouped(normal(made[0]))
+    grouped = visual.group_patches(normal(made[0]))
     asked = visual.picture_vectors(grouped), visual.segment_vectors(grouped)
 
     visual.projector.train()
@@ -194,7 +196,7 @@ def test_what_learns_from_which_loss() -> None:
 def test_scales_do_not_grow_without_end() -> None:
     module = pgseg_losses()
     assert module.scales is not None
-    assert module.scales.tolist() == pytest.approx([FIRST_SCALE] * 2)
+    assert module.scales.tolist() == pytest.approx([INITIAL_LOG_SCALE] * 2)
     assert module.scales.exp().tolist() == pytest.approx([10.0] * 2)
     torch.nn.init.constant_(module.scales, 9.0)
     torch.nn.init.constant_(module.clip.logit_scale, 9.0)
@@ -214,7 +216,7 @@ def test_parts_can_be_left_out(images: bool, texts: bool) -> None:
     losses.sum().backward()
 
     expected = ["contrast"] + ["image_prototypes"] * images + ["text_prototypes"] * texts
-    assert list(module.losses) == expected
+    assert list(module.loss_names) == expected
     assert losses.shape == (len(expected),)
     assert losses.isfinite().all()
     assert (module.scales is None) == (not images)

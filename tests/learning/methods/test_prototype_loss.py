@@ -11,10 +11,10 @@ from scipy.optimize import linear_sum_assignment
 from torch.nn.functional import normalize
 
 from captionary.learning.methods.prototype_loss import (
-    kept_matches,
-    matches,
-    move_prototypes,
+    good_matches,
+    match_one_to_one,
     prototype_loss,
+    update_group_prototypes,
 )
 
 SEEDS = st.integers(0, 9999)
@@ -42,7 +42,7 @@ def test_matches_are_the_best_of_all_choices(
     prototypes = max(1, groups - fewer)
     similarity = drawn(count, groups, prototypes, seed=seed)
 
-    found = matches(similarity)
+    found = match_one_to_one(similarity)
 
     assert found.shape == (count, prototypes)
     for each, chosen in zip(similarity.numpy(), found.tolist(), strict=True):
@@ -55,7 +55,7 @@ def test_matches_are_the_best_of_all_choices(
 def test_many_groups_are_matched_as_scipy_does() -> None:
     similarity = drawn(3, 40, 40, seed=0)
 
-    found = matches(similarity)
+    found = match_one_to_one(similarity)
 
     for each, chosen in zip(similarity.numpy(), found.tolist(), strict=True):
         groups, own = linear_sum_assignment(-each)
@@ -74,11 +74,11 @@ def test_what_does_not_count_takes_no_group_that_another_needs(
     there = torch.tensor(counts[:groups])
     similarity = drawn(1, groups, len(there), seed=seed)
 
-    (chosen,) = matches(similarity.masked_fill(~there, -torch.inf))
+    (chosen,) = match_one_to_one(similarity.masked_fill(~there, -torch.inf))
 
     assert len(set(chosen.tolist())) == len(there)
     if there.any():
-        (alone,) = matches(similarity[:, :, there])
+        (alone,) = match_one_to_one(similarity[:, :, there])
         assert chosen[there].tolist() == alone.tolist()
 
 
@@ -91,7 +91,7 @@ def test_what_is_kept_equals_a_plain_loop_over_the_matches(
     similarity = drawn(3, groups, prototypes, seed=seed)
     chosen = drawn(3, groups, seed=seed).argsort(dim=1)[:, :prototypes]
 
-    kept = kept_matches(similarity, chosen, least=least)
+    kept = good_matches(similarity, chosen, least=least)
 
     for number, each in enumerate(similarity.double().numpy()):
         for place in range(prototypes):
@@ -106,9 +106,9 @@ def test_a_match_that_its_prototype_likes_least_is_left_out() -> None:
     similarity = torch.tensor([[[0.9, 0.2, 0.5], [0.1, 0.1, 0.3], [0.2, 0.7, 0.5]]])
     diagonal = torch.arange(3)[None]
 
-    assert kept_matches(similarity, diagonal).tolist() == [[True, False, True]]
-    assert kept_matches(similarity, diagonal, least=-1.0).all()
-    assert kept_matches(similarity, diagonal.flip(1)).tolist() == [[True, False, True]]
+    assert good_matches(similarity, diagonal).tolist() == [[True, False, True]]
+    assert good_matches(similarity, diagonal, least=-1.0).all()
+    assert good_matches(similarity, diagonal.flip(1)).tolist() == [[True, False, True]]
 
 
 def loss_by_loops(groups: np.ndarray, prototypes: np.ndarray, scale: float) -> float:
@@ -204,7 +204,7 @@ def test_kept_prototypes_move_a_tenth_of_the_way_and_stay_unit_vectors() -> None
         moved = 0.9 * kept[group] + 0.1 * mean
         expected.append(moved / moved.norm())
 
-    move_prototypes(kept, found)
+    update_group_prototypes(kept, found)
 
     torch.testing.assert_close(kept, torch.stack(expected))
     torch.testing.assert_close(kept.norm(dim=1), torch.ones(3))

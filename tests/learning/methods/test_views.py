@@ -6,28 +6,28 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captionary.learning.data.batches import Prepared
+from captionary.learning.data.batches import PreparedExamples
 from captionary.learning.data.examples import Example
 from captionary.learning.methods import views
-from captionary.learning.methods.mutual_information import corresponding
-from captionary.learning.methods.noun_loss import NounTokens
+from captionary.learning.methods.mutual_information import align_views
+from captionary.learning.methods.noun_loss import NounTokenizer
 from captionary.learning.methods.views import (
     ASPECT,
     BLURRED,
     GLOBAL_AREA,
     LOCAL_AREA,
     RECOLOURED,
-    ViewInputs,
-    overlap,
+    ViewPreprocessor,
+    overlap_within,
     random_box,
-    view,
+    render_view,
 )
 from captionary.vision.pictures.resizing import squash_bytes
-from tests.learning.drawn import Flags, tiny_inputs
-from tests.learning.groupers import colours
+from tests.learning.flags import Flags, tiny_preprocessor
+from tests.learning.grouping_models import colours
 
 SEEDS = st.integers(0, 9999)
-TOKENIZER = tiny_inputs().tokenizer
+TOKENIZER = tiny_preprocessor().tokenizer
 
 
 @settings(max_examples=60)
@@ -37,7 +37,7 @@ TOKENIZER = tiny_inputs().tokenizer
     area=st.sampled_from([GLOBAL_AREA, LOCAL_AREA]),
     seed=SEEDS,
 )
-def test_boxes_lie_inside_and_are_of_the_asked_area_and_aspect(
+def test_boxes_lie_inside_and_are_of_the_requested_area_and_aspect(
     height: int, width: int, area: tuple[float, float], seed: int
 ) -> None:
     left, top, right, bottom = random_box((height, width), np.random.default_rng(seed), area=area)
@@ -61,7 +61,7 @@ def test_large_views_of_long_pictures_overlap(height: int, width: int, seed: int
     random = np.random.default_rng(seed)
     one, other = (random_box((height, width), random, area=GLOBAL_AREA) for _ in range(2))
 
-    left, top, right, bottom = overlap(one, other)
+    left, top, right, bottom = overlap_within(one, other)
 
     assert (right - left) * (bottom - top) > 0
 
@@ -93,7 +93,7 @@ def test_overlaps_equal_those_of_painted_boxes(seed: int, small: bool) -> None:
     rows, columns = np.nonzero(painted[0] & painted[1])
 
     for number in range(2):
-        left, top, right, bottom = overlap(boxes[number], boxes[1 - number])
+        left, top, right, bottom = overlap_within(boxes[number], boxes[1 - number])
 
         if not len(rows):
             assert (right - left) * (bottom - top) == 0
@@ -123,10 +123,12 @@ def seed_of_plain_view() -> int:
 def test_a_plain_view_is_a_part_of_the_picture(flip: bool) -> None:
     picture, seed = picture_of(20, 30), seed_of_plain_view()
 
-    seen = view(picture, (3, 5, 21, 15), np.random.default_rng(seed), size_hw=(8, 12), flip=flip)
+    view = render_view(
+        picture, (3, 5, 21, 15), np.random.default_rng(seed), size_hw=(8, 12), flip=flip
+    )
 
     expected = squash_bytes(picture[5:15, 3:21], size_hw=(8, 12))
-    assert torch.equal(seen, expected.flip(2) if flip else expected)
+    assert torch.equal(view, expected.flip(2) if flip else expected)
 
 
 @settings(max_examples=25)
@@ -134,7 +136,9 @@ def test_a_plain_view_is_a_part_of_the_picture(flip: bool) -> None:
 def test_a_flipped_view_is_the_mirror_image(seed: int) -> None:
     picture = picture_of(20, 30, seed)
     pair = [
-        view(picture, (3, 5, 21, 15), np.random.default_rng(seed), size_hw=(8, 12), flip=flip)
+        render_view(
+            picture, (3, 5, 21, 15), np.random.default_rng(seed), size_hw=(8, 12), flip=flip
+        )
         for flip in (False, True)
     ]
 
@@ -142,22 +146,22 @@ def test_a_flipped_view_is_the_mirror_image(seed: int) -> None:
     assert (pair[0].int() - pair[1].flip(2).int()).abs().max() <= 2
 
 
-def inputs(local_views: int = 2, *, trimmable: bool = True) -> ViewInputs:
-    nouns = NounTokens(TOKENIZER, colours, 4)
-    return ViewInputs((16, 24), 8, local_views, TOKENIZER, nouns, trimmable=trimmable)
+def inputs(local_views: int = 2, *, trimmable: bool = True) -> ViewPreprocessor:
+    nouns = NounTokenizer(TOKENIZER, colours, 4)
+    return ViewPreprocessor((16, 24), 8, local_views, TOKENIZER, nouns, trimmable=trimmable)
 
 
 @pytest.mark.parametrize("local_views", [0, 3])
 def test_what_is_prepared(local_views: int) -> None:
     own = inputs(local_views)
-    data = Prepared(Flags(side=40), own, seed=0)
+    data = PreparedExamples(Flags(side=40), own, seed=0)
 
-    seen, local, overlaps, flipped, tokens, nouns, there = own.together(
+    large, local, overlaps, flipped, tokens, nouns, is_noun = own.collate(
         [data[index, 0] for index in range(5)]
     )
 
-    assert seen.shape == (5, 2, 3, 16, 24)
-    assert seen.dtype == local.dtype == torch.uint8
+    assert large.shape == (5, 2, 3, 16, 24)
+    assert large.dtype == local.dtype == torch.uint8
     assert local.shape == ((5, 3, 3, 8, 8) if local_views else (5, 0, 3, 1, 1))
     assert overlaps.shape == (5, 2, 4)
     assert overlaps.dtype == torch.float32
@@ -165,7 +169,7 @@ def test_what_is_prepared(local_views: int) -> None:
     assert overlaps.max() <= 1
     assert flipped.shape == (5, 2)
     assert flipped.dtype == torch.bool
-    assert nouns.shape[:2] == there.shape == (5, 4)
+    assert nouns.shape[:2] == is_noun.shape == (5, 4)
     ends = tokens.argmax(dim=1)
     assert tokens.shape == (5, min(12, -(-(int(ends.max()) + 1) // 4) * 4))
     for index, row in enumerate(tokens):
@@ -176,7 +180,7 @@ def test_what_is_prepared(local_views: int) -> None:
 def test_towers_that_read_padding_are_given_all_of_it() -> None:
     own = inputs(trimmable=False)
 
-    *_, tokens, _, _ = own.together([own.one(Flags()[0], np.random.default_rng(0))])
+    *_, tokens, _, _ = own.collate([own.prepare(Flags()[0], np.random.default_rng(0))])
 
     assert tokens.shape == (1, 12)
 
@@ -186,7 +190,8 @@ def test_towers_that_read_padding_are_given_all_of_it() -> None:
 def test_equal_draws_are_equal(seed: int) -> None:
     example = Flags(side=40)[3]
     one, same, other = (
-        inputs().one(example, np.random.default_rng(number)) for number in (seed, seed, seed + 1)
+        inputs().prepare(example, np.random.default_rng(number))
+        for number in (seed, seed, seed + 1)
     )
 
     assert all(torch.equal(*pair) for pair in zip(one, same, strict=True))
@@ -203,10 +208,10 @@ def test_the_two_large_views_show_the_same_where_they_overlap(seed: int) -> None
         patch.setattr(views, "RECOLOURED", 0.0)
         patch.setattr(views, "BLURRED", 0.0)
         example = Example(picture, ("red above blue",))
-        seen, _, overlaps, flipped, *_ = inputs(0).one(example, np.random.default_rng(seed))
+        large, _, overlaps, flipped, *_ = inputs(0).prepare(example, np.random.default_rng(seed))
 
-    maps = [each.float().permute(1, 2, 0)[None] for each in seen]
-    first, second = corresponding(maps[0], maps[1], overlaps[None], flipped[None])
+    maps = [each.float().permute(1, 2, 0)[None] for each in large]
+    first, second = align_views(maps[0], maps[1], overlaps[None], flipped[None])
 
     # Half a patch of the larger view, where one ends before the other.
     apart = (first - second).abs().view(16, 24, 3)

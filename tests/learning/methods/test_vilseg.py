@@ -5,23 +5,23 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from captionary.learning.data.batches import Batch, Prepared
+from captionary.learning.data.batches import Batch, PreparedExamples
 from captionary.learning.methods.contrastive import contrastive_loss
 from captionary.learning.methods.distillation import distillation_loss
 from captionary.learning.methods.mutual_information import information_loss, joint_probabilities
 from captionary.learning.methods.noun_loss import noun_loss
 from captionary.learning.methods.vilseg import VilsegLosses
 from captionary.vision.grouping.vilseg import ClusterHead, patch_features
-from tests.learning.drawn import Flags
-from tests.learning.groupers import random_weights, view_inputs, vilseg_losses
+from tests.learning.flags import Flags
+from tests.learning.grouping_models import random_weights, view_preprocessor, vilseg_losses
 
 COUNT = 3
 
 
 def batch(local_views: int = 2, *, first: int = 0) -> Batch:
-    inputs = view_inputs(local_views)
-    data = Prepared(Flags(side=40), inputs, seed=0)
-    return inputs.together([data[index, 0] for index in range(first, first + COUNT)])
+    inputs = view_preprocessor(local_views)
+    data = PreparedExamples(Flags(side=40), inputs, seed=0)
+    return inputs.collate([data[index, 0] for index in range(first, first + COUNT)])
 
 
 def features_of(module: VilsegLosses, views: torch.Tensor) -> torch.Tensor:
@@ -120,32 +120,32 @@ def test_clusters_are_compared_where_views_overlap() -> None:
     torch.testing.assert_close(losses[2], expected)
 
 
-def test_nouns_look_for_segments_in_both_views() -> None:
+def test_nouns_are_matched_to_segments_of_both_views() -> None:
     module = vilseg_losses()
     head = head_of(module)
     random_weights(head, 3, spread=0.5)
-    views, *_, nouns, there = made = batch(first=9)
+    views, *_, nouns, is_noun = made = batch(first=9)
     assert len({tuple(row.flatten().tolist()) for row in nouns}) == COUNT
 
     losses = module(*made)
 
-    different = sorted({tuple(row.tolist()) for row in nouns[there]})
-    segments, present, which, named = [], [], [], []
+    different = sorted({tuple(row.tolist()) for row in nouns[is_noun]})
+    segments, present, vector_of, named = [], [], [], []
     for view in range(2):
         for number, patches in enumerate(features_of(module, views[:, view]).flatten(1, 2)):
             owners = head(patches).argmax(dim=1)
             own = [patches[owners == cluster] for cluster in range(6)]
             segments.append(torch.stack([e.mean(dim=0) if len(e) else 0 * patches[0] for e in own]))
             present.append(torch.tensor([len(each) > 0 for each in own]))
-            said = zip(nouns[number].tolist(), there[number].tolist(), strict=True)
-            which.append(
-                torch.tensor([different.index(tuple(row)) if real else 0 for row, real in said])
+            rows = zip(nouns[number].tolist(), is_noun[number].tolist(), strict=True)
+            vector_of.append(
+                torch.tensor([different.index(tuple(row)) if real else 0 for row, real in rows])
             )
-            named.append(there[number])
+            named.append(is_noun[number])
     expected = noun_loss(
         normalize(torch.stack(segments) @ module.clip.visual.proj, dim=2),
         module.encode_tokens(torch.tensor(different)),
-        torch.stack(which),
+        torch.stack(vector_of),
         torch.stack(named),
         scale=module.clip.logit_scale.exp(),
         present=torch.stack(present),
@@ -221,7 +221,7 @@ def test_parts_can_be_left_out(vision: bool, clusters: bool, nouns: bool) -> Non
 
     expected = ["contrast"] + ["vision_contrast"] * vision + ["clusters"] * clusters
     expected += ["nouns"] * nouns
-    assert list(module.losses) == expected
+    assert list(module.loss_names) == expected
     assert losses.shape == (len(expected),)
     assert any(name.startswith("teacher") for name in module.state_dict()) == vision
     assert (module.clusters is None) == (not clusters)
@@ -229,7 +229,7 @@ def test_parts_can_be_left_out(vision: bool, clusters: bool, nouns: bool) -> Non
         assert (parameter.grad is None) == (not parameter.requires_grad), name
 
 
-def test_it_learns_in_short_numbers() -> None:
+def test_it_learns_in_bfloat16() -> None:
     """As the trainer has it where the processor has bfloat16."""
     module = vilseg_losses().train()
     expected = deepcopy(module)(*batch())

@@ -6,18 +6,18 @@ import open_clip
 import pytest
 
 from captionary.learning.models.architectures import (
-    architecture_of,
+    add_vocabulary,
+    architecture_of_model,
     read_architecture,
-    with_vocabulary,
 )
-from captionary.learning.models.byte_pairs import MERGES_FILE, merges_file
+from captionary.learning.models.byte_pairs import MERGES_FILE, encode_merges
 from captionary.learning.models.clip_models import build_clip, build_tokenizer, write_clip
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.files import find_clip, load_clip
-from captionary.vision.grouping.config import LEARNED_KEY, Learned, written_learned
+from captionary.vision.grouping.config import GROUPING_KEY, GroupingConfig, serialize_grouping
 from captionary.vision.grouping.pgseg import PgsegTower
-from tests.learning.drawn import TINY, tiny_architecture
-from tests.learning.groupers import (
+from tests.learning.flags import TINY, tiny_architecture
+from tests.learning.grouping_models import (
     GROUPING,
     METHODS,
     small_architecture,
@@ -81,9 +81,9 @@ def test_wrong_names_and_values_are_refused(tmp_path: Path) -> None:
 def test_a_vocabulary_is_learned_where_there_is_none_or_it_is_asked_for() -> None:
     named = read_architecture("ViT-B-32")
 
-    assert with_vocabulary(named, ["x"], None) == named
+    assert add_vocabulary(named, ["x"], None) == named
     assert build_tokenizer(named).vocab_size == 49408
-    learned = with_vocabulary(named, ["dog dog"], 5)
+    learned = add_vocabulary(named, ["dog dog"], 5)
     assert learned.merges == (("d", "o"), ("do", "g</w>"))
     assert learned.config["text_cfg"]["vocab_size"] == 516
     assert build_tokenizer(learned).vocab_size == 516
@@ -98,7 +98,7 @@ def test_a_model_that_is_no_plain_clip_is_not_gone_on_from(tmp_path: Path) -> No
     other = replace(files, config={**files.config, "multimodal_cfg": {}})
 
     with pytest.raises(WrongInput, match="no plain CLIP"):
-        architecture_of("other", other, load_clip(files))
+        architecture_of_model("other", other, load_clip(files))
 
 
 def test_a_model_that_is_gone_on_from_keeps_its_sentences(tmp_path: Path) -> None:
@@ -109,35 +109,35 @@ def test_a_model_that_is_gone_on_from_keeps_its_sentences(tmp_path: Path) -> Non
         folder.mkdir()
         write_clip(folder, clip, replace(own, templates=templates))
         files = find_clip(f"local-dir:{folder}")
-        assert architecture_of("x", files, load_clip(files)).templates == templates
+        assert architecture_of_model("x", files, load_clip(files)).templates == templates
 
 
 def test_a_vocabulary_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     own = tiny_architecture()
     write_clip(tmp_path, build_clip(own, seed=0), own)
     assert own.merges is not None
-    (tmp_path / MERGES_FILE).write_bytes(merges_file(own.merges[:5]))
+    (tmp_path / MERGES_FILE).write_bytes(encode_merges(own.merges[:5]))
     files = find_clip(f"local-dir:{tmp_path}")
 
     with pytest.raises(WrongInput, match="the model knows"):
-        architecture_of("cut", files, load_clip(files))
+        architecture_of_model("cut", files, load_clip(files))
 
 
-@pytest.mark.parametrize("learned", METHODS.values(), ids=METHODS)
-def test_how_a_model_groups_is_read_and_kept(learned: Learned, tmp_path: Path) -> None:
-    own = replace(small_architecture(learned), embed="dense")
-    groups = {LEARNED_KEY: written_learned(learned), "captionary_embed": "dense"}
-    read = read_architecture(written({**small_architecture(learned).config, **groups}, tmp_path))
-    assert (read.learned, read.embed) == (learned, "dense")
+@pytest.mark.parametrize("grouping", METHODS.values(), ids=METHODS)
+def test_how_a_model_groups_is_read_and_kept(grouping: GroupingConfig, tmp_path: Path) -> None:
+    own = replace(small_architecture(grouping), default_embedding="dense")
+    groups = {GROUPING_KEY: serialize_grouping(grouping), "captionary_embed": "dense"}
+    read = read_architecture(written({**small_architecture(grouping).config, **groups}, tmp_path))
+    assert (read.grouping, read.default_embedding) == (grouping, "dense")
 
-    write_small(tmp_path / "model", learned)
+    write_small(tmp_path / "model", grouping)
     files = find_clip(f"local-dir:{tmp_path / 'model'}")
-    again = architecture_of("again", files, load_clip(files))
+    again = architecture_of_model("again", files, load_clip(files))
 
-    assert again.learned == learned
-    assert isinstance(load_clip(files).visual, PgsegTower) == (learned == GROUPING)
-    other = replace(GROUPING, kappa=3.0) if learned == GROUPING else GROUPING
-    digests = {replace(own, learned=each).digest for each in (learned, other, None)}
+    assert again.grouping == grouping
+    assert isinstance(load_clip(files).visual, PgsegTower) == (grouping == GROUPING)
+    other = replace(GROUPING, kappa=3.0) if grouping == GROUPING else GROUPING
+    digests = {replace(own, grouping=each).digest for each in (grouping, other, None)}
     assert len(digests) == 3
 
 
@@ -146,4 +146,4 @@ def test_how_a_model_groups_is_read_and_kept(learned: Learned, tmp_path: Path) -
 )
 def test_groups_of_no_known_kind_are_refused(groups: object, tmp_path: Path) -> None:
     with pytest.raises(WrongInput, match="cannot read the architecture"):
-        read_architecture(written({**TINY, LEARNED_KEY: groups}, tmp_path))
+        read_architecture(written({**TINY, GROUPING_KEY: groups}, tmp_path))

@@ -11,10 +11,10 @@ from open_clip.tokenizer import SimpleTokenizer
 
 from captionary.learning.models.byte_pairs import (
     Merge,
+    apply_merge,
     count_words,
+    encode_merges,
     learn_merges,
-    merged,
-    merges_file,
     vocabulary_size,
 )
 
@@ -28,7 +28,7 @@ CAPTIONS = [
 
 def tokenizer_of(merges: Sequence[Merge], folder: Path) -> SimpleTokenizer:
     path = folder / "merges.txt.gz"
-    path.write_bytes(merges_file(merges))
+    path.write_bytes(encode_merges(merges))
     return SimpleTokenizer(bpe_path=str(path), context_length=16)
 
 
@@ -37,7 +37,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> SimpleTokenizer:
     return tokenizer_of(learn_merges(CAPTIONS * 2, 60), tmp_path_factory.mktemp("merges"))
 
 
-def plainly_learned(captions: Sequence[str], count: int) -> list[Merge]:
+def learn_merges_plainly(captions: Sequence[str], count: int) -> list[Merge]:
     """The same as learn_merges, with all pairs counted anew for every merge."""
     words = dict(count_words(captions))
     merges: list[Merge] = []
@@ -50,17 +50,17 @@ def plainly_learned(captions: Sequence[str], count: int) -> list[Merge]:
         if best is None or pairs[best] < 2:
             break
         merges.append(best)
-        words = {merged(word, best): occurrences for word, occurrences in words.items()}
+        words = {apply_merge(word, best): occurrences for word, occurrences in words.items()}
     return merges
 
 
 @given(st.lists(st.text(alphabet="abc ", max_size=20), max_size=8), st.integers(0, 12))
 def test_equals_a_plain_loop(captions: list[str], count: int) -> None:
-    assert learn_merges(captions, count) == plainly_learned(captions, count)
+    assert learn_merges(captions, count) == learn_merges_plainly(captions, count)
 
 
 def test_real_captions_equal_a_plain_loop() -> None:
-    assert learn_merges(CAPTIONS * 2, 80) == plainly_learned(CAPTIONS * 2, 80)
+    assert learn_merges(CAPTIONS * 2, 80) == learn_merges_plainly(CAPTIONS * 2, 80)
 
 
 def test_the_most_frequent_pair_comes_first_and_ties_go_by_text() -> None:
@@ -98,7 +98,7 @@ def test_every_text_comes_back(tokenizer: SimpleTokenizer, text: str) -> None:
 def test_equal_merges_make_equal_bytes() -> None:
     merges = learn_merges(CAPTIONS, 20)
 
-    assert merges_file(merges) == merges_file(list(merges))
-    assert gzip.decompress(merges_file(merges)).decode().split("\n")[1:] == [
+    assert encode_merges(merges) == encode_merges(list(merges))
+    assert gzip.decompress(encode_merges(merges)).decode().split("\n")[1:] == [
         " ".join(pair) for pair in merges
     ]

@@ -5,19 +5,19 @@ import open_clip
 import pytest
 import torch
 
-from captionary.learning.models.architectures import Architecture, architecture_of
+from captionary.learning.models.architectures import Architecture, architecture_of_model
 from captionary.learning.models.clip_models import (
     build_clip,
     build_tokenizer,
-    take_weights,
+    load_matching_weights,
     write_clip,
 )
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.clip.files import find_clip, load_clip
-from captionary.vision.grouping.config import Learned
-from tests.learning.drawn import TINY, Flags, tiny_architecture
-from tests.learning.groupers import CLUSTERING, GROUPING, METHODS, small_architecture
+from captionary.vision.grouping.config import GroupingConfig
+from tests.learning.flags import TINY, Flags, tiny_architecture
+from tests.learning.grouping_models import CLUSTERING, GROUPING, METHODS, small_architecture
 
 
 def test_equal_seeds_build_equal_models_and_leave_random_numbers_alone() -> None:
@@ -64,7 +64,7 @@ def test_a_model_is_written_again_as_it_was(tmp_path: Path) -> None:
     files = find_clip(f"local-dir:{before}")
     clip = load_clip(files)
 
-    read = architecture_of("before", files, clip)
+    read = architecture_of_model("before", files, clip)
     write_clip(after, clip, read)
 
     assert (read.merges, read.mean, read.std) == (own.merges, own.mean, own.std)
@@ -86,7 +86,7 @@ def test_a_plain_clip_starts_a_tower_that_groups() -> None:
     model = build_clip(small_architecture(GROUPING), seed=2)
     before = {name: value.clone() for name, value in model.state_dict().items()}
 
-    take_weights(model, clip, name="it")
+    load_matching_weights(model, clip, name="it")
 
     given, own = clip.state_dict(), model.state_dict()
     taken = {
@@ -108,11 +108,11 @@ def test_a_plain_clip_starts_a_tower_that_groups() -> None:
     }
 
 
-@pytest.mark.parametrize("learned", METHODS.values(), ids=METHODS)
-def test_a_model_that_groups_starts_another(learned: Learned) -> None:
-    one, other = (build_clip(small_architecture(learned), seed=seed) for seed in (1, 2))
+@pytest.mark.parametrize("grouping", METHODS.values(), ids=METHODS)
+def test_a_model_that_groups_starts_another(grouping: GroupingConfig) -> None:
+    one, other = (build_clip(small_architecture(grouping), seed=seed) for seed in (1, 2))
 
-    take_weights(other, one, name="it")
+    load_matching_weights(other, one, name="it")
 
     for name, value in one.state_dict().items():
         assert torch.equal(other.state_dict()[name], value)
@@ -122,7 +122,7 @@ def test_a_plain_clip_starts_one_that_clusters() -> None:
     clip = build_clip(small_architecture(None), seed=1)
     model = build_clip(small_architecture(CLUSTERING), seed=2)
 
-    take_weights(model, clip, name="it")
+    load_matching_weights(model, clip, name="it")
 
     for name, value in clip.state_dict().items():
         assert torch.equal(model.state_dict()[name], value)
@@ -132,7 +132,7 @@ def test_a_linear_projector_starts_as_the_projection() -> None:
     clip = build_clip(small_architecture(None), seed=1)
     model = build_clip(small_architecture(replace(GROUPING, projection=0)), seed=2)
 
-    take_weights(model, clip, name="it")
+    load_matching_weights(model, clip, name="it")
 
     projector, projection = (
         model.get_submodule("visual.projector"),
@@ -143,7 +143,7 @@ def test_a_linear_projector_starts_as_the_projection() -> None:
 
 
 @pytest.mark.parametrize(
-    "learned",
+    "grouping",
     [*METHODS.values(), replace(GROUPING, projection=0)],
     ids=[*METHODS, "pgseg linear"],
 )
@@ -160,11 +160,11 @@ def test_a_linear_projector_starts_as_the_projection() -> None:
     ids=lambda other: "-".join(other),
 )
 def test_weights_of_other_layers_are_refused(
-    learned: Learned, other: dict[str, int | list[int]]
+    grouping: GroupingConfig, other: dict[str, int | list[int]]
 ) -> None:
     clip = build_clip(small_architecture(None, **other), seed=0)
-    model = build_clip(small_architecture(learned), seed=0)
+    model = build_clip(small_architecture(grouping), seed=0)
 
     with pytest.raises(WrongInput, match="the weights it are of other layers") as told:
-        take_weights(model, clip, name="it")
+        load_matching_weights(model, clip, name="it")
     assert "\n" not in str(told.value)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captionary.segmenter.drawing.legend import LegendEntry, draw_legend, fit, text_font
+from captionary.segmenter.drawing.legend import LegendEntry, draw_legend, load_font, truncate_text
 from captionary.segmenter.drawing.overlay import draw_classes, draw_overlay
 from captionary.segmenter.drawing.palette import DISTINCT, GREY, class_colours
 
@@ -109,12 +109,12 @@ def test_every_entry_of_the_legend_is_shown(count: int, width: int) -> None:
 
 
 def test_long_names_are_cut_to_fit() -> None:
-    font = text_font(["x"], size=16)
-    assert fit("cat", font=font, width=100) == "cat"
-    cut = fit("a very long name indeed", font=font, width=100)
+    font = load_font(["x"], size=16)
+    assert truncate_text("cat", font=font, width=100) == "cat"
+    cut = truncate_text("a very long name indeed", font=font, width=100)
     assert cut.endswith("…")
     assert font.getlength(cut) <= 100
 
 
 def test_names_in_other_letters_find_a_font() -> None:
-    assert text_font(["Weißwurst"], size=16).getlength("ß") > 0
+    assert load_font(["Weißwurst"], size=16).getlength("ß") > 0

@@ -1,4 +1,4 @@
-"""The segmenter's service in this process, for the tests that ask it over HTTP."""
+"""The segmenter's service in this process, for the tests that send it requests."""
 
 import io
 import json
@@ -25,23 +25,27 @@ from captionary.segmenter.segmenter import Segmenter
 from captionary.segmenter.service import SegmenterService
 from captionary.serving.api_keys import Keys
 from captionary.serving.app import build_app
-from captionary.serving.limits import Gate, Limits
+from captionary.serving.limits import Limits
 from captionary.serving.metrics import Metrics
+from captionary.serving.work_queue import WorkQueue
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.embedding.views import choose_embedding
+from captionary.vision.embedding.views import parse_embedding
 from captionary.vision.extraction import RegionExtractor
-from captionary.vision.proposers.choice import choose_proposer
+from captionary.vision.proposers.plan import parse_proposer
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 PICTURES = 16
 CLASSES = "person: man | woman, snow, sky, apple, dog, bus"
+SHORT = 0.05
+"""Seconds between checks of the dictionary, where a test waits for one."""
+
 PATIENCE = 30.0
 """Seconds that anything may take."""
 
 
-class Answer(Protocol):
+class Response(Protocol):
     """A response of the test client, whichever of its two libraries there is."""
 
     @property
@@ -56,32 +60,34 @@ class Answer(Protocol):
 
 
 @dataclass(frozen=True)
-class Looking:
-    """Encoder and extractor."""
+class LoadedModels:
+    """What indexes and segments, loaded once for all tests."""
 
     encoder: ClipEncoder
     extractor: RegionExtractor
+    nouns: NounExtractor
 
     @classmethod
-    def load(cls, name: str) -> "Looking":
+    def load(cls, name: str) -> "LoadedModels":
         torch.set_num_threads(1)
-        encoder = ClipEncoder(name, device="cpu", templates="7")
-        embedding = choose_embedding("crop+dense")
-        maps = embedding.maps(encoder)
-        proposer = choose_proposer("superpixels+clusters")(maps)
-        return cls(encoder, RegionExtractor(proposer, embedding.embedder(maps)))
+        encoder = ClipEncoder(name, device="cpu", precision="float32", templates="7")
+        embedding = parse_embedding("crop+dense")
+        maps = embedding.feature_maps(encoder)
+        proposer = parse_proposer("superpixels+clusters").build(maps, ClipEncoder)
+        extractor = RegionExtractor(proposer, embedding.embedder(maps))
+        return cls(encoder, extractor, NounExtractor())
 
-    def opened(self, store: Path) -> StoredDictionary:
+    def open_dictionary(self, store: Path) -> StoredDictionary:
         return StoredDictionary(
             EdgeEngine(store), fingerprint=self.extractor.fingerprint, dim=self.extractor.dim
         )
 
 
 @dataclass(frozen=True)
-class Taught:
+class FilledDictionary:
     """A dictionary with its models. scenes: the folder that its first pictures came from."""
 
-    looking: Looking
+    models: LoadedModels
     dictionary: StoredDictionary
     scenes: Path
     store: Path
@@ -89,14 +95,14 @@ class Taught:
     @property
     def segmenter(self) -> Segmenter:
         """One that remembers nothing yet."""
-        looking = self.looking
-        return Segmenter(looking.extractor, looking.encoder, Retriever(self.dictionary))
+        models = self.models
+        return Segmenter(models.extractor, models.encoder, Retriever(self.dictionary))
 
     @cached_property
     def indexer(self) -> Indexer:
-        refresher = Refresher(self.dictionary, self.looking.encoder)
-        extractor = self.looking.extractor
-        return Indexer(self.dictionary, extractor, NounExtractor(), refresher, workers=2)
+        models = self.models
+        refresher = Refresher(self.dictionary, models.encoder)
+        return Indexer(self.dictionary, models.extractor, models.nouns, refresher, workers=2)
 
     def index(self, first: int, last: int) -> None:
         pairs = read_pairs(str(self.scenes / "captions.jsonl"))
@@ -110,55 +116,55 @@ class Taught:
 
 
 @contextmanager
-def teach(
-    looking: Looking, scenes: Path, store: Path, *, pictures: int = PICTURES
-) -> Iterator[Taught]:
-    with looking.opened(store) as dictionary:
-        taught = Taught(looking, dictionary, scenes, store)
+def fill_dictionary(
+    models: LoadedModels, scenes: Path, store: Path, *, pictures: int = PICTURES
+) -> Iterator[FilledDictionary]:
+    with models.open_dictionary(store) as dictionary:
+        filled = FilledDictionary(models, dictionary, scenes, store)
         if pictures:
-            taught.index(0, pictures)
-        yield taught
+            filled.index(0, pictures)
+        yield filled
 
 
 @contextmanager
-def started(
-    opened: Callable[[], Segmenter],
+def running_service(
+    open_segmenter: Callable[[], Segmenter],
     *,
     keys: Keys | None = None,
     limits: Limits | None = None,
-    gate: Gate | None = None,
+    queue: WorkQueue | None = None,
     indexer: str | None = None,
     ready: bool = True,
 ) -> Iterator[TestClient]:
     """A client of the service; faults are raised here. ready: wait until it has opened."""
     metrics, limits = Metrics(), limits or Limits()
     service = SegmenterService(
-        opened=opened,
+        open_segmenter=open_segmenter,
         keys=keys or Keys(),
         limits=limits,
         metrics=metrics,
-        gate=gate or Gate(working=2, waiting=30),
+        queue=queue or WorkQueue(workers=2, waiting=30),
         version="1",
         indexer=indexer,
-        every=0.05,
+        retry_seconds=0.05,
     )
     app = build_app([service], title="Tests", version="1", limits=limits, metrics=metrics)
     with TestClient(app, base_url="http://127.0.0.1") as client:
         if ready:
-            until(lambda: client.get("/readyz").is_success)
+            wait_until(lambda: client.get("/readyz").is_success)
         yield client
 
 
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < end
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.02)
 
 
-def ask(
+def post_picture(
     client: TestClient, picture: Path | bytes, *, path: str = "segment", **fields: Any
-) -> Answer:
+) -> Response:
     """POST a picture with the fields of a form."""
     name, data = (
         ("scene.png", picture)
@@ -171,14 +177,14 @@ def ask(
     headers = fields.pop("headers", {})
     if path == "segment":
         fields = {"classes": CLASSES, **fields}
-    answer: Answer = client.post(
+    answer: Response = client.post(
         f"/v1/{path}", files={"image": (name, data)}, data=fields, headers=headers
     )
     return answer
 
 
-def problem(answer: Answer, status: int) -> str:
-    """What an answer says is wrong, in one line."""
+def assert_problem(answer: Response, status: int) -> str:
+    """Check that a response is a problem document, and return its detail."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     body = ProblemBody.model_validate(answer.json())

@@ -1,4 +1,4 @@
-"""What the segmenter's service tells of its dictionary: near regions, nouns, counts."""
+"""Routes that read the dictionary: near regions, nouns, counts."""
 
 import base64
 import io
@@ -12,27 +12,36 @@ from PIL import Image
 from captionary.schemas.bodies import AboutBody, NounDetailBody, RetrievalBody, VocabularyBody
 from captionary.serving.api_keys import Keys
 from captionary.vision.pictures.loading import load_picture
-from captionary.vocabulary.centring import centred, common_part
-from tests.segmenter.service.served import PICTURES, Taught, ask, problem, started, until
+from captionary.vocabulary.centring import centred
+from tests.segmenter.service.served import (
+    PICTURES,
+    FilledDictionary,
+    assert_problem,
+    post_picture,
+    running_service,
+    wait_until,
+)
 
 READ = "this-key-may-only-read"
 
 
-def retrieved(client: TestClient, taught: Taught, number: int, **fields: object) -> RetrievalBody:
-    answer = ask(client, taught.picture(number), path="retrieve", **fields)
-    assert answer.status_code == 200, answer.text
-    return RetrievalBody.model_validate(answer.json())
+def retrieved(
+    client: TestClient, filled: FilledDictionary, number: int, **fields: object
+) -> RetrievalBody:
+    response = post_picture(client, filled.picture(number), path="retrieve", **fields)
+    assert response.status_code == 200, response.text
+    return RetrievalBody.model_validate(response.json())
 
 
-def image_id(taught: Taught, number: int) -> str:
-    path = str(taught.picture(number))
-    return next(item.id for item in taught.dictionary.pictures() if item.image.endswith(path))
+def image_id(filled: FilledDictionary, number: int) -> str:
+    path = str(filled.picture(number))
+    return next(item.id for item in filled.dictionary.pictures() if item.image.endswith(path))
 
 
 def listed(client: TestClient, query: str = "") -> VocabularyBody:
-    answer = client.get(f"/v1/vocabulary{query}")
-    assert answer.status_code == 200, answer.text
-    return VocabularyBody.model_validate(answer.json())
+    response = client.get(f"/v1/vocabulary{query}")
+    assert response.status_code == 200, response.text
+    return VocabularyBody.model_validate(response.json())
 
 
 def pixels_of(thumbnail: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -43,12 +52,12 @@ def pixels_of(thumbnail: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
 
 @pytest.mark.parametrize("number", [0, 7])
 def test_a_picture_of_the_dictionary_finds_itself(
-    client: TestClient, taught: Taught, number: int
+    client: TestClient, filled: FilledDictionary, number: int
 ) -> None:
-    found = retrieved(client, taught, number, limit=5)
+    found = retrieved(client, filled, number, limit=5)
 
     first = found.regions[0]
-    stored = taught.dictionary.picture(image_id(taught, number))
+    stored = filled.dictionary.picture(image_id(filled, number))
     assert stored is not None
     assert (first.image_id, first.box, first.area) == (stored.id, [0, 0, 96, 96], 1)
     assert first.similarity == pytest.approx(1, abs=1e-4)
@@ -57,59 +66,59 @@ def test_a_picture_of_the_dictionary_finds_itself(
     for near in (found.nouns, found.regions):
         similarities = [item.similarity for item in near]
         assert similarities == sorted(similarities, reverse=True)
-    assert found.revision == taught.dictionary.revision
+    assert found.revision == filled.dictionary.revision
 
 
-def test_a_box_finds_the_regions_that_fill_it(client: TestClient, taught: Taught) -> None:
+def test_a_box_finds_the_regions_that_fill_it(client: TestClient, filled: FilledDictionary) -> None:
     """A region that fills its box, as layers of ground do, looks the same as the box."""
-    stored = taught.dictionary.picture(image_id(taught, 3))
+    stored = filled.dictionary.picture(image_id(filled, 3))
     assert stored is not None
-    table = taught.dictionary.region_tables([stored])[0]
+    table = filled.dictionary.region_tables([stored])[0]
     boxes = table.boxes_xyxy.astype(np.int64)
-    filled = table.areas * 96 * 96 / np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    index = max(range(1, len(table)), key=lambda row: (filled[row], table.areas[row]))
+    extent = table.areas * 96 * 96 / np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+    index = max(range(1, len(table)), key=lambda row: (extent[row], table.areas[row]))
     box = boxes[index].tolist()
 
-    found = retrieved(client, taught, 3, box=" , ".join(map(str, box)), limit=3)
+    found = retrieved(client, filled, 3, box=" , ".join(map(str, box)), limit=3)
 
-    assert filled[index] > 0.9
+    assert extent[index] > 0.9
     assert found.regions[0].similarity > 0.99
     assert found.regions[0].image_id == stored.id
     assert box in [region.box for region in found.regions]
 
 
 def test_near_nouns_are_those_of_the_prototypes_as_segmenting_compares_them(
-    client: TestClient, taught: Taught
+    client: TestClient, filled: FilledDictionary
 ) -> None:
-    dictionary, looking = taught.dictionary, taught.looking
-    retriever = taught.segmenter.retriever
+    models = filled.models
+    retriever = filled.segmenter.retriever
     assert retriever is not None
-    picture = load_picture(taught.picture(20))
-    whole = looking.extractor.extract(picture).table.vectors[0]
-    common = common_part(retriever.sample_vectors(), pictures=len(dictionary.sample()))
+    picture = load_picture(filled.picture(20))
+    whole = models.extractor.extract(picture).table.vectors[0]
+    common = retriever.common_part()
     matrix = retriever.matrix(retriever.nouns())
     similarity = matrix.vectors @ centred(whole[None], common)[0]
     best: dict[str, float] = {}
     for prototype, value in zip(matrix.prototypes, similarity.tolist(), strict=True):
         best[prototype.noun] = max(value, best.get(prototype.noun, -1))
 
-    found = retrieved(client, taught, 20, limit=100).nouns
+    found = retrieved(client, filled, 20, limit=100).nouns
 
     assert len(best) < 100
     assert {item.noun: item.similarity for item in found} == pytest.approx(best, abs=1e-5)
     similarities = [item.similarity for item in found]
     assert similarities == sorted(similarities, reverse=True)
-    few = retrieved(client, taught, 20, limit=2).nouns
+    few = retrieved(client, filled, 20, limit=2).nouns
     assert few == found[:2]
 
 
-def test_what_is_found_can_be_narrowed(client: TestClient, taught: Taught) -> None:
+def test_what_is_found_can_be_narrowed(client: TestClient, filled: FilledDictionary) -> None:
     noun = listed(client).nouns[0].noun
 
-    of_noun = retrieved(client, taught, 20, noun=noun, limit=4)
-    of_source = retrieved(client, taught, 20, source="elsewhere")
-    of_tag = retrieved(client, taught, 20, tag="none")
-    unknown = retrieved(client, taught, 20, noun="zeppelin")
+    of_noun = retrieved(client, filled, 20, noun=noun, limit=4)
+    of_source = retrieved(client, filled, 20, source="elsewhere")
+    of_tag = retrieved(client, filled, 20, tag="none")
+    unknown = retrieved(client, filled, 20, noun="zeppelin")
 
     assert [item.noun for item in of_noun.nouns] == [noun]
     assert of_noun.regions
@@ -119,10 +128,12 @@ def test_what_is_found_can_be_narrowed(client: TestClient, taught: Taught) -> No
     assert (unknown.nouns, unknown.regions) == ([], [])
 
 
-def test_a_region_comes_with_its_part_of_the_picture(client: TestClient, taught: Taught) -> None:
-    whole, *parts = retrieved(client, taught, 0, limit=20).regions
+def test_a_region_comes_with_its_part_of_the_picture(
+    client: TestClient, filled: FilledDictionary
+) -> None:
+    whole, *parts = retrieved(client, filled, 0, limit=20).regions
 
-    original = load_picture(taught.picture(0)).pixels.astype(int)
+    original = load_picture(filled.picture(0)).pixels.astype(int)
     shown = pixels_of(whole.thumbnail)
     assert shown.shape == (96, 96, 3)
     assert np.abs(shown - original).mean() < 12
@@ -131,14 +142,14 @@ def test_a_region_comes_with_its_part_of_the_picture(client: TestClient, taught:
 
 
 def test_nouns_are_listed_by_how_many_pictures_have_them(
-    client: TestClient, taught: Taught
+    client: TestClient, filled: FilledDictionary
 ) -> None:
-    entries = {entry.noun: entry for entry in taught.dictionary.entries()}
+    entries = {entry.noun: entry for entry in filled.dictionary.entries()}
 
     body = listed(client)
 
     assert body.total == len(entries) == len(body.nouns)
-    assert body.revision == taught.dictionary.revision
+    assert body.revision == filled.dictionary.revision
     pictures = [line.pictures for line in body.nouns]
     assert pictures == sorted(pictures, reverse=True)
     for line in body.nouns:
@@ -170,13 +181,13 @@ def test_nouns_are_found_by_a_part_those_that_start_with_it_first(client: TestCl
     assert listed(client, "?q=zeppelin").nouns == []
 
 
-def test_a_noun_is_shown_with_its_prototypes(client: TestClient, taught: Taught) -> None:
+def test_a_noun_is_shown_with_its_prototypes(client: TestClient, filled: FilledDictionary) -> None:
     line = next(line for line in listed(client).nouns if line.prototypes > 0)
 
     body = NounDetailBody.model_validate(client.get(f"/v1/vocabulary/{line.noun}").json())
 
     assert body.model_dump(exclude={"looks", "revision"}) == line.model_dump()
-    prototypes = taught.dictionary.prototypes([line.noun])
+    prototypes = filled.dictionary.prototypes([line.noun])
     assert [look.number for look in body.looks] == [item.number for item in prototypes]
     exemplar, stored = body.looks[0].exemplars[0], prototypes[0].exemplars[0]
     assert base64.b64decode(exemplar.thumbnail) == stored.thumbnail
@@ -194,23 +205,23 @@ def test_every_noun_of_the_list_can_be_shown(client: TestClient) -> None:
 
 @pytest.mark.parametrize("noun", ["zeppelin", "", "a/b", "..%2f..", "%00", "x" * 3000])
 def test_an_unknown_noun_is_not_there(client: TestClient, noun: str) -> None:
-    assert "the dictionary has no noun" in problem(client.get(f"/v1/vocabulary/{noun}"), 404)
+    assert "the dictionary has no noun" in assert_problem(client.get(f"/v1/vocabulary/{noun}"), 404)
 
 
-def test_about_tells_what_there_is(client: TestClient, taught: Taught) -> None:
-    stats = taught.dictionary.stats()
+def test_about_tells_what_there_is(client: TestClient, filled: FilledDictionary) -> None:
+    stats = filled.dictionary.stats()
 
     body = AboutBody.model_validate(client.get("/v1/about").json())
 
     assert (body.version, body.indexer, body.keys) == ("1", None, False)
-    assert body.fingerprint == taught.looking.extractor.fingerprint
+    assert body.fingerprint == filled.models.extractor.fingerprint
     assert (body.images, body.regions) == (PICTURES, stats.regions)
     assert (body.nouns, body.prototypes) == (stats.nouns, stats.prototypes)
     assert body.revision == stats.revision
 
 
-def test_about_tells_no_counts_to_who_may_not_read(taught: Taught) -> None:
-    with started(lambda: taught.segmenter, keys=Keys(read=(READ,)), indexer="") as client:
+def test_about_tells_no_counts_to_who_may_not_read(filled: FilledDictionary) -> None:
+    with running_service(lambda: filled.segmenter, keys=Keys(read=(READ,)), indexer="") as client:
         nobody = AboutBody.model_validate(client.get("/v1/about").json())
         known = AboutBody.model_validate(
             client.get("/v1/about", headers={"X-API-Key": READ}).json()
@@ -220,14 +231,16 @@ def test_about_tells_no_counts_to_who_may_not_read(taught: Taught) -> None:
     assert (nobody.keys, nobody.indexer) == (True, "")
     assert (nobody.images, nobody.nouns, nobody.revision, nobody.fingerprint) == (0, 0, 0, "")
     assert known.images == PICTURES
-    assert "may not do that" in problem(wrong, 403)
+    assert "may not do that" in assert_problem(wrong, 403)
 
 
-def test_figures_tell_the_size_of_the_dictionary(client: TestClient, taught: Taught) -> None:
-    ask(client, taught.picture(20), fusion="text")
-    stats = taught.dictionary.stats()
+def test_figures_tell_the_size_of_the_dictionary(
+    client: TestClient, filled: FilledDictionary
+) -> None:
+    post_picture(client, filled.picture(20), fusion="text")
+    stats = filled.dictionary.stats()
     revision = f"captionary_revision {float(stats.revision)}\n"
-    until(lambda: revision in client.get("/metrics").text)  # counted beside the requests
+    wait_until(lambda: revision in client.get("/metrics").text)  # counted beside the requests
 
     lines = client.get("/metrics").text.splitlines()
 

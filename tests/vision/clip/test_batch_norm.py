@@ -23,8 +23,8 @@ class PreNormed(nn.Module):
         self.norm = with_statistics(nn.BatchNorm2d(3))
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        answer: torch.Tensor = self.conv(self.norm(pixels))
-        return answer
+        output: torch.Tensor = self.conv(self.norm(pixels))
+        return output
 
 
 @pytest.mark.parametrize("bias", [True, False])

@@ -48,7 +48,7 @@ def test_attention_pooling_is_taken_apart() -> None:
     torch.testing.assert_close(dense[0, 1, 2], expected)
 
 
-def test_which_towers_can(convnext: torch.nn.Module) -> None:
+def test_kinds_of_towers(convnext: torch.nn.Module) -> None:
     assert dense_stride(convnext, torch.rand(1, 3, 64, 64)) == 32
     assert dense_stride(convnext, torch.rand(1, 3, 80, 80)) == 32
     assert dense_stride(random_resnet(), torch.rand(1, 3, 64, 64)) == 32

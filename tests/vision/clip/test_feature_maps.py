@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.clip.feature_maps import MOST_STRETCHED, DenseMaps, frame_size, starts
+from captionary.vision.clip.feature_maps import (
+    MOST_STRETCHED,
+    FeatureMaps,
+    frame_size,
+    window_starts,
+)
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
 
@@ -35,7 +40,7 @@ def test_frames_keep_the_aspect_within_bounds(
 
 @given(st.integers(1, 40), st.integers(1, 40), st.sampled_from([8, 16]))
 def test_windows_cover_everything_and_overlap(length: int, window: int, patch: int) -> None:
-    begin = starts(length * patch, window * patch, patch)
+    begin = window_starts(length * patch, window * patch, patch)
     assert begin[0] == 0
     assert begin[-1] == max(0, length - window) * patch
     assert begin == sorted(begin)
@@ -46,9 +51,13 @@ def test_windows_cover_everything_and_overlap(length: int, window: int, patch: i
 def test_a_map_is_of_the_whole_frame(encoder: ClipEncoder, make_picture: MakePicture) -> None:
     side = encoder.input_size_hw[0]
     picture = make_picture(100, 150)
-    features = DenseMaps(encoder, side)(picture)
-    rows, columns = frame_size((100, 150), side=side, multiple=encoder.patch)
-    assert features.shape == (rows // encoder.patch, columns // encoder.patch, encoder.dim)
+    features = FeatureMaps(encoder, side)(picture)
+    rows, columns = frame_size((100, 150), side=side, multiple=encoder.tower.patch)
+    assert features.shape == (
+        rows // encoder.tower.patch,
+        columns // encoder.tower.patch,
+        encoder.dim,
+    )
     frame = squash(picture.pixels, size_hw=(rows, columns))
     alone = encoder.encode_map(frame, last_block="naclip")
     np.testing.assert_array_equal(features, alone)
@@ -56,59 +65,59 @@ def test_a_map_is_of_the_whole_frame(encoder: ClipEncoder, make_picture: MakePic
 
 def test_windows_are_averaged(encoder: ClipEncoder, make_picture: MakePicture) -> None:
     """Patch by patch: the mean of what every window that holds it says."""
-    side, patch = encoder.input_size_hw[0], encoder.patch
+    side, patch = encoder.input_size_hw[0], encoder.tower.patch
     picture = make_picture(90, 131)
-    features = DenseMaps(encoder, 2 * side, window=side)(picture)
+    features = FeatureMaps(encoder, 2 * side, window=side)(picture)
     rows, columns = frame_size((90, 131), side=2 * side, multiple=patch)
     frame = squash(picture.pixels, size_hw=(rows, columns))
-    said: dict[tuple[int, int], list[torch.Tensor]] = {}
-    for top in starts(rows, side, patch):
-        for left in starts(columns, side, patch):
+    encoded: dict[tuple[int, int], list[torch.Tensor]] = {}
+    for top in window_starts(rows, side, patch):
+        for left in window_starts(columns, side, patch):
             part = frame[:, top : top + side, left : left + side]
             vectors = encoder.encode_map(part, last_block="naclip")
             for row, column in np.ndindex(*vectors.shape[:2]):
                 place = (top // patch + row, left // patch + column)
-                said.setdefault(place, []).append(vectors[row, column])
-    assert len(said) == features.shape[0] * features.shape[1]
-    for place, each in said.items():
+                encoded.setdefault(place, []).append(vectors[row, column])
+    assert len(encoded) == features.shape[0] * features.shape[1]
+    for place, each in encoded.items():
         np.testing.assert_allclose(features[place], torch.stack(each).mean(dim=0), atol=1e-5)
-    assert max(len(each) for each in said.values()) >= 4
+    assert max(len(each) for each in encoded.values()) >= 4
 
 
-def test_a_picture_is_looked_at_once(
+def test_a_picture_is_encoded_once(
     encoder: ClipEncoder, make_picture: MakePicture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looks = []
+    passes = []
     encode = encoder.encode_map
 
     def counted(pixels: torch.Tensor, *, last_block: str) -> torch.Tensor:
-        looks.append(last_block)
+        passes.append(last_block)
         return encode(pixels, last_block=last_block)
 
     monkeypatch.setattr(encoder, "encode_map", counted)
-    maps = DenseMaps(encoder, encoder.input_size_hw[0])
+    maps = FeatureMaps(encoder, encoder.input_size_hw[0])
     one, other = make_picture(60, 80, 1), make_picture(60, 80, 2)
     first = maps(one)
     assert maps(one) is first
     assert not np.array_equal(maps(other), first)
     np.testing.assert_array_equal(maps(one), first)
-    assert len(looks) == 3
+    assert len(passes) == 3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 5)])
 def test_odd_pictures_have_maps(
     encoder: ClipEncoder, make_picture: MakePicture, size: tuple[int, int]
 ) -> None:
-    features = DenseMaps(encoder, encoder.input_size_hw[0])(make_picture(*size))
+    features = FeatureMaps(encoder, encoder.input_size_hw[0])(make_picture(*size))
     assert np.isfinite(features).all()
 
 
 def test_fingerprint_names_what_matters(encoder: ClipEncoder) -> None:
     kinds = [
-        DenseMaps(encoder, 64),
-        DenseMaps(encoder, 128),
-        DenseMaps(encoder, 128, 64),
-        DenseMaps(encoder, 128, 64, "sclip"),
+        FeatureMaps(encoder, 64),
+        FeatureMaps(encoder, 128),
+        FeatureMaps(encoder, 128, 64),
+        FeatureMaps(encoder, 128, 64, "sclip"),
     ]
     assert len({maps.fingerprint for maps in kinds}) == 4
     assert all(encoder.fingerprint in maps.fingerprint for maps in kinds)

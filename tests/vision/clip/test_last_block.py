@@ -7,7 +7,7 @@ import pytest
 import torch
 from open_clip.transformer import ResidualAttentionBlock
 
-from captionary.vision.clip.last_block import LAST_BLOCKS, nearness
+from captionary.vision.clip.last_block import LAST_BLOCKS, patch_nearness
 from tests.vision.clip.towers import random_vit
 
 GRID = (4, 3)
@@ -32,13 +32,15 @@ def by_hand(name: str, block: ResidualAttentionBlock, hidden: torch.Tensor) -> n
     normed = block.ln_1(hidden)[0].numpy()
     weight, bias = block.attn.in_proj_weight.numpy(), block.attn.in_proj_bias.numpy()
     query, key, value = np.split(normed @ weight.T + bias, 3, axis=1)
-    found = np.zeros_like(value)
+    attended = np.zeros_like(value)
     for head in range(HEADS):
         part = slice(head * SIZE, (head + 1) * SIZE)
         for token in range(TOKENS):
             shares = attention(name, token, query[:, part], key[:, part])
-            found[token, part] = sum(shares[other] * value[other, part] for other in range(TOKENS))
-    out = block.attn.out_proj(torch.from_numpy(found))
+            attended[token, part] = sum(
+                shares[other] * value[other, part] for other in range(TOKENS)
+            )
+    out = block.attn.out_proj(torch.from_numpy(attended))
     if name in ("clearclip", "naclip"):
         return np.asarray(out.numpy())
     middle = torch.from_numpy(entering) + block.ls_1(out)
@@ -73,7 +75,7 @@ def closeness(a: int, b: int) -> float:
 @pytest.mark.parametrize("name", LAST_BLOCKS)
 def test_equals_the_formula(name: str, block: ResidualAttentionBlock, hidden: torch.Tensor) -> None:
     altered = LAST_BLOCKS[name](block, hidden, GRID)[0].numpy()
-    # nearness() is in float32, like the features it is added to.
+    # patch_nearness() is in float32, like the features it is added to.
     np.testing.assert_allclose(altered, by_hand(name, block, hidden), rtol=1e-5, atol=1e-6)
 
 
@@ -84,7 +86,7 @@ def test_alterations_differ(block: ResidualAttentionBlock, hidden: torch.Tensor)
 
 
 def test_nearness_falls_with_distance() -> None:
-    near = nearness((3, 20))
+    near = patch_nearness((3, 20))
     assert near.shape == (61, 61)
     assert (near == near.T).all()
     row = near[1, 1:21].tolist()

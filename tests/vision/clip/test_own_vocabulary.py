@@ -45,7 +45,7 @@ def load(folder: Path) -> ClipEncoder:
     return ClipEncoder(f"local-dir:{folder}", device="cpu", precision="float32", templates="plain")
 
 
-def test_texts_are_read_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_texts_are_tokenized_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     model = open_clip.create_model(f"local-dir:{folder}").eval()
     tokenizer = SimpleTokenizer(bpe_path=str(folder / "merges.txt.gz"), context_length=20)
@@ -56,7 +56,7 @@ def test_texts_are_read_with_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     assert len(tokenizer.encode("dog")) == 1
 
 
-def test_it_is_part_of_the_fingerprint(folder: Path) -> None:
+def test_the_vocabulary_is_part_of_the_fingerprint(folder: Path) -> None:
     before = load(folder).fingerprint
     assert load(folder).fingerprint == before
 
@@ -65,7 +65,7 @@ def test_it_is_part_of_the_fingerprint(folder: Path) -> None:
     assert load(folder).fingerprint != before
 
 
-def test_a_wrong_one_is_told(folder: Path) -> None:
+def test_damaged_and_foreign_vocabularies_are_refused(folder: Path) -> None:
     path = folder / "merges.txt.gz"
     whole = path.read_bytes()
     for content in (b"no gzip", whole[:-12], gzip.compress(b"\xff\xfe")):

@@ -10,10 +10,10 @@ from captionary.vision.clip.catalogue import BUNDLED
 from captionary.vision.clip.last_block import LAST_BLOCKS
 from captionary.vision.clip.vit import (
     dense_map,
+    embed_patches,
     has_class_token,
     is_plain_vit,
-    patch_tokens,
-    picture_vector,
+    picture_vectors,
     region_tokens,
 )
 from tests.vision.clip.towers import random_resnet, random_vit
@@ -51,14 +51,13 @@ def test_unaltered_patches_equal_open_clips(vit: VisionTransformer) -> None:
 
 
 def test_the_pictures_vector_is_open_clips(vit: VisionTransformer) -> None:
-    own = picture_vector(vit, pictures(vit))
+    own = picture_vectors(vit, pictures(vit))
     torch.testing.assert_close(own, vit(pictures(vit)), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("first_block", [0, 1, 3])
-def test_a_region_of_everything_is_the_picture(vit: VisionTransformer, first_block: int) -> None:
+def test_a_region_of_everything_is_the_picture(vit: VisionTransformer) -> None:
     coverage = torch.ones(2, 3, patches(vit))
-    regions = region_tokens(vit, pictures(vit), coverage, first_block=first_block)
+    regions = region_tokens(vit, pictures(vit), coverage)
     whole = vit(pictures(vit))
     for number in range(3):
         torch.testing.assert_close(regions[:, number], whole, rtol=1e-4, atol=1e-4)
@@ -71,7 +70,7 @@ def test_how_much_is_covered_counts_relative_to_the_most(vit: VisionTransformer)
     torch.testing.assert_close(full, tiny, rtol=1e-4, atol=1e-4)
 
 
-def test_a_region_sees_nothing_of_the_rest() -> None:
+def test_a_region_does_not_attend_to_the_rest() -> None:
     """With all blocks restricted, pixels outside reach a region through patches inside only."""
     vit = random_vit()
     vit.transformer.resblocks = vit.transformer.resblocks[:1]
@@ -84,8 +83,8 @@ def test_a_region_sees_nothing_of_the_rest() -> None:
 
 
 @settings(max_examples=15)
-@given(seed=st.integers(0, 99), first_block=st.integers(0, 3))
-def test_region_tokens_equal_a_masked_pass(seed: int, first_block: int) -> None:
+@given(seed=st.integers(0, 99))
+def test_region_tokens_equal_a_masked_pass(seed: int) -> None:
     """The same from open_clip's own blocks, with a mask over the tokens of picture and regions."""
     vit = random_vit()
     random = torch.Generator().manual_seed(seed)
@@ -98,14 +97,12 @@ def test_region_tokens_equal_a_masked_pass(seed: int, first_block: int) -> None:
     mask[:17, :17] = 0
     mask[17:, 1:17] = (coverage[0] / coverage[0].amax(dim=1, keepdim=True)).log()
     mask[range(17, 20), range(17, 20)] = 0
-    hidden = patch_tokens(vit, pixels)
-    for block in vit.transformer.resblocks[:first_block]:
-        hidden = block(hidden)
+    hidden = embed_patches(vit, pixels)
     hidden = torch.cat([hidden, hidden[:, :1].expand(-1, 3, -1)], dim=1)
-    for block in vit.transformer.resblocks[first_block:]:
+    for block in vit.transformer.resblocks:
         hidden = block(hidden, attn_mask=mask)
     expected = vit.ln_post(hidden[:, 17:]) @ vit.proj
-    actual = region_tokens(vit, pixels, coverage, first_block=first_block)
+    actual = region_tokens(vit, pixels, coverage)
     torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -124,14 +121,14 @@ def test_positions_are_interpolated_between_their_neighbours() -> None:
     vit.positional_embedding.copy_(torch.cat([torch.zeros(1, 32), rising]))
     vit.conv1.weight.zero_()
     vit.ln_pre = torch.nn.Identity()
-    tokens = patch_tokens(vit, torch.zeros(1, 3, 32, 32))
+    tokens = embed_patches(vit, torch.zeros(1, 3, 32, 32))
     grid = tokens[0, 1:, 0].view(8, 8)
     np.testing.assert_allclose(grid.std(dim=1), 0, atol=1e-5)
     assert (grid[:, 0].diff() > 0).all()
     np.testing.assert_allclose(grid[3, 0] + grid[4, 0], 3, atol=1e-4)
 
 
-def test_which_towers_can() -> None:
+def test_kinds_of_towers() -> None:
     assert has_class_token(random_vit())
     average = random_vit(pool_type="avg")
     assert is_plain_vit(average)

@@ -6,7 +6,7 @@ from open_clip.transformer import VisionTransformer
 
 
 def random_vit(*, pool_type: str = "tok", attentional_pool: bool = False) -> VisionTransformer:
-    """Three blocks of four heads on a grid of 4 x 4 patches; answers 12 numbers."""
+    """Three blocks of four heads on a grid of 4 x 4 patches; vectors of 12 numbers."""
     torch.manual_seed(0)
     tower = VisionTransformer(
         image_size=16,
@@ -27,6 +27,6 @@ def random_vit(*, pool_type: str = "tok", attentional_pool: bool = False) -> Vis
 
 
 def random_resnet() -> ModifiedResNet:
-    """One block a layer, for pictures of 64 pixels; answers 12 numbers."""
+    """One block a layer, for pictures of 64 pixels; vectors of 12 numbers."""
     torch.manual_seed(0)
     return ModifiedResNet([1, 1, 1, 1], 12, heads=4, image_size=64, width=8).eval()

@@ -16,11 +16,11 @@ from captionary.vision.embedding.views import (
     DEFAULT,
     Embedding,
     View,
-    choose_embedding,
-    usual_embedding,
+    default_embedding,
+    parse_embedding,
 )
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.proposers.choice import choose_proposer, usual_proposer
+from captionary.vision.proposers.plan import default_proposer, parse_proposer
 from captionary.vision.proposers.superpixels import Superpixels
 
 MakePicture = Callable[..., LoadedPicture]
@@ -31,36 +31,36 @@ def small() -> ClipEncoder:
     return ClipEncoder("mini", device="cpu", precision="float32", templates="plain")
 
 
-def test_reads_what_is_written() -> None:
-    assert choose_embedding("crop") == Embedding((View("crop"),))
-    assert choose_embedding("tokens:448") == Embedding((View("tokens", side="448"),))
-    assert choose_embedding("dense") == Embedding((View("dense"),))
-    assert choose_embedding("dense:sclip:2x") == Embedding((View("dense", "sclip", "2x"),))
+def test_parses_all_kinds_of_views() -> None:
+    assert parse_embedding("crop") == Embedding((View("crop"),))
+    assert parse_embedding("tokens:448") == Embedding((View("tokens", side="448"),))
+    assert parse_embedding("dense") == Embedding((View("dense"),))
+    assert parse_embedding("dense:sclip:2x") == Embedding((View("dense", "sclip", "2x"),))
     windows = View("dense", side="336", window=224)
-    assert choose_embedding("dense:336/224") == Embedding((windows,))
-    assert choose_embedding("crop:.5x+dense:336/224+tokens") == Embedding(
+    assert parse_embedding("dense:336/224") == Embedding((windows,))
+    assert parse_embedding("crop:.5x+dense:336/224+tokens") == Embedding(
         (View("crop", side=".5x"), windows, View("tokens"))
     )
-    assert len(choose_embedding(DEFAULT).views) == 3
+    assert len(parse_embedding(DEFAULT).views) == 3
 
 
 @pytest.mark.parametrize(
     "wrong",
     ["", "crops", "dense:", "dense:448:sclip", "tokens:-1", "tokens:sclip", "crop:96/64", "crop+"],
 )
-def test_what_is_no_way_to_embed(wrong: str) -> None:
+def test_unknown_embeddings(wrong: str) -> None:
     with pytest.raises(WrongInput, match=r"choose crop\[:SIDE\], tokens\[:SIDE\], dense"):
-        choose_embedding(wrong)
+        parse_embedding(wrong)
 
 
 def test_unknown_last_block() -> None:
     with pytest.raises(WrongInput, match="choose one of naclip, clearclip, sclip, maskclip"):
-        choose_embedding("dense:clip")
+        parse_embedding("dense:clip")
 
 
 def test_crops_alone_do_not_blend() -> None:
     with pytest.raises(WrongInput, match="would not see small regions"):
-        choose_embedding("crop+crop:2x")
+        parse_embedding("crop+crop:2x")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_whole_picture_by_token_is_the_picture(
 def test_pooled_features_are_means_weighted_by_area(
     encoder: ClipEncoder, make_picture: MakePicture
 ) -> None:
-    maps = choose_embedding("dense").maps(encoder)
+    maps = parse_embedding("dense").feature_maps(encoder)
     picture = make_picture(70, 90)
     features = maps(picture)
     rows, columns = features.shape[:2]
@@ -98,14 +98,14 @@ def test_pooled_features_are_means_weighted_by_area(
 @pytest.mark.parametrize(
     "text", ["crop", "crop:.5x", "tokens:96", "dense", "dense:maskclip:128/64", DEFAULT]
 )
-def test_every_way_gives_unit_vectors_again_and_again(
+def test_every_embedding_gives_the_same_unit_vectors_twice(
     small: ClipEncoder, make_picture: MakePicture, text: str
 ) -> None:
-    embedding = choose_embedding(text)
+    embedding = parse_embedding(text)
     picture = make_picture(50, 80)
     regions = Superpixels().propose(picture)
-    vectors = embedding.embedder(embedding.maps(small)).embed(picture, regions)
-    again = embedding.embedder(embedding.maps(small)).embed(picture, regions)
+    vectors = embedding.embedder(embedding.feature_maps(small)).embed(picture, regions)
+    again = embedding.embedder(embedding.feature_maps(small)).embed(picture, regions)
     assert vectors.shape == (len(regions), small.dim)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -115,16 +115,16 @@ def test_every_way_gives_unit_vectors_again_and_again(
 def test_fingerprints_differ(small: ClipEncoder) -> None:
     texts = ["crop", "crop:96", "tokens", "tokens:96", "dense", "dense:plain", "dense:128"]
     texts += ["dense:128/64", "crop+dense", "crop+tokens", "crop+tokens:96", "dense+tokens"]
-    ways = [choose_embedding(text) for text in texts]
-    prints = {way.embedder(way.maps(small)).fingerprint for way in ways}
+    ways = [parse_embedding(text) for text in texts]
+    prints = {way.embedder(way.feature_maps(small)).fingerprint for way in ways}
     assert len(prints) == len(texts)
 
 
-def test_an_encoder_says_what_it_cannot(photo_mini: str) -> None:
+def test_an_encoder_that_cannot_embed_by_tokens(photo_mini: str) -> None:
     encoder = ClipEncoder(photo_mini, device="cpu", precision="float32", templates="plain")
-    tokens = choose_embedding("tokens")
+    tokens = parse_embedding("tokens")
     with pytest.raises(WrongInput, match=r"cannot embed .* by 'tokens'.*--embed crop or dense"):
-        tokens.embedder(tokens.maps(encoder))
+        tokens.embedder(tokens.feature_maps(encoder))
 
 
 def test_a_blend_is_the_sum_of_its_views(small: ClipEncoder, make_picture: MakePicture) -> None:
@@ -132,29 +132,27 @@ def test_a_blend_is_the_sum_of_its_views(small: ClipEncoder, make_picture: MakeP
     regions = Superpixels().propose(picture)
     alone = {}
     for text in ("crop:.5x", "tokens:96", "dense:128", "crop:.5x+tokens:96+dense:128"):
-        way = choose_embedding(text)
-        alone[text] = way.embedder(way.maps(small)).embed(picture, regions)
+        way = parse_embedding(text)
+        alone[text] = way.embedder(way.feature_maps(small)).embed(picture, regions)
     crop, tokens, dense, blend = alone.values()
     large = np.array([region.area >= 0.05 for region in regions])[:, None]
     assert 0 < large.sum() < len(regions)
     np.testing.assert_allclose(blend, unit(np.where(large, crop, 0) + tokens + dense), atol=1e-5)
 
 
-def test_a_blend_shares_the_maps_that_proposers_see(encoder: ClipEncoder) -> None:
-    way = choose_embedding("crop+dense+dense:2x")
-    maps = way.maps(encoder)
+def test_a_blend_shares_its_maps_with_proposers(encoder: ClipEncoder) -> None:
+    way = parse_embedding("crop+dense+dense:2x")
+    maps = way.feature_maps(encoder)
     assert maps.side == 2 * encoder.input_size_hw[0]
     blend = way.embedder(maps)
     assert isinstance(blend, Blend)
     assert isinstance(blend.parts[2], PooledFeatures)
     assert blend.parts[2].maps is maps
-    other = choose_embedding("crop").maps(encoder)
-    assert other.last_block == ("clearclip" if encoder.attends else "plain")
+    other = parse_embedding("crop").feature_maps(encoder)
+    assert other.last_block == ("clearclip" if encoder.tower.has_attention else "plain")
 
 
-def test_crops_of_another_size_see_the_same(
-    encoder: ClipEncoder, make_picture: MakePicture
-) -> None:
+def test_crops_of_another_size_are_similar(encoder: ClipEncoder, make_picture: MakePicture) -> None:
     side = 2 * encoder.input_size_hw[0]
     picture = make_picture(side, side)
     whole = [Region(np.ones((side, side), dtype=np.bool_))]
@@ -178,42 +176,45 @@ def save(folder: Path, vision: dict[str, object]) -> str:
 def test_an_encoder_of_one_size(tmp_path: Path, make_picture: MakePicture) -> None:
     resnet = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 8}
     encoder = ClipEncoder(save(tmp_path, resnet), device="cpu", precision="float32")
-    assert encoder.ways == ("crop", "dense")
-    way = choose_embedding("crop:2x+dense")
+    assert encoder.tower.ways == ("crop", "dense")
+    way = parse_embedding("crop:2x+dense")
     with pytest.raises(WrongInput, match="one size only; use crop instead of crop:2x"):
-        way.embedder(way.maps(encoder))
-    usual = choose_embedding(usual_embedding(encoder))
+        way.embedder(way.feature_maps(encoder))
+    usual = default_embedding(encoder)
     assert [view.way for view in usual.views] == ["crop", "dense", "dense"]
     picture = make_picture(40, 60)
-    vectors = usual.embedder(usual.maps(encoder)).embed(picture, Superpixels().propose(picture))
+    vectors = usual.embedder(usual.feature_maps(encoder)).embed(
+        picture, Superpixels().propose(picture)
+    )
     assert np.isfinite(vectors).all()
-    altered = choose_embedding("dense:sclip")
+    altered = parse_embedding("dense:sclip")
     with pytest.raises(WrongInput, match="no attention for 'sclip' to alter"):
-        altered.maps(encoder)
+        altered.feature_maps(encoder)
 
 
 def test_an_encoder_that_can_only_crop(tmp_path: Path) -> None:
     """A transformer of timm, with an input of no whole number of the usual strides."""
     vision = {"timm_model_name": "vit_tiny_patch16_224", "timm_pool": "", "image_size": 224}
     encoder = ClipEncoder(save(tmp_path, vision), device="cpu", precision="float32")
-    assert encoder.ways == ("crop",)
-    assert (usual_embedding(encoder), usual_proposer(encoder)) == ("crop", "superpixels")
-    way = choose_embedding("crop")
-    assert way.embedder(way.maps(encoder)) == MaskedCrops(encoder)
+    assert encoder.tower.ways == ("crop",)
+    assert default_embedding(encoder).text == "crop"
+    assert str(default_proposer(encoder)) == "superpixels"
+    way = parse_embedding("crop")
+    assert way.embedder(way.feature_maps(encoder)) == MaskedCrops(encoder)
     with pytest.raises(WrongInput, match="no feature maps to find clusters in; use --proposer"):
-        choose_proposer("superpixels+clusters")(way.maps(encoder))
+        parse_proposer("superpixels+clusters").build(way.feature_maps(encoder), ClipEncoder)
 
 
 @pytest.mark.parametrize("window", [0, 4, 50, 500])
 def test_windows_are_whole_patches(
     small: ClipEncoder, make_picture: MakePicture, window: int
 ) -> None:
-    maps = choose_embedding(f"dense:128/{window}").maps(small)
+    maps = parse_embedding(f"dense:64/{window}").feature_maps(small)
     assert maps.window
-    assert maps.window % small.patch == 0
-    assert np.isfinite(maps(make_picture(60, 90))).all()
+    assert maps.window % small.tower.patch == 0
+    assert np.isfinite(maps(make_picture(60, 80))).all()
 
 
 def test_sides_have_a_limit(small: ClipEncoder) -> None:
     with pytest.raises(WrongInput, match="6400 pixels a side; give at most 4096"):
-        choose_embedding("dense:100x").maps(small)
+        parse_embedding("dense:100x").feature_maps(small)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from scipy.special import erf
 from torch.nn.functional import cosine_similarity
 
-from captionary.vision.grouping.block import SHARPNESS, GroupingBlock, assigned
-from tests.learning.groupers import random_weights
+from captionary.vision.grouping.block import INITIAL_SHARPNESS, GroupingBlock, assign
+from tests.learning.grouping_models import random_weights
 
 HEADS, WIDTH = 2, 8
 
@@ -18,12 +18,12 @@ def logits_of(count: int, groups: int, tokens: int, seed: int = 0) -> torch.Tens
 
 @settings(max_examples=25)
 @given(groups=st.integers(1, 6), tokens=st.integers(1, 9), seed=st.integers(0, 999))
-def test_in_training_tokens_are_given_away_by_chance_and_gradients_go_through(
+def test_in_training_assignment_is_sampled_and_gradients_pass(
     groups: int, tokens: int, seed: int
 ) -> None:
     logits = logits_of(2, groups, tokens, seed).requires_grad_()
     torch.manual_seed(seed)
-    hard = assigned(logits, drawn=True)
+    hard = assign(logits, sample=True)
     torch.manual_seed(seed)
     noise = -torch.empty_like(logits).exponential_().log()
     soft = (logits + noise).softmax(dim=1)
@@ -41,19 +41,19 @@ def test_in_training_tokens_are_given_away_by_chance_and_gradients_go_through(
     torch.testing.assert_close(own, expected)
 
 
-def test_chance_follows_the_softmax() -> None:
+def test_sampling_follows_the_softmax() -> None:
     logits = torch.tensor([0.0, 1.0, -1.0]).view(1, 3, 1).expand(1, 3, 20_000)
     torch.manual_seed(0)
 
-    often = assigned(logits, drawn=True).mean(dim=2)[0]
+    often = assign(logits, sample=True).mean(dim=2)[0]
 
     torch.testing.assert_close(often, logits[0, :, 0].softmax(dim=0), atol=0.02, rtol=0)
 
 
-def test_at_inference_a_token_goes_to_the_likeliest_group() -> None:
+def test_at_inference_a_token_is_assigned_to_the_likeliest_group() -> None:
     logits = logits_of(3, 4, 7)
 
-    hard = assigned(logits, drawn=False)
+    hard = assign(logits, sample=False)
 
     assert hard.shape == logits.shape
     for number in range(3):
@@ -101,7 +101,7 @@ def softmax(row: np.ndarray) -> np.ndarray:
     return np.asarray(powers / powers.sum())
 
 
-def attended(
+def attend(
     rows: np.ndarray, others: np.ndarray, attention: torch.nn.MultiheadAttention
 ) -> np.ndarray:
     weight, bias = attention.in_proj_weight.numpy(), attention.in_proj_bias.numpy()
@@ -110,40 +110,40 @@ def attended(
         source @ weight[part].T + bias[part]
         for source, part in zip((rows, others, others), parts, strict=True)
     )
-    seen = np.zeros_like(query)
+    attended = np.zeros_like(query)
     for head in range(HEADS):
         own = slice(head * WIDTH // HEADS, (head + 1) * WIDTH // HEADS)
         for row in range(len(rows)):
             shares = softmax(key[:, own] @ query[row, own] / np.sqrt(WIDTH // HEADS))
-            seen[row, own] = sum(
+            attended[row, own] = sum(
                 share * one for share, one in zip(shares, value[:, own], strict=True)
             )
-    return linear(seen, attention.out_proj)
+    return linear(attended, attention.out_proj)
 
 
 def by_hand(
     block: GroupingBlock, tokens: np.ndarray, groups: np.ndarray, *, residual: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One picture through the block: segments, which are, shares, and what group tokens saw."""
+    """One picture through the block, one token at a time; returns what `forward` does."""
     tokens = normed(tokens, block.norm_tokens)
     mixed = multilayer(normed(groups, block.norm_groups).T, block.mixer.module).T
     mixed = normed(mixed, block.norm_mixed)
-    look = block.pre_assign
-    others = normed(tokens, look.ln_1_kv)
-    seen = mixed + attended(normed(mixed, look.ln_1), others, look.attn)
-    seen = seen + multilayer(normed(seen, look.ln_2), look.mlp)
-    seen = normed(seen, block.norm_seen)
-    logits = linear(seen, block.query) @ linear(tokens, block.key).T / np.sqrt(WIDTH)
+    cross = block.pre_assign
+    others = normed(tokens, cross.ln_1_kv)
+    attended = mixed + attend(normed(mixed, cross.ln_1), others, cross.attn)
+    attended = attended + multilayer(normed(attended, cross.ln_2), cross.mlp)
+    attended = normed(attended, block.norm_seen)
+    logits = linear(attended, block.query) @ linear(tokens, block.key).T / np.sqrt(WIDTH)
     shares = np.stack([softmax(column) for column in logits.T], axis=1)
     value = linear(tokens, block.value)
-    means, present = np.zeros_like(seen), np.full(len(groups), residual)
+    means, present = np.zeros_like(attended), np.full(len(groups), residual)
     for group in range(len(groups)):
         own = [value[token] for token in range(len(tokens)) if logits[:, token].argmax() == group]
         if own:
             means[group], present[group] = sum(own) / (len(own) + residual), True
-    segments = linear(means, block.out) + residual * seen
+    segments = linear(means, block.out) + residual * attended
     segments = segments + multilayer(normed(segments, block.norm_out), block.mlp)
-    return segments, present, shares, seen
+    return segments, present, shares, attended
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -153,22 +153,24 @@ def test_the_block_equals_a_slow_one_of_the_same_weights(
     tokens, groups = tokens_and_groups(seed)
     residual = request.node.callspec.params["block"]
 
-    found = block(tokens, groups)
+    output = block(tokens, groups)
 
     for number in range(2):
         expected = by_hand(block, tokens[number].numpy(), groups[number].numpy(), residual=residual)
-        for own, other in zip(found, expected, strict=True):
+        for own, other in zip(output, expected, strict=True):
             np.testing.assert_allclose(own[number], other, atol=1e-5)
 
 
-def test_the_order_of_tokens_does_not_matter_but_to_whom_they_belong(block: GroupingBlock) -> None:
+def test_the_order_of_tokens_changes_their_assignment_only(block: GroupingBlock) -> None:
     tokens, groups = tokens_and_groups(1)
     order = torch.randperm(tokens.shape[1], generator=torch.Generator().manual_seed(0))
 
-    segments, present, shares, seen = block(tokens, groups)
+    segments, present, shares, attended = block(tokens, groups)
     other = block(tokens[:, order], groups)
 
-    for own, expected in zip(other, (segments, present, shares[:, :, order], seen), strict=True):
+    for own, expected in zip(
+        other, (segments, present, shares[:, :, order], attended), strict=True
+    ):
         torch.testing.assert_close(own, expected)
     torch.testing.assert_close(shares.sum(dim=1), torch.ones(2, 9))
 
@@ -179,15 +181,15 @@ def test_a_block_starts_as_grouping_by_similarity() -> None:
     block = GroupingBlock(WIDTH, HEADS, 3, residual=True).eval()
     tokens, groups = (each.float() for each in tokens_and_groups(2))
 
-    segments, _, shares, seen = block(tokens, groups)
+    segments, _, shares, attended = block(tokens, groups)
 
     unit = block.norm_tokens(tokens)
     for number in range(2):
-        owners = (seen[number] @ unit[number].T).argmax(dim=0)
+        owners = (attended[number] @ unit[number].T).argmax(dim=0)
         assert shares[number].argmax(dim=0).tolist() == owners.tolist()
         for group in range(3):
             own = unit[number, owners == group]
-            expected = seen[number, group] + own.sum(dim=0) / (len(own) + 1)
+            expected = attended[number, group] + own.sum(dim=0) / (len(own) + 1)
             torch.testing.assert_close(segments[number, group], expected)
-    logits = SHARPNESS * cosine_similarity(seen[:, :, None], unit[:, None], dim=3)
+    logits = INITIAL_SHARPNESS * cosine_similarity(attended[:, :, None], unit[:, None], dim=3)
     torch.testing.assert_close(shares, logits.softmax(dim=1), atol=1e-3, rtol=1e-3)

@@ -11,20 +11,21 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import normalize
 
 from captionary.schemas.errors import WrongInput
+from captionary.vision.clip.digest import clip_digest
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.clip.files import clip_digest, find_clip, load_clip, load_cluster_head
+from captionary.vision.clip.files import find_clip, load_clip, load_cluster_head
 from captionary.vision.grouping.config import (
+    GROUPING_KEY,
     HEAD_FILE,
-    LEARNED_KEY,
     WEIGHTS_FILE,
-    Learned,
-    method_of,
-    read_learned,
-    written_learned,
+    GroupingConfig,
+    method_name,
+    parse_grouping,
+    serialize_grouping,
 )
-from captionary.vision.grouping.stage import Grouping
-from captionary.vision.grouping.vilseg import Clustering, patch_features
-from tests.learning.groupers import CLUSTERING, GROUPING, METHODS, write_small
+from captionary.vision.grouping.stage import PgsegConfig
+from captionary.vision.grouping.vilseg import VilsegConfig, patch_features
+from tests.learning.grouping_models import CLUSTERING, GROUPING, METHODS, write_small
 
 CONFIG = "open_clip_config.json"
 
@@ -51,40 +52,40 @@ def copy(made: tuple[Path, torch.nn.Module], tmp_path: Path) -> Path:
     return Path(shutil.copytree(made[0], tmp_path / "copy"))
 
 
-def shown(count: int = 2, height: int = 16, width: int = 16) -> torch.Tensor:
+def random_pixels(count: int = 2, height: int = 16, width: int = 16) -> torch.Tensor:
     return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize(
     "learned",
     [
-        Grouping(),
+        PgsegConfig(),
         GROUPING,
-        Grouping(depths=(1, 2), groups=(4,), prototypes=False, kappa=3.5),
-        Clustering(),
+        PgsegConfig(depths=(1, 2), groups=(4,), prototypes=False, kappa=3.5),
+        VilsegConfig(),
         CLUSTERING,
     ],
 )
-def test_what_is_written_is_read(learned: Learned) -> None:
-    written = json.loads(json.dumps(written_learned(learned)))
+def test_what_is_serialized_is_parsed(learned: GroupingConfig) -> None:
+    written = json.loads(json.dumps(serialize_grouping(learned)))
 
-    assert read_learned(written) == learned
-    assert written["method"] == method_of(learned)
-
-
-def test_what_is_left_out_is_as_usual() -> None:
-    assert read_learned({"method": "pgseg", "kappa": 5.0}) == Grouping(kappa=5.0)
-    assert read_learned({"method": "vilseg"}) == Clustering()
+    assert parse_grouping(written) == learned
+    assert written["method"] == method_name(learned)
 
 
-def test_vectors_and_groups_come_back(method: str, made: tuple[Path, Any]) -> None:
+def test_missing_fields_have_defaults() -> None:
+    assert parse_grouping({"method": "pgseg", "kappa": 5.0}) == PgsegConfig(kappa=5.0)
+    assert parse_grouping({"method": "vilseg"}) == VilsegConfig()
+
+
+def test_a_loaded_model_computes_the_same(method: str, made: tuple[Path, Any]) -> None:
     folder, clip = made
     encoder = encoder_of(f"{method}:{folder}")
-    pixels, other = shown(), shown(1, 8, 28)[0]
+    pixels, other = random_pixels(), random_pixels(1, 8, 28)[0]
     with torch.inference_mode():
         vectors = normalize(clip.encode_image((pixels - 0.5) / 0.5), dim=1)
         if method == "pgseg":
-            grouped = clip.visual.grouped((other[None] - 0.5) / 0.5)
+            grouped = clip.visual.group_patches((other[None] - 0.5) / 0.5)
             maps = clip.visual.group_maps(grouped)
             dense = clip.visual.dense_map(grouped)[0]
             near = encoder.encode_map(other, last_block="plain")
@@ -108,19 +109,19 @@ def test_vectors_and_groups_come_back(method: str, made: tuple[Path, Any]) -> No
         torch.testing.assert_close(shares, expected[0], atol=0.05, rtol=0)
 
 
-def test_an_encoder_says_what_it_has_learned(method: str, made: tuple[Path, Any]) -> None:
+def test_an_encoder_names_its_default_proposer(method: str, made: tuple[Path, Any]) -> None:
     folder, _ = made
     named, plain = encoder_of(f"{method}:{folder}"), encoder_of(f"local-dir:{folder}")
 
-    assert named.groups == plain.groups == f"{method}:{folder}"
+    assert named.default_proposer == plain.default_proposer == f"{method}:{folder}"
     assert named.fingerprint == plain.fingerprint
-    assert named.ways == ("crop", "dense")
-    assert named.any_size
-    assert named.patch == 4
+    assert named.tower.ways == ("crop", "dense")
+    assert named.tower.any_size
+    assert named.tower.patch == 4
     assert named.input_size_hw == (16, 16)
     assert named.mean == (0.5, 0.5, 0.5)
     assert named.encode_texts(["red above blue"]).shape == (1, 16)
-    assert encoder_of("mini").groups is None
+    assert encoder_of("mini").default_proposer is None
 
 
 def test_a_folder_is_the_same_by_any_path(
@@ -129,18 +130,18 @@ def test_a_folder_is_the_same_by_any_path(
     folder, _ = made
     monkeypatch.chdir(folder.parent)
 
-    assert find_clip(f"{method}:{folder.name}").groups == f"{method}:{folder}"
+    assert find_clip(f"{method}:{folder.name}").default_proposer == f"{method}:{folder}"
 
 
-def test_short_numbers_do(method: str, made: tuple[Path, Any]) -> None:
+def test_bfloat16_is_close_to_float32(method: str, made: tuple[Path, Any]) -> None:
     folder, _ = made
     short, long = (encoder_of(f"{method}:{folder}", name) for name in ("bfloat16", "float32"))
 
-    alike = (short.encode_images(shown()) * long.encode_images(shown())).sum(axis=1)
+    alike = (short.encode_images(random_pixels()) * long.encode_images(random_pixels())).sum(axis=1)
 
     assert alike.min() > 0.95
-    assert short.encode_map(shown()[0], last_block="plain").shape == (4, 4, 16)
-    for shares in short.group_maps(shown()[0]):
+    assert short.encode_map(random_pixels()[0], last_block="plain").shape == (4, 4, 16)
+    for shares in short.group_maps(random_pixels()[0]):
         torch.testing.assert_close(shares.sum(dim=2), torch.ones(4, 4), atol=0.02, rtol=0)
 
 
@@ -156,11 +157,11 @@ def reweigh(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> 
     save_file(state, path)
 
 
-def complaint(name: str) -> str:
-    with pytest.raises(WrongInput) as told:
+def error_message(name: str) -> str:
+    with pytest.raises(WrongInput) as error:
         encoder_of(name)
-    assert "\n" not in str(told.value)
-    return str(told.value)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def test_a_model_of_another_kind_is_refused(method: str, copy: Path, tmp_path: Path) -> None:
@@ -168,12 +169,12 @@ def test_a_model_of_another_kind_is_refused(method: str, copy: Path, tmp_path: P
     write_small(tmp_path / "plain", None)
 
     for name, folder in ((other, copy), (method, tmp_path / "plain")):
-        assert complaint(f"{name}:{folder}") == (
+        assert error_message(f"{name}:{folder}") == (
             f"{folder} is no model of {name}; train one with 'captionary train {name}'"
         )
-    assert "does not exist" in complaint(f"{method}:{tmp_path}/none")
+    assert "does not exist" in error_message(f"{method}:{tmp_path}/none")
     (tmp_path / "empty").mkdir()
-    assert f"no {CONFIG}" in complaint(f"{method}:{tmp_path}/empty")
+    assert f"no {CONFIG}" in error_message(f"{method}:{tmp_path}/empty")
 
 
 @pytest.mark.parametrize(
@@ -192,32 +193,32 @@ def test_a_model_of_another_kind_is_refused(method: str, copy: Path, tmp_path: P
         7,
     ],
 )
-def test_a_configuration_that_says_nothing_known_is_refused(groups: object, tmp_path: Path) -> None:
+def test_unknown_entries_in_the_configuration_are_refused(groups: object, tmp_path: Path) -> None:
     write_small(tmp_path, GROUPING)
-    rewrite(tmp_path, lambda written: written.update({LEARNED_KEY: groups}))
+    rewrite(tmp_path, lambda written: written.update({GROUPING_KEY: groups}))
 
     for name in ("pgseg", "local-dir"):
-        told = complaint(f"{name}:{tmp_path}")
-        assert told.startswith(f"{tmp_path / CONFIG} is not a model configuration")
+        error = error_message(f"{name}:{tmp_path}")
+        assert error.startswith(f"{tmp_path / CONFIG} is not a model configuration")
 
 
 def test_layers_that_are_not_those_of_the_weights_are_refused(method: str, copy: Path) -> None:
     other = {"pgseg": {"groups": [5, 4]}, "vilseg": {"clusters": 7}}[method]
-    rewrite(copy, lambda written: written[LEARNED_KEY].update(other))
+    rewrite(copy, lambda written: written[GROUPING_KEY].update(other))
 
-    assert "copy" in complaint(f"{method}:{copy}")
+    assert "copy" in error_message(f"{method}:{copy}")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all"])
-def test_damaged_weights_are_told(method: str, copy: Path, content: bytes | None) -> None:
+def test_damaged_weights_are_refused(method: str, copy: Path, content: bytes | None) -> None:
     path = copy / WEIGHTS_FILE
     path.write_bytes(path.read_bytes()[:3000] if content is None else content)
 
-    assert "cannot be loaded" in complaint(f"{method}:{copy}")
+    assert "cannot be loaded" in error_message(f"{method}:{copy}")
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no weights at all"])
-def test_a_clustering_head_that_is_missing_or_damaged_is_told(
+def test_a_missing_or_damaged_cluster_head_is_refused(
     tmp_path: Path, content: bytes | None
 ) -> None:
     write_small(tmp_path, CLUSTERING)
@@ -225,21 +226,21 @@ def test_a_clustering_head_that_is_missing_or_damaged_is_told(
     path.unlink() if content is None else path.write_bytes(content)
 
     for name in ("vilseg", "local-dir"):
-        assert f"cannot read {path}" in complaint(f"{name}:{tmp_path}")
+        assert f"cannot read {path}" in error_message(f"{name}:{tmp_path}")
 
 
-def test_fingerprints_follow_how_it_groups_and_all_weights(method: str, copy: Path) -> None:
+def test_fingerprints_follow_the_configuration_and_all_weights(method: str, copy: Path) -> None:
     def fingerprint() -> str:
         return encoder_of(f"{method}:{copy}").fingerprint
 
-    seen = [fingerprint()]
-    assert fingerprint() == seen[0]
+    digests = [fingerprint()]
+    assert fingerprint() == digests[0]
     changes: list[Callable[[], None]]
     if method == "pgseg":
         name = "visual.stages.1.prototypes"
         changes = [
-            lambda: rewrite(copy, lambda written: written[LEARNED_KEY].update(kappa=16.0)),
-            lambda: rewrite(copy, lambda written: written[LEARNED_KEY].update(iterations=5)),
+            lambda: rewrite(copy, lambda written: written[GROUPING_KEY].update(kappa=16.0)),
+            lambda: rewrite(copy, lambda written: written[GROUPING_KEY].update(iterations=5)),
             lambda: reweigh(copy / WEIGHTS_FILE, lambda state: state[name].mul_(-1)),
         ]
     else:
@@ -249,9 +250,9 @@ def test_fingerprints_follow_how_it_groups_and_all_weights(method: str, copy: Pa
         ]
     for change in changes:
         change()
-        seen.append(fingerprint())
+        digests.append(fingerprint())
 
-    assert len(set(seen)) == len(seen)
+    assert len(set(digests)) == len(digests)
 
 
 def test_a_digest_is_of_the_content_not_of_the_place(method: str, made: Any, copy: Path) -> None:
@@ -261,11 +262,11 @@ def test_a_digest_is_of_the_content_not_of_the_place(method: str, made: Any, cop
         digests.append(clip_digest(load_clip(files), files))
 
     assert digests[0] == digests[1]
-    other = replace(files, learned=CHANGED[method])
+    other = replace(files, grouping=CHANGED[method])
     assert clip_digest(load_clip(files), other) != digests[0]
 
 
-CHANGED: Mapping[str, Learned] = {
+CHANGED: Mapping[str, GroupingConfig] = {
     "pgseg": replace(GROUPING, kappa=16.0),
     "vilseg": replace(CLUSTERING, local_views=9),
 }

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from captionary.learning.models.clip_models import build_clip
-from captionary.vision.grouping.em import centred_tokens, spherical_em
+from captionary.vision.grouping.em import centre_tokens, spherical_em
 from captionary.vision.grouping.pgseg import PgsegTower
-from captionary.vision.grouping.stage import Grouping, Stage
-from tests.learning.groupers import GROUPING, random_tower, small_architecture
+from captionary.vision.grouping.stage import PgsegConfig, Stage
+from tests.learning.grouping_models import GROUPING, random_tower, small_architecture
 
 ALONE = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)
 
@@ -22,61 +22,61 @@ def stage_of(tower: PgsegTower, number: int) -> Stage:
     return stage
 
 
-def test_a_stage_adds_what_the_prototypes_of_its_inputs_say() -> None:
+def test_a_stage_adds_the_group_prototypes_of_its_inputs() -> None:
     tower = random_tower()
     stage, block = stage_of(tower, 0), tower.blocks[0]
     assert stage.told is not None
     random = torch.Generator().manual_seed(0)
     tokens = torch.randn(2, 16, 32, generator=random)
 
-    segments, groups, found = stage([block], tokens, None)
+    segments, groups, output = stage([block], tokens, None)
 
     for number in range(2):
         own = stage.group_tokens
         hidden = block(torch.cat([tokens[number], own])[None])[0]
-        unit = centred_tokens(tokens[number])
+        unit = centre_tokens(tokens[number])
         prototypes, shares = spherical_em(unit, stage.prototypes, iterations=4, kappa=15.0)
-        assert found.prototypes is not None
-        torch.testing.assert_close(found.prototypes[number], prototypes)
+        assert output.group_prototypes is not None
+        torch.testing.assert_close(output.group_prototypes[number], prototypes)
         patches = hidden[:16] + stage.told(shares @ prototypes)
         torch.testing.assert_close(groups[number], hidden[16:])
         expected = stage.grouping_block(patches[None], hidden[None, 16:])
         torch.testing.assert_close(segments[number], expected[0][0])
-        torch.testing.assert_close(found.shares[number], expected[2][0])
+        torch.testing.assert_close(output.assignment[number], expected[2][0])
 
 
-def test_prototypes_of_a_picture_are_its_own() -> None:
+def test_group_prototypes_do_not_depend_on_the_batch() -> None:
     stage = stage_of(random_tower(), 0)
     tokens = torch.randn(3, 10, 32, generator=torch.Generator().manual_seed(0), requires_grad=True)
 
-    together = stage.own_prototypes(tokens)
+    batch = stage.find_group_prototypes(tokens)
 
-    assert not together[0].requires_grad
-    torch.testing.assert_close(together[0].norm(dim=2), torch.ones(3, 5))
-    torch.testing.assert_close(together[1].sum(dim=2), torch.ones(3, 10))
+    assert not batch[0].requires_grad
+    torch.testing.assert_close(batch[0].norm(dim=2), torch.ones(3, 5))
+    torch.testing.assert_close(batch[1].sum(dim=2), torch.ones(3, 10))
     for number in range(3):
-        alone = stage.own_prototypes(tokens[number : number + 1])
-        longer = stage.own_prototypes(7 * tokens[number : number + 1])
-        for own, one, other in zip(together, alone, longer, strict=True):
+        alone = stage.find_group_prototypes(tokens[number : number + 1])
+        longer = stage.find_group_prototypes(7 * tokens[number : number + 1])
+        for own, one, other in zip(batch, alone, longer, strict=True):
             torch.testing.assert_close(own[number], one[0])
             torch.testing.assert_close(own[number], other[0])
 
 
-def test_prototypes_are_not_found_in_short_numbers() -> None:
+def test_group_prototypes_are_found_in_float32() -> None:
     """As the trainer has all else where the processor has bfloat16."""
     stage = stage_of(random_tower(), 0)
     tokens = torch.randn(2, 10, 32, generator=torch.Generator().manual_seed(0))
-    expected = stage.own_prototypes(tokens)
+    expected = stage.find_group_prototypes(tokens)
 
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = stage.own_prototypes(tokens)
+        output = stage.find_group_prototypes(tokens)
 
-    for own, other in zip(found, expected, strict=True):
+    for own, other in zip(output, expected, strict=True):
         assert own.dtype == torch.float32
         assert torch.equal(own, other)
 
 
-def pictures(count: int, height: int = 16, width: int = 16, seed: int = 0) -> torch.Tensor:
+def random_pixels(count: int, height: int = 16, width: int = 16, seed: int = 0) -> torch.Tensor:
     return torch.randn(count, 3, height, width, generator=torch.Generator().manual_seed(seed))
 
 
@@ -90,9 +90,9 @@ def tower(request: pytest.FixtureRequest) -> PgsegTower:
 def test_pictures_of_any_size_are_grouped(
     tower: PgsegTower, rows: int, columns: int, seed: int
 ) -> None:
-    shown = pictures(2, 4 * rows, 4 * columns, seed)
+    pixels = random_pixels(2, 4 * rows, 4 * columns, seed)
 
-    grouped = tower.grouped(shown)
+    grouped = tower.group_patches(pixels)
     maps = tower.group_maps(grouped)
     vectors = tower.dense_map(grouped)
 
@@ -107,8 +107,8 @@ def test_pictures_of_any_size_are_grouped(
 
 
 def test_patches_belong_to_groups_of_groups(tower: PgsegTower) -> None:
-    grouped = tower.grouped(pictures(2, 8, 12))
-    fine, coarse = grouped.shares
+    grouped = tower.group_patches(random_pixels(2, 8, 12))
+    fine, coarse = grouped.assignments
 
     maps = tower.group_maps(grouped)
 
@@ -122,11 +122,11 @@ def test_patches_belong_to_groups_of_groups(tower: PgsegTower) -> None:
 
 
 def test_a_pictures_vector_is_that_of_its_mean_segment(tower: PgsegTower) -> None:
-    shown = pictures(3)
-    grouped = tower.grouped(shown)
+    pixels = random_pixels(3)
+    grouped = tower.group_patches(pixels)
     segments = [sum(rows) / len(rows) for rows in grouped.segments]
 
-    vectors = tower(shown)
+    vectors = tower(pixels)
 
     assert vectors.shape == (3, 16)
     torch.testing.assert_close(vectors, tower.projector(torch.stack(segments)))
@@ -135,48 +135,48 @@ def test_a_pictures_vector_is_that_of_its_mean_segment(tower: PgsegTower) -> Non
     torch.testing.assert_close(each[2], tower.projector(grouped.segments[2]))
 
 
-def test_company_changes_nothing(tower: PgsegTower) -> None:
-    shown = pictures(4)
+def test_outputs_do_not_depend_on_the_batch(tower: PgsegTower) -> None:
+    pixels = random_pixels(4)
 
-    def seen(some: torch.Tensor) -> list[torch.Tensor]:
-        grouped = tower.grouped(some)
+    def outputs(some: torch.Tensor) -> list[torch.Tensor]:
+        grouped = tower.group_patches(some)
         return [tower(some), *tower.group_maps(grouped), tower.dense_map(grouped)]
 
-    together = seen(shown)
+    batch = outputs(pixels)
 
     for number in range(4):
-        each = seen(shown[number : number + 1])
-        for own, expected in zip(each, together, strict=True):
+        each = outputs(pixels[number : number + 1])
+        for own, expected in zip(each, batch, strict=True):
             torch.testing.assert_close(own[0], expected[number], atol=1e-5, rtol=1e-4)
 
 
-def test_without_prototypes_there_is_nothing_of_them() -> None:
+def test_a_tower_without_group_prototypes_has_no_weights_for_them() -> None:
     tower = random_tower(replace(GROUPING, prototypes=False))
 
     assert not any("prototypes" in name or "told" in name for name in tower.state_dict())
-    assert tower.grouped(pictures(1)).prototypes == []
-    assert len(random_tower().grouped(pictures(1)).prototypes) == 2
+    assert tower.group_patches(random_pixels(1)).group_prototypes == []
+    assert len(random_tower().group_patches(random_pixels(1)).group_prototypes) == 2
 
 
-def test_what_prototypes_say_changes_what_is_seen() -> None:
+def test_group_prototypes_change_the_vectors() -> None:
     tower = random_tower()
-    before = tower(pictures(2))
+    before = tower(random_pixels(2))
 
     for name, parameter in tower.named_parameters():
         if ".told.2." in name:
             torch.nn.init.zeros_(parameter)
 
-    assert (tower(pictures(2)) - before).abs().max() > 1e-3
+    assert (tower(random_pixels(2)) - before).abs().max() > 1e-3
 
 
-def test_only_training_is_by_chance() -> None:
+def test_only_training_is_random() -> None:
     tower = random_tower()
-    shown = pictures(2)
-    torch.testing.assert_close(tower(shown), tower(shown), atol=0, rtol=0)
+    pixels = random_pixels(2)
+    torch.testing.assert_close(tower(pixels), tower(pixels), atol=0, rtol=0)
 
     tower.train()
 
-    segments = [tower.grouped(shown).segments for _ in range(2)]
+    segments = [tower.group_patches(pixels).segments for _ in range(2)]
     assert not torch.equal(*segments)
 
 
@@ -190,47 +190,47 @@ def test_equal_seeds_build_equal_towers() -> None:
     torch.testing.assert_close(lengths, torch.ones(3))
 
 
-def test_without_residual_a_patch_is_what_it_is_alone() -> None:
+def test_without_residual_a_patch_is_encoded_alone() -> None:
     tower = random_tower(ALONE)
-    shown = pictures(2, 8, 12)
-    grouped = tower.grouped(shown)
+    pixels = random_pixels(2, 8, 12)
+    grouped = tower.group_patches(pixels)
     block = stage_of(tower, 0).grouping_block
 
     vectors = tower.dense_map(grouped).flatten(1, 2)
 
     for place in range(6):
-        segments, present, *_ = block(grouped.given[:, [place]], grouped.tokens[0])
+        segments, present, *_ = block(grouped.input_tokens[:, [place]], grouped.group_tokens[0])
         assert present.sum(dim=1).tolist() == [1, 1]
         expected = tower.projector(tower.ln_post(segments[present]))
         torch.testing.assert_close(vectors[:, place], normalize(expected, dim=1))
 
 
-def test_without_residual_what_is_not_there_does_not_count() -> None:
+def test_without_residual_empty_groups_do_not_count() -> None:
     tower = random_tower(ALONE)
-    shown = pictures(3, 8, 8)
-    grouped = tower.grouped(shown)
+    pixels = random_pixels(3, 8, 8)
+    grouped = tower.group_patches(pixels)
 
-    owners = grouped.shares[0].argmax(dim=1)
+    owners = grouped.assignments[0].argmax(dim=1)
     for number in range(3):
         groups = torch.tensor(sorted({*owners[number].tolist()}))
         assert grouped.present[number].nonzero()[:, 0].tolist() == groups.tolist()
         assert 0 < len(groups) <= 4
         mean = grouped.segments[number, groups].mean(dim=0, keepdim=True)
-        torch.testing.assert_close(tower(shown)[number], tower.projector(mean)[0])
-    assert tower.train().grouped(shown).present.sum(dim=1).max() <= 4
+        torch.testing.assert_close(tower(pixels)[number], tower.projector(mean)[0])
+    assert tower.train().group_patches(pixels).present.sum(dim=1).max() <= 4
 
 
-def test_short_numbers_do() -> None:
+def test_bfloat16_is_close_to_float32() -> None:
     """As encoders run where the processor has bfloat16."""
     tower = random_tower()
-    shown = pictures(2)
-    expected, vectors = tower(shown), tower.dense_map(tower.grouped(shown))
+    pixels = random_pixels(2)
+    expected, vectors = tower(pixels), tower.dense_map(tower.group_patches(pixels))
 
     short = tower.to(torch.bfloat16)
-    shown = shown.to(torch.bfloat16)
-    grouped = short.grouped(shown)
+    pixels = pixels.to(torch.bfloat16)
+    grouped = short.group_patches(pixels)
 
-    torch.testing.assert_close(short(shown).float(), expected, atol=0.3, rtol=0.1)
+    torch.testing.assert_close(short(pixels).float(), expected, atol=0.3, rtol=0.1)
     assert short.dense_map(grouped).shape == vectors.shape
     for shares in short.group_maps(grouped):
         torch.testing.assert_close(
@@ -243,7 +243,7 @@ def test_depths_and_groups_that_do_not_fit(
     depths: tuple[int, ...], groups: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match="need one less groups"):
-        Grouping(depths=depths, groups=groups)
+        PgsegConfig(depths=depths, groups=groups)
 
 
 @pytest.mark.parametrize(("depths", "groups"), [((1, 1), (4,)), ((1, 1, 0), (4, 2))])
@@ -251,4 +251,4 @@ def test_groupings_that_need_their_residual(
     depths: tuple[int, ...], groups: tuple[int, ...]
 ) -> None:
     with pytest.raises(ValueError, match="without residual there is one grouping"):
-        Grouping(depths=depths, groups=groups, residual=False)
+        PgsegConfig(depths=depths, groups=groups, residual=False)

@@ -6,7 +6,7 @@ from PIL import Image
 
 from captionary.schemas.errors import UnreadablePicture
 from captionary.schemas.labels import IGNORE
-from captionary.vision.pictures.label_maps import read_labels
+from captionary.vision.pictures.label_maps import read_label_map
 
 
 def save(path: Path, values: list[list[int]], mode: str) -> Path:
@@ -30,7 +30,7 @@ def save(path: Path, values: list[list[int]], mode: str) -> Path:
 def test_values_are_labels(
     tmp_path: Path, mode: str, values: list[list[int]], labels: list[list[int]]
 ) -> None:
-    read = read_labels(save(tmp_path / "m.png", values, mode), size_hw=(2, 3))
+    read = read_label_map(save(tmp_path / "m.png", values, mode), size_hw=(2, 3))
     assert read.dtype == np.int32
     assert read.tolist() == labels
 
@@ -38,16 +38,16 @@ def test_values_are_labels(
 def test_maps_of_wrong_kinds(tmp_path: Path) -> None:
     path = tmp_path / "m.png"
     with pytest.raises(UnreadablePicture, match=r"the mask .*m\.png does not exist; add it"):
-        read_labels(path, size_hw=(2, 3))
+        read_label_map(path, size_hw=(2, 3))
     Image.new("L", (4, 2)).save(path)
     with pytest.raises(UnreadablePicture, match="is 4 x 2 pixels but its picture is 3 x 2"):
-        read_labels(path, size_hw=(2, 3))
+        read_label_map(path, size_hw=(2, 3))
     Image.new("RGB", (3, 2)).save(path)
     with pytest.raises(UnreadablePicture, match=r"has colours \(RGB\), not labels"):
-        read_labels(path, size_hw=(2, 3))
+        read_label_map(path, size_hw=(2, 3))
     path.write_bytes(b"no picture")
     with pytest.raises(UnreadablePicture, match="cannot be read: cannot identify"):
-        read_labels(path, size_hw=(2, 3))
+        read_label_map(path, size_hw=(2, 3))
 
 
 def test_a_truncated_map(tmp_path: Path) -> None:
@@ -55,4 +55,4 @@ def test_a_truncated_map(tmp_path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 9, (200, 200), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(UnreadablePicture, match="cannot be read: "):
-        read_labels(path, size_hw=(200, 200))
+        read_label_map(path, size_hw=(200, 200))

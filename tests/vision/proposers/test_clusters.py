@@ -8,9 +8,9 @@ from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.nouns import choose_nouns
 from captionary.pictograms.world import World
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.clip.feature_maps import DenseMaps
+from captionary.vision.clip.feature_maps import FeatureMaps
 from captionary.vision.pictures.loading import LoadedPicture
-from captionary.vision.proposers.clusters import Clusters, joined, placed
+from captionary.vision.proposers.clusters import Clusters, add_positions, merge_similar
 
 MakePicture = Callable[..., LoadedPicture]
 
@@ -19,7 +19,7 @@ def test_layers_are_disjoint_and_start_with_the_whole(
     encoder: ClipEncoder, make_picture: MakePicture
 ) -> None:
     picture = make_picture(90, 120)
-    proposer = Clusters(DenseMaps(encoder, encoder.input_size_hw[0]))
+    proposer = Clusters(FeatureMaps(encoder, encoder.input_size_hw[0]))
     regions = proposer.propose(picture)
     assert regions[0].layer == 0
     assert regions[0].mask.all()
@@ -35,14 +35,14 @@ def test_layers_are_disjoint_and_start_with_the_whole(
 def test_odd_pictures_have_regions(
     encoder: ClipEncoder, make_picture: MakePicture, size: tuple[int, int]
 ) -> None:
-    regions = Clusters(DenseMaps(encoder, encoder.input_size_hw[0])).propose(make_picture(*size))
+    regions = Clusters(FeatureMaps(encoder, encoder.input_size_hw[0])).propose(make_picture(*size))
     assert regions
     assert all(region.mask.shape == size for region in regions)
 
 
 def test_finds_the_objects_of_a_scene() -> None:
     """Their best regions overlap them by more than half, on average."""
-    maps = DenseMaps(ClipEncoder("mini", precision="float32"), 128)
+    maps = FeatureMaps(ClipEncoder("mini", precision="float32"), 128)
     best = []
     for scene in World(choose_nouns("seen"), 160, seed=0, split="held-out").scenes(6):
         regions = Clusters(maps).propose(LoadedPicture(scene.picture, "scene", "0" * 64))
@@ -52,27 +52,27 @@ def test_finds_the_objects_of_a_scene() -> None:
     assert np.mean(best) > 0.5
 
 
-def test_places_tell_equal_looks_apart() -> None:
+def test_positions_distinguish_equal_features() -> None:
     features = np.ones((2, 3, 4), np.float32)
-    points, grid_hw = placed(features, 0.5)
+    points, grid_hw = add_positions(features, 0.5)
     assert grid_hw == (2, 3)
     assert points.shape == (6, 6)
     assert (points @ points.T)[0, 5] < (points @ points.T)[0, 1]
 
 
-def test_joins_what_is_alike_in_chains() -> None:
+def test_similar_clusters_are_merged_in_chains() -> None:
     angles = torch.tensor([0.0, 0.4, 0.8, 2.5])
     prototypes = torch.stack([angles.cos(), angles.sin()], dim=1)
     shares = torch.eye(4)
-    assert joined(prototypes, shares).tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
+    assert merge_similar(prototypes, shares).tolist() == [[1, 0], [1, 0], [1, 0], [0, 1]]
 
 
 def test_fingerprint_follows_the_parameters(encoder: ClipEncoder) -> None:
-    maps = DenseMaps(encoder, 64)
+    maps = FeatureMaps(encoder, 64)
     kinds = [
         Clusters(maps),
-        Clusters(maps, groups=(4, 8)),
-        Clusters(maps, place=0.1),
-        Clusters(DenseMaps(encoder, 128)),
+        Clusters(maps, counts=(4, 8)),
+        Clusters(maps, position_weight=0.1),
+        Clusters(FeatureMaps(encoder, 128)),
     ]
     assert len({proposer.fingerprint for proposer in kinds}) == 4

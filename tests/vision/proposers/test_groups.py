@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,19 +9,21 @@ import torch
 
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.clip.feature_maps import DenseMaps
+from captionary.vision.clip.feature_maps import FeatureMaps
+from captionary.vision.clip.tower import CropTower
 from captionary.vision.embedding.embedders import PooledFeatures
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
-from captionary.vision.proposers.choice import apart, choose_proposer, usual_proposer
 from captionary.vision.proposers.clusters import Clusters
-from captionary.vision.proposers.combined import Together
+from captionary.vision.proposers.combined import Combined
 from captionary.vision.proposers.groups import Groups
+from captionary.vision.proposers.plan import SEPARATOR, default_proposer, parse_proposer
 from captionary.vision.proposers.superpixels import Superpixels
-from tests.learning.groupers import METHODS, write_small
+from tests.learning.grouping_models import METHODS, write_small
 
 MakePicture = Callable[..., LoadedPicture]
+LOAD = partial(ClipEncoder, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="module", params=METHODS)
@@ -37,14 +40,14 @@ def own(name: str) -> ClipEncoder:
 
 
 @pytest.fixture(scope="module")
-def maps(own: ClipEncoder) -> DenseMaps:
-    return DenseMaps(own, 16, None, "plain")
+def maps(own: ClipEncoder) -> FeatureMaps:
+    return FeatureMaps(own, 16, None, "plain")
 
 
 @pytest.fixture(scope="module")
-def other() -> DenseMaps:
+def other() -> FeatureMaps:
     """Of an encoder that has not learned to group."""
-    return DenseMaps(ClipEncoder("mini", device="cpu", precision="float32"), 64)
+    return FeatureMaps(ClipEncoder("mini", device="cpu", precision="float32"), 64)
 
 
 def test_layers_are_disjoint_and_start_with_the_whole(
@@ -87,26 +90,29 @@ def test_plain_picture_has_one_region(own: ClipEncoder) -> None:
 
 @pytest.fixture
 def passes(own: ClipEncoder) -> Iterator[list[torch.Size]]:
-    """The sizes of what the encoder's tower looks at, as it does."""
-    looked: list[torch.Size] = []
-    first = own._model.visual.conv1
-    hook = first.register_forward_hook(lambda _layer, given, _answer: looked.append(given[0].shape))
-    yield looked
+    """Sizes of the pictures of each forward pass of the encoder, as they happen."""
+    sizes: list[torch.Size] = []
+    assert isinstance(own.tower, CropTower)
+    first = own.tower.visual.conv1
+    hook = first.register_forward_hook(
+        lambda _layer, inputs, _output: sizes.append(inputs[0].shape)
+    )
+    yield sizes
     hook.remove()
 
 
-def test_a_picture_is_looked_at_once(
+def test_a_picture_is_encoded_once(
     own: ClipEncoder, passes: list[torch.Size], make_picture: MakePicture
 ) -> None:
     """Its groups and its feature map are of one pass."""
-    extractor = RegionExtractor(Groups(own), PooledFeatures(DenseMaps(own, 32, None, "plain")))
-    shown = [make_picture(90, 120, seed) for seed in range(2)]
-    cut = [extractor.extract(shown[number]) for number in (0, 1, 0)]
+    extractor = RegionExtractor(Groups(own), PooledFeatures(FeatureMaps(own, 32, None, "plain")))
+    pictures = [make_picture(90, 120, seed) for seed in range(2)]
+    cut = [extractor.extract(pictures[number]) for number in (0, 1, 0)]
 
     assert passes == [(1, 3, 32, 44)] * 3
     assert np.array_equal(cut[0].table.vectors, cut[2].table.vectors)
     assert not np.array_equal(cut[0].table.vectors[0], cut[1].table.vectors[0])
-    frame = squash(shown[0].pixels, size_hw=(32, 44))
+    frame = squash(pictures[0].pixels, size_hw=(32, 44))
     alone = own.encode_map(torch.zeros(3, 8, 8), last_block="plain")  # the picture is forgotten
     assert alone.shape[:2] == (2, 2)
     again = own.encode_map(frame, last_block="plain"), own.group_maps(frame)[-1]
@@ -115,10 +121,10 @@ def test_a_picture_is_looked_at_once(
     assert all(torch.equal(*pair) for pair in zip(again, turned[::-1], strict=True))
 
 
-def test_threads_do_not_take_one_anothers_pictures(
+def test_the_cached_picture_is_that_of_the_thread(
     own: ClipEncoder, passes: list[torch.Size]
 ) -> None:
-    """What a thread has looked at is kept for it, whatever others look at meanwhile."""
+    """What a thread has sizes at is kept for it, whatever others look at meanwhile."""
     first, other = (torch.full((3, 8, 8 * times), 0.5) for times in (1, 2))
     before = own.group_maps(first)
     with ThreadPoolExecutor(1) as pool:
@@ -130,14 +136,14 @@ def test_threads_do_not_take_one_anothers_pictures(
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_the_encoder_is_the_proposers_where_it_is_the_same(
-    name: str, own: ClipEncoder, maps: DenseMaps, other: DenseMaps
+def test_the_encoder_is_shared_where_it_is_the_same(
+    name: str, own: ClipEncoder, maps: FeatureMaps, other: FeatureMaps
 ) -> None:
-    proposer = choose_proposer(name)(maps)
+    proposer = parse_proposer(name).build(maps, LOAD)
     assert isinstance(proposer, Groups)
     assert proposer.encoder is own
 
-    elsewhere = choose_proposer(name)(other)
+    elsewhere = parse_proposer(name).build(other, LOAD)
     assert isinstance(elsewhere, Groups)
     assert elsewhere.encoder is not other.encoder
     assert elsewhere.encoder.precision == "float32"
@@ -145,24 +151,24 @@ def test_the_encoder_is_the_proposers_where_it_is_the_same(
 
 
 def test_a_folder_is_the_same_by_any_path(
-    name: str, own: ClipEncoder, maps: DenseMaps, monkeypatch: pytest.MonkeyPatch
+    name: str, own: ClipEncoder, maps: FeatureMaps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     method, _, folder = name.partition(":")
     monkeypatch.chdir(Path(folder).parent)
 
-    proposer = choose_proposer(f"{method}:{Path(folder).name}")(maps)
+    proposer = parse_proposer(f"{method}:{Path(folder).name}").build(maps, LOAD)
 
     assert isinstance(proposer, Groups)
     assert proposer.encoder is own
 
 
-def test_it_proposes_together_with_others(
-    name: str, maps: DenseMaps, make_picture: MakePicture
+def test_groups_combine_with_other_proposers(
+    name: str, maps: FeatureMaps, make_picture: MakePicture
 ) -> None:
     text = f"superpixels+{name}+clusters"
-    assert apart(text) == ["superpixels", name, "clusters"]
-    proposer = choose_proposer(text)(maps)
-    assert proposer == Together((Superpixels(), Groups(maps.encoder), Clusters(maps)))
+    assert SEPARATOR.split(text) == ["superpixels", name, "clusters"]
+    proposer = parse_proposer(text).build(maps, LOAD)
+    assert proposer == Combined((Superpixels(), Groups(maps.encoder), Clusters(maps)))
 
     picture = make_picture(60, 80)
     regions = proposer.propose(picture)
@@ -176,21 +182,23 @@ def test_it_proposes_together_with_others(
     assert len(regions) >= len(Superpixels().propose(picture))
 
 
-def test_two_methods_propose_together(tmp_path: Path, other: DenseMaps) -> None:
+def test_groups_of_two_models_combine(tmp_path: Path, other: FeatureMaps) -> None:
     for method, learned in METHODS.items():
         write_small(tmp_path / method, learned)
     text = f"pgseg:{tmp_path}/pgseg+vilseg:{tmp_path}/vilseg"
 
-    proposer = choose_proposer(text)(other)
+    proposer = parse_proposer(text).build(other, LOAD)
 
-    assert isinstance(proposer, Together)
-    assert apart(text) == [f"{method}:{tmp_path}/{method}" for method in METHODS]
+    assert isinstance(proposer, Combined)
+    assert SEPARATOR.split(text) == [f"{method}:{tmp_path}/{method}" for method in METHODS]
     assert len({part.fingerprint for part in proposer.proposers}) == 2
 
 
-def test_it_is_usual_for_its_own_encoder(name: str, own: ClipEncoder, other: DenseMaps) -> None:
-    assert usual_proposer(own) == name
-    assert usual_proposer(other.encoder) == "superpixels+clusters"
+def test_an_encoder_with_groups_proposes_them_by_default(
+    name: str, own: ClipEncoder, other: FeatureMaps
+) -> None:
+    assert str(default_proposer(own)) == name
+    assert str(default_proposer(other.encoder)) == "superpixels+clusters"
 
 
 def test_fingerprint_is_of_the_weights(tmp_path: Path, name: str, own: ClipEncoder) -> None:
@@ -205,21 +213,21 @@ def test_fingerprint_is_of_the_weights(tmp_path: Path, name: str, own: ClipEncod
 
 
 def test_fingerprint_is_of_the_head(tmp_path: Path) -> None:
-    found = set()
+    fingerprints = set()
     for seed in range(2):
         write_small(tmp_path, METHODS["vilseg"], head_seed=seed)
         encoder = ClipEncoder(f"vilseg:{tmp_path}", device="cpu", precision="float32")
-        found.add(Groups(encoder).fingerprint)
+        fingerprints.add(Groups(encoder).fingerprint)
 
-    assert len(found) == 2
+    assert len(fingerprints) == 2
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_is_wrong_is_told_before_an_encoder_is_loaded(method: str, tmp_path: Path) -> None:
+def test_errors_are_raised_before_an_encoder_is_loaded(method: str, tmp_path: Path) -> None:
     with pytest.raises(WrongInput, match="does not exist"):
-        choose_proposer(f"superpixels+{method}:{tmp_path}/none")
+        parse_proposer(f"superpixels+{method}:{tmp_path}/none")
     with pytest.raises(WrongInput, match="unknown proposer"):
-        choose_proposer(f"{method}:")
+        parse_proposer(f"{method}:")
     write_small(tmp_path, None)
     with pytest.raises(WrongInput, match=f"is no model of {method}; train one with"):
-        choose_proposer(f"{method}:{tmp_path}")
+        parse_proposer(f"{method}:{tmp_path}")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from captionary.schemas.arrays import Mask
-from captionary.vision.proposers.layers import distinct, layered
+from captionary.vision.proposers.layers import arrange_in_layers, suppress_duplicates
 
 
 def iou(a: Mask, b: Mask) -> float:
@@ -31,7 +31,7 @@ def overlapping(draw: st.DrawFn) -> NDArray[np.bool_]:
 @given(overlapping())
 def test_layers_hold_every_mask_and_never_overlap(masks: NDArray[np.bool_]) -> None:
     size = masks.shape[1], masks.shape[2]
-    whole, *regions = layered(list(masks), size)
+    whole, *regions = arrange_in_layers(list(masks), size)
     assert whole.layer == 0
     assert whole.mask.all()
     assert sorted(region.mask.tobytes() for region in regions) == sorted(m.tobytes() for m in masks)
@@ -46,7 +46,7 @@ def test_layers_hold_every_mask_and_never_overlap(masks: NDArray[np.bool_]) -> N
 
 @given(overlapping())
 def test_a_mask_is_in_the_first_layer_that_has_room(masks: NDArray[np.bool_]) -> None:
-    _, *regions = layered(list(masks), (masks.shape[1], masks.shape[2]))
+    _, *regions = arrange_in_layers(list(masks), (masks.shape[1], masks.shape[2]))
     for index, region in enumerate(regions):
         for scale in range(1, region.layer):
             larger = [other for other in regions[:index] if other.layer == scale]
@@ -60,12 +60,12 @@ def test_distinct_equals_a_plain_loop(masks: NDArray[np.bool_], same_iou: float,
     for index in sorted(range(len(masks)), key=lambda i: (-scores[i], i)):
         if all(iou(masks[index], masks[other]) <= same_iou for other in chosen):
             chosen.append(index)
-    assert distinct(masks, scores, same_iou=same_iou) == chosen
+    assert suppress_duplicates(masks, scores, same_iou=same_iou) == chosen
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5)])
 def test_no_mask_leaves_the_whole(size: tuple[int, int]) -> None:
-    (whole,) = layered([], size)
+    (whole,) = arrange_in_layers([], size)
     assert whole.mask.shape == size
     nothing = np.zeros((0, *size), dtype=np.bool_)
-    assert distinct(nothing, np.zeros(0, dtype=np.float32), same_iou=0.7) == []
+    assert suppress_duplicates(nothing, np.zeros(0, dtype=np.float32), same_iou=0.7) == []

@@ -11,7 +11,7 @@ import pytest
 from huggingface_hub.errors import GatedRepoError
 
 from captionary.schemas.errors import MissingExtra, WrongInput
-from captionary.vision.proposers.choice import choose_proposer
+from captionary.vision.proposers.plan import parse_proposer
 from captionary.vision.proposers.sam_files import find_sam
 
 
@@ -24,26 +24,26 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, "transformers", stand_in)
 
 
-def wrong(name: str) -> str:
+def error_message(name: str) -> str:
     with pytest.raises(WrongInput) as caught:
-        choose_proposer(f"sam:{name}")
+        parse_proposer(f"sam:{name}")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
 def test_folders_that_are_no_models(tmp_path: Path) -> None:
-    assert "none does not exist" in wrong(f"{tmp_path}/none")
-    assert "no config.json" in wrong(f"{tmp_path}")
+    assert "none does not exist" in error_message(f"{tmp_path}/none")
+    assert "no config.json" in error_message(f"{tmp_path}")
     config = tmp_path / "config.json"
     for nothing in ("{}", "[]", "{", '"sam2"'):
         config.write_text(nothing)
-        assert "not a model configuration" in wrong(f"{tmp_path}")
+        assert "not a model configuration" in error_message(f"{tmp_path}")
     config.write_text(json.dumps({"model_type": "clip"}))
-    assert "'clip', which is no SAM that takes points" in wrong(f"{tmp_path}")
+    assert "'clip', which is no SAM that takes points" in error_message(f"{tmp_path}")
     config.write_text(json.dumps({"model_type": "sam2"}))
-    assert "no weights (model.safetensors)" in wrong(f"{tmp_path}")
+    assert "no weights (model.safetensors)" in error_message(f"{tmp_path}")
     (tmp_path / "model.safetensors").touch()
-    assert "no preprocessor_config.json or processor_config.json" in wrong(f"{tmp_path}")
+    assert "no preprocessor_config.json or processor_config.json" in error_message(f"{tmp_path}")
     (tmp_path / "processor_config.json").touch()
     assert find_sam(str(tmp_path)).config == {"model_type": "sam2"}
 
@@ -51,7 +51,7 @@ def test_folders_that_are_no_models(tmp_path: Path) -> None:
 def test_transformers_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r"pip install 'captionary\[sam\]'"):
-        choose_proposer(f"sam:{tmp_path}")
+        parse_proposer(f"sam:{tmp_path}")
 
 
 def test_download_without_a_network_is_one_line(
@@ -59,7 +59,7 @@ def test_download_without_a_network_is_one_line(
 ) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    message = wrong("facebook/sam2.1-hiera-tiny")
+    message = error_message("facebook/sam2.1-hiera-tiny")
     assert "facebook/sam2.1-hiera-tiny is no folder, nor can it be downloaded" in message
 
 
@@ -75,7 +75,7 @@ def test_a_model_whose_licence_was_not_accepted(
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", refuse)
-    assert "page at the hub, then run: hf auth login" in wrong("facebook/sam3")
+    assert "page at the hub, then run: hf auth login" in error_message("facebook/sam3")
 
 
 def test_a_downloaded_model_is_found_without_a_network(

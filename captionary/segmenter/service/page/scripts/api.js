@@ -1,9 +1,9 @@
-// Asks the services. A failure is one line that says what is wrong and what to do.
+// Client of the services. A failure is one line that says what is wrong and what to do.
 
-const LONGEST_WAIT = 60;
-const KEPT = "captionary-key";
+const MAX_RETRY_SECONDS = 60;
+const STORAGE_KEY = "captionary-key";
 
-/** What went wrong, in one line; status: of the answer, 0 where there was none. */
+/** What went wrong, in one line; status: of the response, 0 where there was none. */
 export class Problem extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -12,103 +12,106 @@ export class Problem extends Error {
 }
 
 /** Whether an error only says that the request was not wanted any more. */
-export const isAbort = (error) => error.name === "AbortError";
+export const isAbortError = (error) => error.name === "AbortError";
 
 export class Api {
-  /** askKey: given a line or "", answers whether there is a new key to try. */
-  constructor(askKey) {
-    this.askKey = askKey;
-    this.asking = null;
+  /** promptForKey: takes a line to show, or "", and resolves to whether there is a new key. */
+  constructor(promptForKey) {
+    this.promptForKey = promptForKey;
+    this.keyPrompt = null;
   }
 
   get hasKey() {
-    return sessionStorage.getItem(KEPT) !== null;
+    return sessionStorage.getItem(STORAGE_KEY) !== null;
   }
 
-  static keep(key) {
-    sessionStorage.setItem(KEPT, key);
+  static storeKey(key) {
+    sessionStorage.setItem(STORAGE_KEY, key);
   }
 
   /**
-   * The JSON of an answer.
+   * Send a request, and return the JSON of its response.
    *
    * base:   address of the service; "" for where the page is from.
-   * quiet:  neither ask for a key nor wait for a busy service.
-   * onWait: told the seconds left until a busy service is asked again; 0 at last.
+   * quiet:  neither prompt for a key nor retry when the service is busy.
+   * onWait: called with the seconds left until a busy service is tried again; 0 at last.
    */
-  async ask(path, { body, signal, base = "", quiet = false, onWait = () => {} } = {}) {
-    let waited = false;
+  async request(path, { body, signal, base = "", quiet = false, onWait = () => {} } = {}) {
+    let retried = false;
     for (;;) {
-      const key = sessionStorage.getItem(KEPT);
-      const answer = await send(base + path, { body, signal, key });
-      if (answer.ok) return read(answer);
-      const problem = await problemOf(answer);
-      const seconds = Number(answer.headers.get("Retry-After") ?? NaN);
-      if ([429, 503].includes(answer.status) && seconds <= LONGEST_WAIT && !waited && !quiet) {
-        waited = true;
+      const key = sessionStorage.getItem(STORAGE_KEY);
+      const response = await fetchResponse(base + path, { body, signal, key });
+      if (response.ok) return parseJson(response);
+      const problem = await readProblem(response);
+      const seconds = Number(response.headers.get("Retry-After") ?? NaN);
+      const isBusy = [429, 503].includes(response.status) && seconds <= MAX_RETRY_SECONDS;
+      if (isBusy && !retried && !quiet) {
+        retried = true;
         await countDown(Math.max(1, Math.ceil(seconds)), onWait, signal);
-      } else if ([401, 403].includes(answer.status) && !quiet) {
-        if (!(await this.newKey(key, problem))) throw problem;
+      } else if ([401, 403].includes(response.status) && !quiet) {
+        if (!(await this.replaceKey(key, problem))) throw problem;
       } else {
         throw problem;
       }
     }
   }
 
-  /** Ask for a key once, however many requests want one. */
-  async newKey(used, problem) {
-    if (sessionStorage.getItem(KEPT) !== used) return true;
-    this.asking ??= this.askKey(problem.status === 403 ? problem.message : "").finally(() => {
-      this.asking = null;
+  /** Prompt for a key once, however many requests need one. */
+  async replaceKey(used, problem) {
+    // Another request has brought a new key meanwhile.
+    if (sessionStorage.getItem(STORAGE_KEY) !== used) return true;
+    const line = problem.status === 403 ? problem.message : "";
+    this.keyPrompt ??= this.promptForKey(line).finally(() => {
+      this.keyPrompt = null;
     });
-    return this.asking;
+    return this.keyPrompt;
   }
 }
 
-async function send(address, { body, signal, key }) {
+async function fetchResponse(address, { body, signal, key }) {
   const headers = { Accept: "application/json" };
   if (key) headers["X-API-Key"] = key;
   try {
     return await fetch(address, { method: body ? "POST" : "GET", body, signal, headers });
   } catch (error) {
-    if (isAbort(error)) throw error;
+    if (isAbortError(error)) throw error;
     throw new Problem("the service does not answer; check that it is running, then try again");
   }
 }
 
-async function read(answer) {
+async function parseJson(response) {
   try {
-    return await answer.json();
+    return await response.json();
   } catch (error) {
-    if (isAbort(error)) throw error;
+    if (isAbortError(error)) throw error;
     throw new Problem("the service answered something that is not JSON; check its address");
   }
 }
 
-async function problemOf(answer) {
-  let detail = `the service answered ${answer.status}; its log says more`;
+async function readProblem(response) {
+  let detail = `the service answered ${response.status}; its log says more`;
   try {
-    const told = await answer.json();
-    if (typeof told.detail === "string" && told.detail) detail = told.detail;
+    const body = await response.json();
+    if (typeof body.detail === "string" && body.detail) detail = body.detail;
   } catch (error) {
-    if (isAbort(error)) throw error;
+    if (isAbortError(error)) throw error;
   }
-  return new Problem(detail, answer.status);
+  return new Problem(detail, response.status);
 }
 
 async function countDown(seconds, onWait, signal) {
   try {
     for (let left = seconds; left > 0; left -= 1) {
       onWait(left);
-      await pause(1000, signal);
+      await sleep(1000, signal);
     }
   } finally {
     onWait(0);
   }
 }
 
-/** Wait; ends with an AbortError as soon as the signal says so. */
-export function pause(milliseconds, signal) {
+/** Sleep; rejects with an AbortError as soon as the signal aborts. */
+export function sleep(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const abort = () => {
       clearTimeout(timer);

@@ -1,10 +1,10 @@
-// A text field for class names that completes the one being typed: a combobox with a listbox.
+// Autocompletion of class names: a combobox that completes the name around the caret.
 
 import { count, make } from "./elements.js";
 
 const SEPARATOR = /[,:|]/;
-const MOST = 8;
-const DELAY = 90;
+const MAX_COMPLETIONS = 8;
+const DEBOUNCE_MS = 90;
 
 /** The name around the caret: where it starts and ends, and what is typed of it. */
 export function nameAt(text, caret) {
@@ -19,14 +19,14 @@ const namesIn = (text) => text.split(SEPARATOR).map((name) => name.trim().toLowe
 
 export class ClassField {
   /**
-   * suggest: given a part of a name and {limit, delay, signal}, answers nouns with their counts.
-   * onEnter: told when the list is to be used; also while a button that does so is disabled.
+   * suggest: takes a part of a name and {limit, delay, signal}, resolves to nouns with counts.
+   * onEnter: called when the list is to be submitted; also while the button for it is disabled.
    */
-  constructor({ input, list, heard, suggest, onEnter }) {
-    Object.assign(this, { input, list, heard, suggest, onEnter });
-    Object.assign(this, { nouns: [], active: -1, newest: null });
-    input.addEventListener("input", () => this.look());
-    input.addEventListener("keydown", (event) => this.key(event));
+  constructor({ input, list, liveRegion, suggest, onEnter }) {
+    Object.assign(this, { input, list, liveRegion, suggest, onEnter });
+    Object.assign(this, { nouns: [], active: -1, pending: null });
+    input.addEventListener("input", () => this.complete());
+    input.addEventListener("keydown", (event) => this.handleKey(event));
     input.addEventListener("blur", () => this.close());
     // A press must not take the focus away from the field.
     list.addEventListener("pointerdown", (event) => event.preventDefault());
@@ -55,48 +55,49 @@ export class ClassField {
     this.input.value = before ? `${before}, ${noun}` : noun;
   }
 
-  /** Look for nouns; with nothing typed only where that is asked for. */
-  async look({ evenEmpty = false } = {}) {
-    this.newest?.abort();
+  /** Fetch completions; with nothing typed only where `evenEmpty`. */
+  async complete({ evenEmpty = false } = {}) {
+    this.pending?.abort();
     this.activate(-1);
     const { typed } = this;
     if (!typed && !evenEmpty) return this.close();
-    const newest = (this.newest = new AbortController());
+    const pending = (this.pending = new AbortController());
     try {
-      const found = await this.suggest(typed, {
-        limit: 2 * MOST,
-        delay: evenEmpty ? 0 : DELAY,
-        signal: newest.signal,
+      const nouns = await this.suggest(typed, {
+        limit: 2 * MAX_COMPLETIONS,
+        delay: evenEmpty ? 0 : DEBOUNCE_MS,
+        signal: pending.signal,
       });
-      if (this.newest === newest && document.activeElement === this.input) this.show(found);
+      if (this.pending === pending && document.activeElement === this.input) this.show(nouns);
     } catch {
       // Completion is a help, not a need: without it one types on.
-      if (this.newest === newest) this.close();
+      if (this.pending === pending) this.close();
     }
   }
 
-  /** Show what was found; what is chosen stays so where it is still there. */
-  show(found) {
-    const chosen = this.nouns[this.active]?.noun;
+  /** Show completions; the active one stays so where it is still among them. */
+  show(nouns) {
+    const active = this.nouns[this.active]?.noun;
     const { start, end } = nameAt(this.input.value, this.input.selectionStart);
     const others = namesIn(`${this.input.value.slice(0, start)},${this.input.value.slice(end)}`);
-    this.nouns = found.filter(({ noun }) => !others.includes(noun.toLowerCase())).slice(0, MOST);
-    const onlyItself = this.nouns.length === 1 && this.nouns[0].noun === this.typed.toLowerCase();
-    if (this.nouns.length === 0 || onlyItself) return this.close();
+    const unused = nouns.filter(({ noun }) => !others.includes(noun.toLowerCase()));
+    this.nouns = unused.slice(0, MAX_COMPLETIONS);
+    const isComplete = this.nouns.length === 1 && this.nouns[0].noun === this.typed.toLowerCase();
+    if (this.nouns.length === 0 || isComplete) return this.close();
     this.list.replaceChildren(...this.nouns.map(option));
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
-    this.activate(this.nouns.findIndex(({ noun }) => noun === chosen));
-    this.heard.textContent = count(this.nouns.length, "completion");
+    this.activate(this.nouns.findIndex(({ noun }) => noun === active));
+    this.liveRegion.textContent = count(this.nouns.length, "completion");
   }
 
   close() {
-    this.newest?.abort();
+    this.pending?.abort();
     this.list.hidden = true;
     this.list.replaceChildren();
     this.input.setAttribute("aria-expanded", "false");
     this.activate(-1);
-    this.heard.textContent = "";
+    this.liveRegion.textContent = "";
   }
 
   activate(index) {
@@ -104,10 +105,10 @@ export class ClassField {
     this.options.forEach((option, at) => {
       option.setAttribute("aria-selected", String(at === index));
     });
-    const chosen = this.options[index];
-    if (chosen) {
-      this.input.setAttribute("aria-activedescendant", chosen.id);
-      chosen.scrollIntoView({ block: "nearest" });
+    const active = this.options[index];
+    if (active) {
+      this.input.setAttribute("aria-activedescendant", active.id);
+      active.scrollIntoView({ block: "nearest" });
     } else {
       this.input.removeAttribute("aria-activedescendant");
     }
@@ -126,38 +127,39 @@ export class ClassField {
     this.close();
   }
 
-  key(event) {
+  handleKey(event) {
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-    if ((this.isOpen && this.keyWhileOpen(event)) || this.keyAlways(event)) event.preventDefault();
+    const handled = this.isOpen && this.handleKeyWhileOpen(event);
+    if (handled || this.handleKeyAnyway(event)) event.preventDefault();
   }
 
-  keyAlways({ key }) {
+  handleKeyAnyway({ key }) {
     if (key === "Enter") this.onEnter();
-    else if (key === "ArrowDown") this.look({ evenEmpty: true });
+    else if (key === "ArrowDown") this.complete({ evenEmpty: true });
     else return false;
     return true;
   }
 
-  keyWhileOpen({ key, shiftKey }) {
+  handleKeyWhileOpen({ key, shiftKey }) {
     const { active } = this;
     const last = this.nouns.length - 1;
     if (key === "ArrowDown") this.activate(active < last ? active + 1 : -1);
     else if (key === "ArrowUp") this.activate(active >= 0 ? active - 1 : last);
     else if (key === "Escape") this.close();
     else if (key === "Enter" && active >= 0) this.accept(active);
-    else if (key === "Tab" && !shiftKey) return this.tab();
+    else if (key === "Tab" && !shiftKey) return this.acceptByTab();
     else return false;
     return true;
   }
 
-  /** Tab takes the active noun, or the first that goes on from what is typed; else it goes on. */
-  tab() {
+  /** Tab accepts the active noun, or the first that continues what is typed; else it moves on. */
+  acceptByTab() {
     const typed = this.typed.toLowerCase();
     const first = this.nouns[0].noun;
-    const goesOn = typed && first.startsWith(typed) && first !== typed;
-    const taken = this.active >= 0 ? this.active : goesOn ? 0 : -1;
-    if (taken >= 0) this.accept(taken);
-    return taken >= 0;
+    const continues = typed && first.startsWith(typed) && first !== typed;
+    const index = this.active >= 0 ? this.active : continues ? 0 : -1;
+    if (index >= 0) this.accept(index);
+    return index >= 0;
   }
 }
 

@@ -1,81 +1,81 @@
-// The second view: the nouns of the dictionary, and what the pictures of each look like.
+// The dictionary view: its nouns, and the prototypes of each with their pictures.
 
-import { isAbort, pause } from "./api.js";
-import { MEANING, byId, count, faint, gallery, make, placeOf } from "./elements.js";
+import { isAbortError, sleep } from "./api.js";
+import { MEANING, byId, count, faint, gallery, make, nounHref } from "./elements.js";
 
-const PAGE = 60;
-const DELAY = 120;
+const PAGE_SIZE = 60;
+const DEBOUNCE_MS = 120;
 
 export class DictionaryView {
-  /** onUse: given a noun that is to be a class. */
+  /** onUse: called with a noun that is to be a class. */
   constructor({ api, onUse }) {
     this.api = api;
     this.onUse = onUse;
-    this.listing = null;
-    this.reading = null;
+    this.listRequest = null;
+    this.nounRequest = null;
     this.opened = "";
     this.list = byId("nouns");
     this.more = byId("more");
     this.search = byId("search");
     this.problem = byId("nouns-problem");
     this.page = byId("noun");
-    this.search.addEventListener("input", () => this.look(DELAY));
-    this.more.addEventListener("click", () => this.lookOn());
+    this.search.addEventListener("input", () => this.loadFirstPage(DEBOUNCE_MS));
+    this.more.addEventListener("click", () => this.loadNextPage());
   }
 
   /** Show the nouns as they are now, and one of them; "" for none. */
   enter(noun) {
-    if (noun !== this.opened || !this.listing) this.open(noun);
-    if (!this.listing || !noun) this.look(0);
-    this.mark();
+    if (noun !== this.opened || !this.listRequest) this.showNoun(noun);
+    if (!this.listRequest || !noun) this.loadFirstPage(0);
+    this.markCurrent();
   }
 
   /** List the nouns that are searched for, from the first. */
-  look(delay) {
-    return this.load(0, delay);
+  loadFirstPage(delay) {
+    return this.loadPage(0, delay);
   }
 
   /** List the next ones below. */
-  async lookOn() {
+  async loadNextPage() {
     const first = this.list.children.length;
-    await this.load(first, 0);
+    await this.loadPage(first, 0);
     this.list.children[first]?.querySelector("a").focus();
   }
 
-  async load(offset, delay) {
-    this.listing?.abort();
-    const listing = (this.listing = new AbortController());
-    const query = new URLSearchParams({ q: this.search.value.trim(), limit: PAGE, offset });
+  async loadPage(offset, delay) {
+    this.listRequest?.abort();
+    const request = (this.listRequest = new AbortController());
+    const query = new URLSearchParams({ q: this.search.value.trim(), limit: PAGE_SIZE, offset });
     try {
-      await pause(delay, listing.signal);
-      const found = await this.api.ask(`/v1/vocabulary?${query}`, { signal: listing.signal });
+      await sleep(delay, request.signal);
+      const listing = await this.api.request(`/v1/vocabulary?${query}`, { signal: request.signal });
       this.problem.textContent = "";
       if (offset === 0) this.list.replaceChildren();
-      this.list.append(...found.nouns.map(line));
-      this.more.hidden = this.list.children.length >= found.total;
-      byId("nouns-count").textContent = this.words(found.total);
-      this.mark();
+      this.list.append(...listing.nouns.map(nounItem));
+      this.more.hidden = this.list.children.length >= listing.total;
+      byId("nouns-count").textContent = this.countText(listing.total);
+      this.markCurrent();
     } catch (error) {
-      if (!isAbort(error)) this.problem.textContent = error.message;
+      if (!isAbortError(error)) this.problem.textContent = error.message;
     }
   }
 
-  words(total) {
+  countText(total) {
     const wanted = this.search.value.trim();
     if (!wanted) return total > 0 ? count(total, "noun") : "The dictionary is empty.";
     if (total === 0) return `No noun has “${wanted}” in it.`;
     return `${count(total, "noun")} with “${wanted}”`;
   }
 
-  mark() {
+  markCurrent() {
     for (const link of this.list.querySelectorAll("a")) {
       if (link.dataset.noun === this.opened) link.setAttribute("aria-current", "true");
       else link.removeAttribute("aria-current");
     }
   }
 
-  async open(noun) {
-    this.reading?.abort();
+  async showNoun(noun) {
+    this.nounRequest?.abort();
     this.opened = noun;
     byId("dictionary").classList.toggle("opened", noun !== "");
     if (!noun) {
@@ -83,18 +83,18 @@ export class DictionaryView {
       this.page.replaceChildren(make("p", { className: "faint invitation", textContent: words }));
       return;
     }
-    const reading = (this.reading = new AbortController());
+    const request = (this.nounRequest = new AbortController());
     try {
       const path = `/v1/vocabulary/${encodeURIComponent(noun)}`;
-      this.show(await this.api.ask(path, { signal: reading.signal }));
+      this.showDetail(await this.api.request(path, { signal: request.signal }));
     } catch (error) {
-      if (isAbort(error)) return;
-      const told = make("p", { className: "problem", role: "alert", textContent: error.message });
-      this.page.replaceChildren(back(), told);
+      if (isAbortError(error)) return;
+      const alert = make("p", { className: "problem", role: "alert", textContent: error.message });
+      this.page.replaceChildren(backLink(), alert);
     }
   }
 
-  show(detail) {
+  showDetail(detail) {
     const title = make("h2", { tabIndex: -1, textContent: detail.noun });
     const counts = [
       count(detail.pictures, "picture"),
@@ -102,10 +102,10 @@ export class DictionaryView {
       count(detail.prototypes, "look"),
     ].join(" · ");
     this.page.replaceChildren(
-      back(),
+      backLink(),
       make("div", { className: "noun-head" }, title, this.useButton(detail.noun)),
       make("p", { className: "faint", textContent: counts }),
-      ...looks(detail.looks),
+      ...prototypeSections(detail.looks),
     );
     title.focus({ preventScroll: true });
   }
@@ -128,10 +128,10 @@ export class DictionaryView {
   }
 }
 
-function line({ noun, pictures, prototypes }) {
+function nounItem({ noun, pictures, prototypes }) {
   const link = make(
     "a",
-    { href: placeOf(noun), "data-noun": noun },
+    { href: nounHref(noun), "data-noun": noun },
     make("span", { className: "class", textContent: noun }),
     make("span", {
       className: "faint",
@@ -141,10 +141,10 @@ function line({ noun, pictures, prototypes }) {
   return make("li", {}, link);
 }
 
-const back = () =>
+const backLink = () =>
   make("a", { className: "back", href: "#/dictionary", textContent: "← All nouns" });
 
-function looks(prototypes) {
+function prototypeSections(prototypes) {
   if (prototypes.length === 0) {
     const words = "No look of it yet: none of its pictures has a region that stands for it.";
     return [make("p", { className: "faint", textContent: words })];

@@ -1,4 +1,4 @@
-// Makes elements and words for them. Data only ever becomes text, never markup.
+// Builds DOM elements and texts. Data only ever becomes text, never markup.
 
 /** The element of an id. */
 export const byId = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** What the words beside figures mean, for whoever points at them. */
+/** Tooltips: what the words beside figures mean. */
 export const MEANING = {
   sure: "Its probability among the classes that were asked for",
   average: "The probability of the class, on average over its pixels",
@@ -53,7 +53,7 @@ export function gallery(exemplars) {
   return make("ul", { className: "gallery" }, ...figures);
 }
 
-/** Words in the background; title: what they mean. */
+/** Text in a faint colour; title: its tooltip. */
 export const faint = (words, title = "") =>
   make("span", { className: "faint", textContent: words, title });
 
@@ -70,5 +70,5 @@ export function count(number, one, many = `${one}s`) {
   return `${number.toLocaleString("en")}\u00a0${number === 1 ? one : many}`;
 }
 
-/** The address of a noun's place in the dictionary. */
-export const placeOf = (noun) => `#/dictionary/${encodeURIComponent(noun)}`;
+/** The link to a noun in the dictionary view. */
+export const nounHref = (noun) => `#/dictionary/${encodeURIComponent(noun)}`;

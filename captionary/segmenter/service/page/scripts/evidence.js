@@ -1,27 +1,27 @@
-// Why a region is what it is: its probabilities, and the prototypes and captions behind them.
+// Evidence for a region's class: its probabilities, and the prototypes and captions behind them.
 
-import { MEANING, byId, faint, gallery, make, percent, placeOf } from "./elements.js";
+import { MEANING, byId, faint, gallery, make, nounHref, percent } from "./elements.js";
 
-const SHOWN = 3;
-const INVITATION = "Point at the picture, or tap it, to see what a region is and why.";
+const MAX_EXEMPLARS = 3;
+const HINT = "Point at the picture, or tap it, to see what a region is and why.";
 
-/** Show what is pointed at, {className, region or null}, or how to point for null. */
-export function showDetails(place, found, { prototypes, colour, kept, mask }) {
-  if (!found) {
-    place.replaceChildren(make("p", { className: "faint", textContent: INVITATION }));
+/** Show the evidence for what is pointed at, {className, region or null}; a hint for null. */
+export function showDetails(container, hit, { prototypes, colour, pinned, mask }) {
+  if (!hit) {
+    container.replaceChildren(make("p", { className: "faint", textContent: HINT }));
     return;
   }
-  const { className, region } = found;
-  const parts = [heading(className, colour, kept)];
+  const { className, region } = hit;
+  const parts = [heading(className, colour, pinned)];
   if (region) parts.push(...scores(region), ...evidence(region, prototypes));
-  else parts.push(blended(mask));
-  place.replaceChildren(...parts);
+  else parts.push(overlapNote(mask));
+  container.replaceChildren(...parts);
 }
 
 /** The line below the picture: what is pointed at, and a way to its reasons. */
-export function showPointed(line, found, { colour, score }) {
-  line.hidden = !found;
-  if (!found) return;
+export function showPointed(line, hit, { colour, score }) {
+  line.hidden = !hit;
+  if (!hit) return;
   const why = make("button", { type: "button", className: "quiet why", textContent: "Why?" });
   why.addEventListener("click", () => {
     const details = byId("details");
@@ -30,7 +30,7 @@ export function showPointed(line, found, { colour, score }) {
   });
   line.replaceChildren(
     swatch(colour),
-    make("span", { className: "class", textContent: found.className }),
+    make("span", { className: "class", textContent: hit.className }),
     make("span", {
       className: "faint figure",
       textContent: `${percent(score)} sure`,
@@ -47,8 +47,8 @@ export function swatch([red, green, blue]) {
   return square;
 }
 
-function heading(className, colour, kept) {
-  const words = kept ? "kept; press again to let go" : "press to keep";
+function heading(className, colour, pinned) {
+  const words = pinned ? "kept; press again to let go" : "press to keep";
   return make(
     "h3",
     {},
@@ -58,7 +58,7 @@ function heading(className, colour, kept) {
   );
 }
 
-function blended(mask) {
+function overlapNote(mask) {
   const words =
     `${percent(mask.score)} sure. No single region stands for it here: ` +
     "several that overlap agree on it.";
@@ -102,13 +102,13 @@ function evidence(region, prototypes) {
         "h4",
         {},
         "Looks like ",
-        make("a", { href: placeOf(noun), textContent: noun }),
+        make("a", { href: nounHref(noun), textContent: noun }),
         " ",
         faint(`look ${number + 1}`, MEANING.look),
         faint(" · "),
         faint(`${similarity.toFixed(2)} alike`, MEANING.alike),
       ),
-      gallery(prototype?.exemplars.slice(0, SHOWN) ?? []),
+      gallery(prototype?.exemplars.slice(0, MAX_EXEMPLARS) ?? []),
     );
   });
 }

@@ -1,4 +1,4 @@
-// Asks for an API key, which is kept for as long as the tab is open.
+// Dialog that asks for an API key, which is stored for as long as the tab is open.
 
 import { Api } from "./api.js";
 import { byId } from "./elements.js";
@@ -6,25 +6,25 @@ import { byId } from "./elements.js";
 export class KeyDialog {
   constructor() {
     this.dialog = byId("key");
-    this.value = byId("key-value");
+    this.field = byId("key-value");
     this.problem = byId("key-problem");
   }
 
-  /** Ask, with a line about the last one or ""; answers whether there is a new key. */
-  ask(line) {
+  /** Show the dialog, with a line about the last key or ""; resolves to whether there is another. */
+  prompt(line) {
     this.problem.textContent = line;
-    this.value.value = "";
+    this.field.value = "";
     this.dialog.returnValue = "no";
     if (!this.dialog.open) this.dialog.showModal();
     return new Promise((resolve) => {
-      this.dialog.addEventListener("close", () => resolve(this.taken()), { once: true });
+      this.dialog.addEventListener("close", () => resolve(this.storeKey()), { once: true });
     });
   }
 
-  taken() {
-    const key = this.value.value.trim();
+  storeKey() {
+    const key = this.field.value.trim();
     if (this.dialog.returnValue !== "use" || !key) return false;
-    Api.keep(key);
+    Api.storeKey(key);
     return true;
   }
 }

@@ -1,60 +1,61 @@
-// The classes over the picture: drawn, pointed at, and walked through by keyboard.
+// The overlay: classes drawn over the picture, hit-tested by pointer, walked through by keyboard.
 
 import { make, percent } from "./elements.js";
-import { RunMask } from "./runs.js";
+import { RleMask } from "./rle.js";
 
 const DIMMED = [18, 20, 24, 200];
 
 export class Overlay {
-  /** onRegion: told of what is pointed at, {class_name, region or null}, or of null. */
+  /** onRegion: called with what is pointed at, {className, region or null}, or null. */
   constructor({ frame, onRegion }) {
     this.frame = frame;
     this.canvas = frame.querySelector("canvas");
     this.regions = frame.querySelector(".regions");
     this.onRegion = onRegion;
-    this.alone = null;
+    this.soloClass = null;
     this.clear();
     new ResizeObserver(() => this.draw()).observe(frame);
-    frame.addEventListener("pointermove", (event) => this.point(event));
-    frame.addEventListener("pointerleave", () => this.leave());
-    frame.addEventListener("click", (event) => this.press(event));
-    this.regions.addEventListener("keydown", (event) => this.key(event));
-    this.regions.addEventListener("focus", () => this.focus());
+    frame.addEventListener("pointermove", (event) => this.handlePointerMove(event));
+    frame.addEventListener("pointerleave", () => this.handlePointerLeave());
+    frame.addEventListener("click", (event) => this.handleClick(event));
+    this.regions.addEventListener("keydown", (event) => this.handleKey(event));
+    this.regions.addEventListener("focus", () => this.handleFocus());
   }
 
   clear() {
-    this.answer = null;
+    this.segmentation = null;
     this.masks = [];
     this.options = [];
     this.active = null;
-    this.kept = false;
-    this.toldKept = false;
+    this.pinned = false;
+    this.reportedPinned = false;
     this.regions.replaceChildren();
     this.regions.hidden = true;
     this.canvas.width = 0;
   }
 
-  /** Show an answer. colours: of each class of its list. */
-  show(answer, colours) {
+  /** Show a segmentation. colours: of each class of its list. */
+  show(segmentation, colours) {
     this.clear();
-    this.answer = answer;
+    this.segmentation = segmentation;
     this.colours = colours;
-    this.alone = null;
-    this.masks = answer.masks.map((mask) => ({ ...mask, runs: new RunMask(mask.rle) }));
-    this.options = this.inOrder(answer.regions).map((region, index) => this.option(region, index));
+    this.soloClass = null;
+    this.masks = segmentation.masks.map((mask) => ({ ...mask, runs: new RleMask(mask.rle) }));
+    const ordered = this.keyboardOrder(segmentation.regions);
+    this.options = ordered.map((region, index) => this.buildOption(region, index));
     this.regions.replaceChildren(...this.options.map(({ element }) => element));
     this.regions.hidden = false;
     this.draw();
   }
 
   /** Regions as they are walked through: class by class, large ones first. */
-  inOrder(regions) {
-    const place = (region) => this.answer.classes.indexOf(region.class);
+  keyboardOrder(regions) {
+    const place = (region) => this.segmentation.classes.indexOf(region.class);
     return [...regions].sort((a, b) => place(a) - place(b) || b.area - a.area);
   }
 
-  option(region, index) {
-    const [height, width] = this.answer.size;
+  buildOption(region, index) {
+    const [height, width] = this.segmentation.size;
     const [left, top, right, bottom] = region.box;
     const share = `${percent(region.area)} of the picture`;
     const element = make("div", {
@@ -73,14 +74,14 @@ export class Overlay {
   }
 
   /** Show one class alone, or all for null. */
-  only(className) {
-    this.alone = className;
+  showOnly(className) {
+    this.soloClass = className;
     this.draw();
   }
 
   /** Draw at the size of the screen, whatever the picture's own. */
   draw() {
-    if (!this.answer) return;
+    if (!this.segmentation) return;
     const scale = Math.min(devicePixelRatio || 1, 2);
     const width = Math.round(this.frame.clientWidth * scale);
     const height = Math.round(this.frame.clientHeight * scale);
@@ -90,15 +91,15 @@ export class Overlay {
     Object.assign(this.canvas, { width, height });
     const context = this.canvas.getContext("2d");
     const pixels = context.createImageData(width, height);
-    this.colour(new Uint32Array(pixels.data.buffer), classAt, width, Math.round(scale));
+    this.fillColours(new Uint32Array(pixels.data.buffer), classAt, width, Math.round(scale));
     context.putImageData(pixels, 0, 0);
   }
 
   /** Fill colours in, with a light line where classes meet. */
-  colour(target, classAt, width, line) {
+  fillColours(target, classAt, width, line) {
     const shown = this.masks.map((mask) => {
-      const [red, green, blue] = this.colours[this.answer.classes.indexOf(mask.class)];
-      const hidden = this.alone !== null && this.alone !== mask.class;
+      const [red, green, blue] = this.colours[this.segmentation.classes.indexOf(mask.class)];
+      const hidden = this.soloClass !== null && this.soloClass !== mask.class;
       return packed(hidden ? DIMMED : [red, green, blue, 255]);
     });
     const white = packed([255, 255, 255, 255]);
@@ -110,8 +111,8 @@ export class Overlay {
     }
   }
 
-  /** What lies at a pixel: the class, and the smallest region of that class with it in its box. */
-  at(x, y) {
+  /** What lies at a pixel: its class, and the smallest region of that class whose box has it. */
+  hitTest(x, y) {
     const mask = this.masks.find(({ runs }) => runs.has(x, y));
     if (!mask) return null;
     const around = this.options
@@ -120,48 +121,49 @@ export class Overlay {
     return { mask, option: around[0] ?? null };
   }
 
-  found(event) {
+  hitAt(event) {
     const box = this.frame.getBoundingClientRect();
-    const [height, width] = this.answer.size;
+    const [height, width] = this.segmentation.size;
     const x = Math.floor(((event.clientX - box.left) / box.width) * width);
     const y = Math.floor(((event.clientY - box.top) / box.height) * height);
-    return x >= 0 && y >= 0 && x < width && y < height ? this.at(x, y) : null;
+    return x >= 0 && y >= 0 && x < width && y < height ? this.hitTest(x, y) : null;
   }
 
-  point(event) {
-    if (this.answer && !this.kept && event.pointerType !== "touch") this.tell(this.found(event));
+  handlePointerMove(event) {
+    if (!this.segmentation || this.pinned || event.pointerType === "touch") return;
+    this.select(this.hitAt(event));
   }
 
-  /** A press keeps a region, so that its evidence can be read; another press lets it go. */
-  press(event) {
-    if (!this.answer) return;
+  /** A click pins a region, so that its evidence can be read; another click lets it go. */
+  handleClick(event) {
+    if (!this.segmentation) return;
     const chosen = this.options.find(({ element }) => element === event.target);
-    const found = chosen ? this.of(chosen) : this.found(event);
-    const same = this.kept && found?.option === this.active?.option;
-    this.kept = Boolean(found) && !same;
-    this.tell(found);
+    const hit = chosen ? this.hitOf(chosen) : this.hitAt(event);
+    const same = this.pinned && hit?.option === this.active?.option;
+    this.pinned = Boolean(hit) && !same;
+    this.select(hit);
   }
 
-  leave() {
-    if (this.answer && !this.kept) this.tell(null);
+  handlePointerLeave() {
+    if (this.segmentation && !this.pinned) this.select(null);
   }
 
-  of(option) {
+  hitOf(option) {
     return { mask: this.masks.find((mask) => mask.class === option.region.class), option };
   }
 
-  tell(found) {
-    const unchanged = found?.option === this.active?.option && found?.mask === this.active?.mask;
+  select(hit) {
+    const unchanged = hit?.option === this.active?.option && hit?.mask === this.active?.mask;
     this.active?.option?.element.setAttribute("aria-selected", "false");
-    this.active = found;
-    found?.option?.element.setAttribute("aria-selected", "true");
-    if (found?.option) this.regions.setAttribute("aria-activedescendant", found.option.element.id);
+    this.active = hit;
+    hit?.option?.element.setAttribute("aria-selected", "true");
+    if (hit?.option) this.regions.setAttribute("aria-activedescendant", hit.option.element.id);
     else this.regions.removeAttribute("aria-activedescendant");
-    this.frame.classList.toggle("kept", this.kept);
-    if (!unchanged || this.toldKept !== this.kept) {
-      this.toldKept = this.kept;
+    this.frame.classList.toggle("pinned", this.pinned);
+    if (!unchanged || this.reportedPinned !== this.pinned) {
+      this.reportedPinned = this.pinned;
       this.onRegion(
-        found && { className: this.classOf(found), region: found.option?.region ?? null },
+        hit && { className: this.classOf(hit), region: hit.option?.region ?? null },
       );
     }
   }
@@ -170,35 +172,35 @@ export class Overlay {
     return option?.region.class ?? mask.class;
   }
 
-  focus() {
+  handleFocus() {
     if (!this.active && this.regions.matches(":focus-visible")) this.step(0, 0);
   }
 
   /** Go to a region: so many on from the active one, or from a place. */
   step(by, from) {
     const walked = this.options.filter(
-      ({ region }) => this.alone === null || region.class === this.alone,
+      ({ region }) => this.soloClass === null || region.class === this.soloClass,
     );
     if (walked.length === 0) return;
     const now = walked.indexOf(this.active?.option);
     const next = from ?? (now < 0 ? 0 : now + by);
-    this.tell(this.of(walked[(next + walked.length) % walked.length]));
+    this.select(this.hitOf(walked[(next + walked.length) % walked.length]));
   }
 
-  key(event) {
+  handleKey(event) {
     if (event.key === "ArrowRight" || event.key === "ArrowDown") this.step(1);
     else if (event.key === "ArrowLeft" || event.key === "ArrowUp") this.step(-1);
     else if (event.key === "Home") this.step(0, 0);
     else if (event.key === "End") this.step(0, -1);
-    else if (event.key === "Enter" || event.key === " ") this.keep(!this.kept);
-    else if (event.key === "Escape") this.keep(false);
+    else if (event.key === "Enter" || event.key === " ") this.pin(!this.pinned);
+    else if (event.key === "Escape") this.pin(false);
     else return;
     event.preventDefault();
   }
 
-  keep(kept) {
-    this.kept = kept && this.active !== null;
-    this.tell(this.active);
+  pin(pinned) {
+    this.pinned = pinned && this.active !== null;
+    this.select(this.active);
   }
 }
 

@@ -1,33 +1,33 @@
-// Puts the page together: three views, one at a time, by the address after the #.
+// Entry point: three views, one at a time by the address after the #, and the service's state.
 
 import { Api } from "./api.js";
 import { DictionaryView } from "./dictionary.js";
 import { byId, count } from "./elements.js";
 import { KeyDialog } from "./key.js";
-import { takeAnywhere } from "./picture.js";
+import { acceptAnywhere } from "./picture.js";
 import { SegmentView } from "./segment.js";
 import { TeachView } from "./teach.js";
 
-const LOOK_AGAIN = 5000;
+const RECHECK_MS = 5000;
 const TITLES = { segment: "Segment", dictionary: "Dictionary", teach: "Teach" };
 
-const keys = new KeyDialog();
-const api = new Api((line) => keys.ask(line));
-// Nobody knows yet whether there is an indexer: until it is told, its view is there.
+const keyDialog = new KeyDialog();
+const api = new Api((line) => keyDialog.prompt(line));
+// Until it is known whether there is an indexer, its view can be reached.
 let about = { indexer: undefined, keys: false, revision: 0 };
-let lookingAgain = 0;
+let recheckTimer = 0;
 
 const segment = new SegmentView({
   api,
   onRevision: (revision) => {
-    if (revision !== about.revision) learnAbout();
+    if (revision !== about.revision) refreshAbout();
   },
 });
 const dictionary = new DictionaryView({ api, onUse: (noun) => segment.field.add(noun) });
 const teach = new TeachView({
   api,
-  current: () => segment.place.picture,
-  counts: readAbout,
+  current: () => segment.pictureInput.picture,
+  counts: fetchAbout,
   onSegment: (file, nouns) => {
     location.hash = "#/segment";
     segment.segmentAs(file, nouns);
@@ -35,10 +35,10 @@ const teach = new TeachView({
 });
 
 /** What the service is and has, shown on the page. */
-async function readAbout() {
-  const reason = await whyNotReady();
-  about = await api.ask("/v1/about");
-  showSize(reason);
+async function fetchAbout() {
+  const reason = await fetchNotReadyReason();
+  about = await api.request("/v1/about");
+  showDictionarySize(reason);
   const teaches = about.indexer !== null;
   byId("to-teach").hidden = !teaches;
   byId("hint-teach").hidden = !teaches;
@@ -49,33 +49,33 @@ async function readAbout() {
 }
 
 /** Why the service cannot work yet, in its own words; "" where it can. */
-async function whyNotReady() {
+async function fetchNotReadyReason() {
   try {
-    await api.ask("/readyz", { quiet: true });
+    await api.request("/readyz", { quiet: true });
   } catch (error) {
     if (error.status === 503) return error.message;
   }
   return "";
 }
 
-/** Tell how large the dictionary is: a count of nothing means so only where it can be read. */
-function showSize(reason) {
+/** Show the size of the dictionary: a count of nothing means so only where it can be read. */
+function showDictionarySize(reason) {
   const { images, nouns } = about;
   const locked = about.keys && !api.hasKey;
-  const closed = !locked && nouns === 0 && reason !== "";
-  const known = !locked && !closed;
+  const notReady = !locked && nouns === 0 && reason !== "";
+  const known = !locked && !notReady;
   const size = known ? `${count(nouns, "noun")} from ${count(images, "picture")}` : "";
   byId("counts").textContent = locked ? "Needs an API key" : size;
-  byId("not-ready").textContent = closed ? reason : "";
-  byId("not-ready").hidden = !closed;
+  byId("not-ready").textContent = notReady ? reason : "";
+  byId("not-ready").hidden = !notReady;
   byId("empty-dictionary").hidden = !known || nouns > 0;
-  clearTimeout(lookingAgain);
-  if (closed) lookingAgain = setTimeout(learnAbout, LOOK_AGAIN);
+  clearTimeout(recheckTimer);
+  if (notReady) recheckTimer = setTimeout(refreshAbout, RECHECK_MS);
 }
 
-async function learnAbout() {
+async function refreshAbout() {
   try {
-    await readAbout();
+    await fetchAbout();
     byId("page-problem").textContent = "";
   } catch (error) {
     byId("page-problem").textContent = error.message;
@@ -83,13 +83,13 @@ async function learnAbout() {
 }
 
 /** The view that the address names, and the noun in it. */
-function address() {
+function parseAddress() {
   const [, view, ...rest] = location.hash.split("/");
   const known = view in TITLES && (view !== "teach" || about.indexer !== null);
-  return { view: known ? view : "segment", noun: decoded(rest.join("/")) };
+  return { view: known ? view : "segment", noun: decodeComponent(rest.join("/")) };
 }
 
-function decoded(text) {
+function decodeComponent(text) {
   try {
     return decodeURIComponent(text);
   } catch {
@@ -99,14 +99,14 @@ function decoded(text) {
 
 function showView() {
   if (location.hash && !location.hash.startsWith("#/")) return;
-  const { view, noun } = uncover();
+  const { view, noun } = switchView();
   if (view === "dictionary") dictionary.enter(noun);
   if (view === "teach") teach.enter();
 }
 
-/** Have only that view on the screen which the address names; the address. */
-function uncover() {
-  const { view, noun } = address();
+/** Show only the view that the address names; returns the parsed address. */
+function switchView() {
+  const { view, noun } = parseAddress();
   for (const name of Object.keys(TITLES)) byId(name).hidden = name !== view;
   for (const link of document.querySelectorAll("nav a")) {
     if (link.hash === `#/${view}`) link.setAttribute("aria-current", "page");
@@ -116,22 +116,22 @@ function uncover() {
   return { view, noun };
 }
 
-/** Where a picture goes that is dropped or pasted now. */
-function placeNow() {
-  if (address().view === "teach") return teach.place;
-  if (address().view !== "segment") location.hash = "#/segment";
-  return segment.place;
+/** The picture input that takes a picture which is dropped or pasted now. */
+function currentPictureInput() {
+  if (parseAddress().view === "teach") return teach.pictureInput;
+  if (parseAddress().view !== "segment") location.hash = "#/segment";
+  return segment.pictureInput;
 }
 
 async function start() {
-  uncover();
-  takeAnywhere(placeNow);
+  switchView();
+  acceptAnywhere(currentPictureInput);
   addEventListener("hashchange", showView);
   byId("change-key").addEventListener("click", async () => {
-    if (await keys.ask("")) await learnAbout();
+    if (await keyDialog.prompt("")) await refreshAbout();
   });
-  await learnAbout();
-  if (about.keys && !api.hasKey && (await keys.ask(""))) await learnAbout();
+  await refreshAbout();
+  if (about.keys && !api.hasKey && (await keyDialog.prompt(""))) await refreshAbout();
   showView();
 }
 

@@ -1,9 +1,9 @@
-// A place for a picture: chosen, dropped or pasted; shown as large as there is room.
+// Picture input: a picture that is chosen, dropped or pasted, shown as large as there is room.
 
 import { Problem } from "./api.js";
 
-/** Read a file as a picture: the file, an address to show it from, its size in pixels. */
-async function readPicture(file) {
+/** Decode a file as a picture: the file, an address to show it from, its size in pixels. */
+async function decodePicture(file) {
   const url = URL.createObjectURL(file);
   const image = new Image();
   image.src = url;
@@ -17,38 +17,38 @@ async function readPicture(file) {
   return { file, url, width: image.naturalWidth, height: image.naturalHeight };
 }
 
-export class PicturePlace {
-  /** section: holds a stage, buttons to choose and a file field; onPicture: told of a new one. */
+export class PictureInput {
+  /** section: has a stage, buttons to choose and a file field; onPicture: called with a new one. */
   constructor({ section, problem, onPicture = () => {} }) {
     const find = (selector) => section.querySelector(selector);
     this.empty = find(".empty");
     this.frame = find(".frame");
     this.image = find("img.shown");
     this.name = find(".about-picture .name");
-    this.again = find(".about-picture .choose");
+    this.changeButton = find(".about-picture .choose");
     this.problem = problem;
     this.onPicture = onPicture;
     this.picture = null;
-    this.newest = null;
+    this.latestFile = null;
     const input = find(".file");
     for (const button of section.querySelectorAll("button.choose")) {
       button.addEventListener("click", () => input.click());
     }
     input.addEventListener("change", () => {
-      if (input.files.length > 0) this.take(input.files[0]);
+      if (input.files.length > 0) this.load(input.files[0]);
       input.value = "";
     });
   }
 
-  /** Take a file; the picture there was stays where this one cannot be shown. */
-  async take(file) {
-    this.newest = file;
+  /** Load a file; the picture there was stays where this one cannot be shown. */
+  async load(file) {
+    this.latestFile = file;
     this.problem.textContent = "";
     try {
-      const picture = await readPicture(file);
-      if (this.newest === file) this.show(picture);
+      const picture = await decodePicture(file);
+      if (this.latestFile === file) this.show(picture);
     } catch (error) {
-      if (this.newest === file) this.problem.textContent = error.message;
+      if (this.latestFile === file) this.problem.textContent = error.message;
     }
   }
 
@@ -63,8 +63,8 @@ export class PicturePlace {
     this.name.textContent = `${picture.file.name || "pasted"} · ${width} × ${height}`;
     this.empty.hidden = true;
     this.frame.hidden = false;
-    this.again.hidden = false;
-    if (hadFocus) this.again.focus();
+    this.changeButton.hidden = false;
+    if (hadFocus) this.changeButton.focus();
     this.onPicture(picture);
   }
 
@@ -75,40 +75,41 @@ export class PicturePlace {
     this.name.textContent = "";
     this.empty.hidden = false;
     this.frame.hidden = true;
-    this.again.hidden = true;
+    this.changeButton.hidden = true;
   }
 }
 
-/** Have pictures that are dropped anywhere, or pasted, taken by the place that `placeNow` tells. */
-export function takeAnywhere(placeNow) {
-  let inside = 0;
-  const brings = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
-  const mark = () => document.body.classList.toggle("takes", inside > 0);
+/** Load pictures that are dropped anywhere, or pasted, into what `currentInput` returns. */
+export function acceptAnywhere(currentInput) {
+  // Entering a child element fires before leaving its parent: only the balance tells.
+  let entered = 0;
+  const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+  const showDropZone = () => document.body.classList.toggle("dropping-file", entered > 0);
   addEventListener("dragenter", (event) => {
-    if (!brings(event)) return;
+    if (!hasFiles(event)) return;
     event.preventDefault();
-    inside += 1;
-    mark();
+    entered += 1;
+    showDropZone();
   });
   addEventListener("dragleave", (event) => {
-    if (!brings(event)) return;
-    inside = Math.max(0, inside - 1);
-    mark();
+    if (!hasFiles(event)) return;
+    entered = Math.max(0, entered - 1);
+    showDropZone();
   });
   addEventListener("dragover", (event) => {
-    if (brings(event)) event.preventDefault();
+    if (hasFiles(event)) event.preventDefault();
   });
   addEventListener("drop", (event) => {
-    inside = 0;
-    mark();
-    if (!brings(event)) return;
+    entered = 0;
+    showDropZone();
+    if (!hasFiles(event)) return;
     event.preventDefault();
-    if (event.dataTransfer.files.length > 0) placeNow().take(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files.length > 0) currentInput().load(event.dataTransfer.files[0]);
   });
   addEventListener("paste", (event) => {
     const file = event.clipboardData?.files[0];
     if (!file) return;
     event.preventDefault();
-    placeNow().take(file);
+    currentInput().load(file);
   });
 }

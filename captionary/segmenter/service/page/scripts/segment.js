@@ -1,43 +1,43 @@
-// The first view: a picture and class names in, the overlay and its reasons out.
+// The segment view: a picture and class names in, the overlay and its evidence out.
 
-import { pause } from "./api.js";
-import { colourOf, isRest } from "./colours.js";
+import { sleep } from "./api.js";
+import { colourOf, isBackground } from "./colours.js";
 import { ClassField } from "./completion.js";
 import { MEANING, byId, make, percent } from "./elements.js";
 import { showDetails, showPointed, swatch } from "./evidence.js";
 import { Overlay } from "./overlay.js";
-import { PicturePlace } from "./picture.js";
-import { Work } from "./work.js";
+import { PictureInput } from "./picture.js";
+import { ButtonTask } from "./task.js";
 
-const EVIDENCE = "2";
-const BY_PROTOTYPES = ["prototypes", "both"];
+const MAX_EVIDENCE = "2";
+const PROTOTYPE_FUSIONS = ["prototypes", "both"];
 
 export class SegmentView {
   constructor({ api, onRevision }) {
     this.api = api;
     this.onRevision = onRevision;
-    this.answer = null;
+    this.segmentation = null;
     this.legend = byId("legend");
     this.status = byId("ask-status");
-    this.place = new PicturePlace({
+    this.pictureInput = new PictureInput({
       section: byId("segment"),
       problem: byId("picture-problem"),
-      onPicture: () => this.forget(),
+      onPicture: () => this.reset(),
     });
     this.overlay = new Overlay({
       frame: byId("stage").querySelector(".frame"),
-      onRegion: (found) => this.explain(found),
+      onRegion: (hit) => this.showEvidence(hit),
     });
     this.field = new ClassField({
       input: byId("classes"),
       list: byId("completions"),
-      heard: byId("completions-heard"),
+      liveRegion: byId("completions-heard"),
       suggest: (typed, options) => this.suggest(typed, options),
       onEnter: () => this.segment(),
     });
-    this.work = new Work({
-      go: byId("go"),
-      cancel: byId("cancel"),
+    this.task = new ButtonTask({
+      startButton: byId("go"),
+      cancelButton: byId("cancel"),
       countdown: byId("ask-countdown"),
       problem: byId("ask-problem"),
       onBusy: (busy) => this.showBusy(busy),
@@ -54,55 +54,55 @@ export class SegmentView {
 
   /** Segment a picture into nouns, in place of what was there. */
   async segmentAs(file, nouns) {
-    await this.place.take(file);
-    if (this.place.picture?.file !== file) return;
+    await this.pictureInput.load(file);
+    if (this.pictureInput.picture?.file !== file) return;
     this.field.input.value = nouns.join(", ");
     await this.segment();
   }
 
   async suggest(typed, { limit, delay, signal }) {
-    await pause(delay, signal);
+    await sleep(delay, signal);
     const query = new URLSearchParams({ q: typed, limit });
-    const found = await this.api.ask(`/v1/vocabulary?${query}`, { signal, quiet: true });
-    return found.nouns;
+    const listing = await this.api.request(`/v1/vocabulary?${query}`, { signal, quiet: true });
+    return listing.nouns;
   }
 
   async segment() {
     this.field.close();
-    if (!this.place.picture) {
-      this.work.tell("there is no picture yet; choose one, drop one or paste one");
-      this.place.empty.querySelector("button").focus();
+    if (!this.pictureInput.picture) {
+      this.task.showProblem("there is no picture yet; choose one, drop one or paste one");
+      this.pictureInput.empty.querySelector("button").focus();
       return;
     }
     if (!this.field.input.value.replace(/[\s,]/g, "")) {
-      this.work.tell("no class is named; write at least one, as in dog, grass");
+      this.task.showProblem("no class is named; write at least one, as in dog, grass");
       this.field.input.focus();
       return;
     }
-    const form = this.form(this.place.picture.file);
+    const form = this.buildForm(this.pictureInput.picture.file);
     const started = performance.now();
     this.status.textContent = "Segmenting…";
-    await this.work.run(
-      (options) => this.api.ask("/v1/segment", { ...options, body: form }),
+    await this.task.run(
+      (options) => this.api.request("/v1/segment", { ...options, body: form }),
       {
-        onDone: (answer) => {
-          this.show(answer, (performance.now() - started) / 1000);
-          this.showByText(BY_PROTOTYPES.includes(form.get("fusion")));
+        onResult: (segmentation) => {
+          this.show(segmentation, (performance.now() - started) / 1000);
+          this.showByText(PROTOTYPE_FUSIONS.includes(form.get("fusion")));
         },
-        onEnd: (words) => {
+        onStop: (words) => {
           this.status.textContent = words;
         },
       },
     );
   }
 
-  form(file) {
+  buildForm(file) {
     const form = new FormData();
     form.append("image", file, file.name || "pasted");
     form.append("classes", this.field.input.value);
     form.append("fusion", byId("fusion").value);
     form.append("background", byId("background").value);
-    form.append("evidence", EVIDENCE);
+    form.append("evidence", MAX_EVIDENCE);
     form.append("format", "json");
     return form;
   }
@@ -113,69 +113,70 @@ export class SegmentView {
     stage.querySelector(".working").hidden = !busy;
   }
 
-  show(answer, seconds) {
-    this.answer = answer;
-    this.colours = answer.classes.map((name, index) => colourOf(index, name));
-    this.overlay.show(answer, this.colours);
+  show(segmentation, seconds) {
+    this.segmentation = segmentation;
+    this.colours = segmentation.classes.map((name, index) => colourOf(index, name));
+    this.overlay.show(segmentation, this.colours);
     this.showLegend();
     byId("intro").hidden = true;
     byId("result").hidden = false;
     byId("stage").scrollIntoView({ block: "nearest" });
-    this.explain(null);
-    const { revision } = answer;
+    this.showEvidence(null);
+    const { revision } = segmentation;
     const by = revision === null ? "by text alone" : `dictionary revision ${revision}`;
     this.status.textContent = `${seconds.toFixed(2)} s · ${by}`;
     if (revision !== null) this.onRevision(revision);
   }
 
-  /** A new picture makes the old answer worthless, and one that is still awaited as well. */
-  forget() {
-    this.work.drop();
+  /** A new picture outdates the segmentation, and one that is still awaited as well. */
+  reset() {
+    this.task.abort();
     this.overlay.clear();
-    if (this.answer) this.explain(null);
-    this.answer = null;
+    if (this.segmentation) this.showEvidence(null);
+    this.segmentation = null;
     byId("intro").hidden = false;
     byId("result").hidden = true;
     this.status.textContent = "";
-    this.work.tell("");
+    this.task.showProblem("");
   }
 
   colourOf(className) {
-    return this.colours[this.answer.classes.indexOf(className)];
+    return this.colours[this.segmentation.classes.indexOf(className)];
   }
 
-  explain(found) {
-    const mask = found && this.answer.masks.find((one) => one.class === found.className);
-    const colour = found && this.colourOf(found.className);
-    const score = found?.region?.score ?? mask?.score;
-    showDetails(byId("details"), found, {
-      prototypes: this.answer.prototypes,
-      kept: this.overlay.kept,
+  showEvidence(hit) {
+    const mask = hit && this.segmentation.masks.find((one) => one.class === hit.className);
+    const colour = hit && this.colourOf(hit.className);
+    const score = hit?.region?.score ?? mask?.score;
+    showDetails(byId("details"), hit, {
+      prototypes: this.segmentation.prototypes,
+      pinned: this.overlay.pinned,
       colour,
       mask,
     });
-    showPointed(byId("pointed"), found, { colour, score });
-    this.place.name.hidden = found !== null;
+    showPointed(byId("pointed"), hit, { colour, score });
+    this.pictureInput.name.hidden = hit !== null;
   }
 
   showLegend() {
-    const [height, width] = this.answer.size;
-    const masks = [...this.answer.masks].sort((a, b) => b.area - a.area);
-    this.legend.replaceChildren(...masks.map((mask) => this.entry(mask, height * width)));
+    const [height, width] = this.segmentation.size;
+    const masks = [...this.segmentation.masks].sort((a, b) => b.area - a.area);
+    this.legend.replaceChildren(...masks.map((mask) => this.legendEntry(mask, height * width)));
     const seen = new Set(masks.map((mask) => mask.class));
-    const unseen = this.answer.classes.filter((name) => !seen.has(name));
+    const unseen = this.segmentation.classes.filter((name) => !seen.has(name));
     byId("unseen").textContent = unseen.length > 0 ? `Not seen: ${unseen.join(", ")}` : "";
   }
 
   /** Name the classes that prototypes should have judged and could not, as far as regions tell. */
   showByText(wanted) {
-    const without = this.answer.regions.filter((region) => region.prototype === null);
-    const names = new Set(without.map((region) => region.class).filter((name) => !isRest(name)));
+    const without = this.segmentation.regions.filter((region) => region.prototype === null);
+    const classes = without.map((region) => region.class).filter((name) => !isBackground(name));
+    const names = new Set(classes);
     const words = `No prototype in the dictionary, judged by text: ${[...names].join(", ")}`;
     byId("by-text").textContent = wanted && names.size > 0 ? words : "";
   }
 
-  entry(mask, pixels) {
+  legendEntry(mask, pixels) {
     const button = make(
       "button",
       { type: "button", "aria-pressed": "false" },
@@ -188,15 +189,15 @@ export class SegmentView {
         title: MEANING.average,
       }),
     );
-    button.addEventListener("click", () => this.toggle(button, mask.class));
+    button.addEventListener("click", () => this.toggleSolo(button, mask.class));
     return make("li", {}, button);
   }
 
-  toggle(button, className) {
-    const alone = this.overlay.alone === className ? null : className;
+  toggleSolo(button, className) {
+    const soloClass = this.overlay.soloClass === className ? null : className;
     for (const other of this.legend.querySelectorAll("button")) {
-      other.setAttribute("aria-pressed", String(other === button && alone !== null));
+      other.setAttribute("aria-pressed", String(other === button && soloClass !== null));
     }
-    this.overlay.only(alone);
+    this.overlay.showOnly(soloClass);
   }
 }

@@ -1,21 +1,21 @@
-// The third view: a captioned picture for the indexer, and what the dictionary makes of it.
+// The teach view: sends captioned pictures to the indexer, and shows what was learned of them.
 
-import { pause } from "./api.js";
-import { byId, count, make, placeOf } from "./elements.js";
-import { PicturePlace } from "./picture.js";
-import { Work } from "./work.js";
+import { sleep } from "./api.js";
+import { byId, count, make, nounHref } from "./elements.js";
+import { PictureInput } from "./picture.js";
+import { ButtonTask } from "./task.js";
 
-const FIRST_LOOK = 300;
-const SLOWEST_LOOK = 2000;
-const PATIENCE = 5;
-const THUMBNAIL = 96;
-const MOST_WORDS = 24;
+const FIRST_POLL_MS = 300;
+const MAX_POLL_MS = 2000;
+const MAX_ATTEMPTS = 5;
+const THUMBNAIL_SIDE = 96;
+const MAX_QUERIES = 24;
 
 export class TeachView {
   /**
-   * current:   answers the picture of the first view, or null.
-   * counts:    answers what the dictionary has now, as /v1/about tells it.
-   * onSegment: given a picture's file and nouns that it is to be segmented into.
+   * current:   returns the picture of the segment view, or null.
+   * counts:    resolves to the size of the dictionary now, as in /v1/about.
+   * onSegment: called with a picture's file and nouns to segment it into.
    */
   constructor({ api, current, counts, onSegment }) {
     Object.assign(this, { api, current, counts, onSegment, indexer: "" });
@@ -23,14 +23,17 @@ export class TeachView {
     this.status = byId("teach-status");
     this.lessons = byId("lessons");
     this.useCurrent = byId("use-current");
-    this.place = new PicturePlace({ section: byId("teach"), problem: byId("lesson-problem") });
-    this.work = new Work({
-      go: byId("teach-go"),
-      cancel: byId("teach-cancel"),
+    this.pictureInput = new PictureInput({
+      section: byId("teach"),
+      problem: byId("lesson-problem"),
+    });
+    this.task = new ButtonTask({
+      startButton: byId("teach-go"),
+      cancelButton: byId("teach-cancel"),
       countdown: byId("teach-countdown"),
       problem: byId("teach-problem"),
     });
-    this.useCurrent.addEventListener("click", () => this.place.take(this.current().file));
+    this.useCurrent.addEventListener("click", () => this.pictureInput.load(this.current().file));
     byId("tell").addEventListener("submit", (event) => {
       event.preventDefault();
       this.teach();
@@ -43,21 +46,22 @@ export class TeachView {
 
   async teach() {
     const captions = this.captions.value.split("\n").map((line) => line.trim()).filter(Boolean);
-    if (!this.place.picture) {
-      this.work.tell("there is no picture yet; choose one, drop one or paste one");
-      this.place.empty.querySelector("button").focus();
+    if (!this.pictureInput.picture) {
+      this.task.showProblem("there is no picture yet; choose one, drop one or paste one");
+      this.pictureInput.empty.querySelector("button").focus();
       return;
     }
     if (captions.length === 0) {
-      this.work.tell("there is no caption yet; write a sentence that names what is to be seen");
+      const problem = "there is no caption yet; write a sentence that names what is to be seen";
+      this.task.showProblem(problem);
       this.captions.focus();
       return;
     }
-    const { file } = this.place.picture;
+    const { file } = this.pictureInput.picture;
     this.status.textContent = "Sending…";
-    await this.work.run((options) => this.send(file, captions, options), {
-      onDone: ({ job, before }) => this.accepted(job, captions, before),
-      onEnd: (words) => {
+    await this.task.run((options) => this.send(file, captions, options), {
+      onResult: ({ job, before }) => this.addLesson(job, captions, before),
+      onStop: (words) => {
         this.status.textContent = words;
       },
     });
@@ -69,89 +73,90 @@ export class TeachView {
     for (const caption of captions) form.append("caption", caption);
     const before = await this.counts();
     const path = "/v1/pairs";
-    const { job } = await this.api.ask(path, { ...options, base: this.indexer, body: form });
+    const { job } = await this.api.request(path, { ...options, base: this.indexer, body: form });
     return { job, before };
   }
 
   /** It is safe with the indexer: watch the job, and make room for the next. */
-  accepted(job, captions, before) {
-    const { file } = this.place.picture;
+  addLesson(job, captions, before) {
+    const { file } = this.pictureInput.picture;
     const onSegment = (nouns) => this.onSegment(file, nouns);
-    const lesson = new Lesson({ image: this.place.image, captions, onSegment });
+    const lesson = new Lesson({ image: this.pictureInput.image, captions, onSegment });
     this.lessons.prepend(lesson.element);
-    this.watch(job, lesson, captions, before);
+    this.trackJob(job, lesson, captions, before);
     this.status.textContent = "";
     this.captions.value = "";
-    this.place.clear();
+    this.pictureInput.clear();
     this.enter();
     byId("lesson").querySelector("button").focus();
   }
 
-  async watch(job, lesson, captions, before) {
+  async trackJob(job, lesson, captions, before) {
     try {
-      const done = await this.follow(job, lesson);
+      const done = await this.pollJob(job, lesson);
       if (done.state === "failed" || done.failures.length > 0) {
         const reasons = done.failures.map((failure) => failure.reason);
         lesson.fail(reasons.join("; ") || "it could not be learned; the indexer's log says why");
       } else {
-        await this.learned(lesson, captions, before);
+        await this.reportLearned(lesson, captions, before);
       }
     } catch (error) {
       lesson.fail(error.message);
     }
   }
 
-  /** The job when it is over. An indexer that is away for a moment is asked again. */
-  async follow(job, lesson) {
+  /** Poll a job until it is over; an indexer that is away for a moment is asked again. */
+  async pollJob(job, lesson) {
     let failed = 0;
-    for (let wait = FIRST_LOOK; ; wait = Math.min(1.3 * wait, SLOWEST_LOOK)) {
-      await pause(wait);
+    for (let wait = FIRST_POLL_MS; ; wait = Math.min(1.3 * wait, MAX_POLL_MS)) {
+      await sleep(wait);
       try {
         const path = `/v1/jobs/${encodeURIComponent(job)}`;
-        const now = await this.api.ask(path, { base: this.indexer });
+        const now = await this.api.request(path, { base: this.indexer });
         failed = 0;
         if (now.state === "done" || now.state === "failed") return now;
-        lesson.say(now.state === "queued" ? "Waiting its turn…" : "Looking at it…");
+        lesson.showState(now.state === "queued" ? "Waiting its turn…" : "Looking at it…");
       } catch (error) {
         failed += 1;
-        if (failed > PATIENCE) throw error;
+        if (failed > MAX_ATTEMPTS) throw error;
       }
     }
   }
 
-  /** Say what is known now; a segmenter beside the indexer may need a moment to see it. */
-  async learned(lesson, captions, before) {
-    lesson.say("Learned; looking at the dictionary…");
+  /** Show what is known now; a segmenter beside the indexer may need a moment to notice. */
+  async reportLearned(lesson, captions, before) {
+    lesson.showState("Learned; looking at the dictionary…");
     let after = await this.counts();
-    for (let look = 0; look < PATIENCE && after.revision === before.revision; look += 1) {
-      await pause(FIRST_LOOK);
+    for (let left = MAX_ATTEMPTS; left > 0 && after.revision === before.revision; left -= 1) {
+      await sleep(FIRST_POLL_MS);
       after = await this.counts();
     }
-    lesson.done(words(after, before), await this.nounsIn(captions));
+    lesson.complete(summary(after, before), await this.nounsIn(captions));
   }
 
   /** The dictionary's nouns that stand in captions. */
   async nounsIn(captions) {
     const text = captions.join(" ").toLowerCase();
+    // Plurals and compounds start like their noun: the first letters find all candidates.
     const starts = new Set(text.match(/\p{L}{3,}/gu)?.map((word) => word.slice(0, 4)));
     const pages = await Promise.all(
-      [...starts].slice(0, MOST_WORDS).map((start) => {
+      [...starts].slice(0, MAX_QUERIES).map((start) => {
         const query = new URLSearchParams({ q: start, limit: 50 });
-        return this.api.ask(`/v1/vocabulary?${query}`);
+        return this.api.request(`/v1/vocabulary?${query}`);
       }),
     );
     const found = new Map(pages.flatMap(({ nouns }) => nouns.map((one) => [one.noun, one])));
-    return [...found.values()].filter(({ noun }) => stands(noun, text));
+    return [...found.values()].filter(({ noun }) => occursIn(noun, text));
   }
 }
 
 /** Whether a noun stands in a text, in the singular or with a usual ending. */
-function stands(noun, text) {
+function occursIn(noun, text) {
   const plain = noun.toLowerCase().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<!\\p{L})${plain}(e?s)?(?!\\p{L})`, "u").test(text);
 }
 
-function words(after, before) {
+function summary(after, before) {
   const more = after.nouns - before.nouns;
   if (more > 0) return `The dictionary knows ${count(more, "more noun")}: ${after.nouns} now.`;
   if (after.images > before.images) return "No new noun, but one more picture of those it knows.";
@@ -166,26 +171,26 @@ class Lesson {
     this.progress = make("progress", { "aria-label": "Being learned" });
     this.nouns = make("ul", { className: "chips", hidden: true });
     const text = make("p", { className: "caption", textContent: captions.join(" / ") });
-    this.said = make("div", {}, text, this.state, this.progress, this.nouns);
-    this.element = make("li", { className: "lesson" }, small(image), this.said);
+    this.body = make("div", {}, text, this.state, this.progress, this.nouns);
+    this.element = make("li", { className: "lesson" }, thumbnailCanvas(image), this.body);
   }
 
-  say(words) {
-    this.state.textContent = words;
+  showState(text) {
+    this.state.textContent = text;
   }
 
   fail(reason) {
     this.progress.remove();
     this.state.className = "problem";
-    this.say(reason);
+    this.showState(reason);
   }
 
-  done(words, nouns) {
+  complete(text, nouns) {
     this.progress.remove();
-    this.say(words);
+    this.showState(text);
     this.nouns.replaceChildren(...nouns.map(chip));
     this.nouns.hidden = nouns.length === 0;
-    if (nouns.length > 0) this.said.append(this.segmentButton(nouns.map(({ noun }) => noun)));
+    if (nouns.length > 0) this.body.append(this.segmentButton(nouns.map(({ noun }) => noun)));
   }
 
   segmentButton(nouns) {
@@ -198,15 +203,15 @@ class Lesson {
 
 function chip({ noun, pictures }) {
   const known = pictures === 1 ? "new" : count(pictures, "picture");
-  const link = make("a", { href: placeOf(noun) }, noun, " ");
+  const link = make("a", { href: nounHref(noun) }, noun, " ");
   link.append(make("span", { className: "faint", textContent: known }));
   return make("li", {}, link);
 }
 
 /** A small copy of a picture that is shown. */
-function small(image) {
+function thumbnailCanvas(image) {
   const { naturalWidth: width, naturalHeight: height } = image;
-  const scale = THUMBNAIL / Math.max(width, height);
+  const scale = THUMBNAIL_SIDE / Math.max(width, height);
   const canvas = make("canvas", { "aria-hidden": "true" });
   canvas.width = Math.max(1, Math.round(width * scale));
   canvas.height = Math.max(1, Math.round(height * scale));

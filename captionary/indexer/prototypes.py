@@ -1,0 +1,83 @@
+"""From the regions that a noun took to its prototypes, each with exemplars to be shown."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from captionary.indexer.candidate_regions import Candidates
+from captionary.indexer.clustering import cluster
+from captionary.indexer.region_choice import Choice
+from captionary.schemas.arrays import Vector, Vectors
+from captionary.schemas.dictionary import Exemplar, Picture, Prototype
+from captionary.vision.pictures.thumbnails import crop_thumbnail
+
+EXEMPLARS = 4
+"""Regions kept to be shown for each prototype."""
+
+
+def make_prototypes(
+    noun: str,
+    choices: Sequence[Choice],
+    pictures: Sequence[Picture],
+    own: Candidates,
+    *,
+    thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
+    generation: str,
+) -> list[Prototype]:
+    """Cluster the regions that a noun chose; each cluster becomes a prototype with exemplars.
+
+    Args:
+        thumbnails: reads the thumbnails of pictures, by id; only those of exemplars are read.
+    """
+    if not choices:
+        return []
+    vectors = own.vectors[[item.row for item in choices]]
+    clusters = cluster(vectors)
+    prototypes = []
+    for number, centre in enumerate(clusters.centres):
+        rows = np.flatnonzero(clusters.assignment == number)
+        similarity = _cosines(vectors[rows], centre)
+        # Of equal similarity the first: the order of a sort must leave no trace.
+        nearest = [choices[row] for row in rows[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]]
+        small = thumbnails([pictures[item.picture].id for item in nearest])
+        exemplars = [_exemplar(item, pictures, own, centre, small) for item in nearest]
+        prototypes.append(
+            Prototype(
+                noun=noun,
+                number=number,
+                vector=centre,
+                size=len(rows),
+                spread=float(np.mean(1 - similarity)),
+                generation=generation,
+                exemplars=tuple(exemplars),
+            )
+        )
+    return prototypes
+
+
+def _exemplar(
+    choice: Choice,
+    pictures: Sequence[Picture],
+    own: Candidates,
+    centre: Vector,
+    thumbnails: Mapping[str, bytes],
+) -> Exemplar:
+    picture = pictures[choice.picture]
+    left, top, right, bottom = (int(edge) for edge in own.boxes_xyxy[choice.row])
+    box = (left, top, right, bottom)
+    return Exemplar(
+        image_id=picture.id,
+        index=int(own.index[choice.row]),
+        box_xyxy=box,
+        caption=choice.caption,
+        source=picture.source,
+        similarity=float(_cosines(own.vectors[choice.row], centre)),
+        thumbnail=crop_thumbnail(thumbnails[picture.id], box_xyxy=box, size_hw=picture.size_hw),
+    )
+
+
+def _cosines(vectors: Vectors | Vector, centre: Vector) -> NDArray[np.float32]:
+    """Of unit vectors, (N, D) or (D,); rounding leads none out of [-1, 1]."""
+    cosines: NDArray[np.float32] = np.clip(vectors @ centre, -1, 1)
+    return cosines

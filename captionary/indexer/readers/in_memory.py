@@ -1,0 +1,40 @@
+"""Pairs as Python programs have them: pictures of any kind with a caption or several."""
+
+from collections.abc import Iterable, Iterator
+from typing import TypeAlias
+
+from captionary.schemas.errors import UnreadablePicture
+from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.vision.pictures.in_memory import PictureLike, picture_file
+
+Pair: TypeAlias = ImageCaption | PairFailure | tuple[PictureLike, str | Iterable[str]]
+"""A picture with its caption or captions, or what a reader of a file yields."""
+
+
+def to_pairs(pairs: Iterable[Pair], source: str = "") -> Iterator[ImageCaption | PairFailure]:
+    """Convert pairs, one at a time, to what the indexer takes.
+
+    A picture that cannot be converted is a PairFailure and does not stop the reading.
+
+    Args:
+        pairs:  those of readers pass unchanged.
+        source: name of the collection, of pairs that name none.
+    """
+    for number, pair in enumerate(pairs, start=1):
+        if isinstance(pair, ImageCaption | PairFailure):
+            yield pair
+            continue
+        picture, captions = pair
+        where = f"pair {number}"
+        try:
+            file = picture_file(picture)
+        except UnreadablePicture as error:
+            yield PairFailure(where, "", str(error))
+            continue
+        yield ImageCaption(
+            image=file,
+            captions=(captions,) if isinstance(captions, str) else tuple(captions),
+            source=source,
+            where=where,
+            name=file if isinstance(file, str) else "",
+        )

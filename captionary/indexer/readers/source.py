@@ -1,0 +1,146 @@
+"""SOURCE -> pairs: captioned pictures from whatever file or folder they stand in.
+
+What SOURCE is decides who reads it: `tables` (JSON Lines, CSV, TSV, Parquet), `coco`, `folders` or
+`shards`. Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the
+pictures. All are streams, so memory stays flat for a SOURCE of any length (a COCO file is one JSON
+document and is read whole).
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, islice
+
+from captionary.indexer.readers.addresses import (
+    Pictures,
+    exists,
+    is_folder,
+    is_local,
+    parent,
+    suffix_of,
+)
+from captionary.indexer.readers.coco import count_coco, read_coco
+from captionary.indexer.readers.folders import count_folder, read_folder
+from captionary.indexer.readers.rows import Rows, make_pair, merge_rows
+from captionary.indexer.readers.shards import (
+    count_shards,
+    has_shard_braces,
+    holds_shards,
+    list_shards,
+    read_shards,
+)
+from captionary.indexer.readers.tables import (
+    count_lines,
+    count_parquet,
+    read_delimited,
+    read_json_lines,
+    read_parquet,
+)
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.pairs import ImageCaption, PairFailure
+
+__all__ = ["ACCEPTED", "count_pairs", "local_shards", "read_pairs"]
+
+ACCEPTED = (
+    "a SOURCE is a .jsonl, .ndjson, .csv, .tsv or .parquet file with the columns image and "
+    "caption (or captions), a COCO captions .json, a folder of NAME.jpg with NAME.txt, "
+    "or WebDataset shards: a .tar file, several as {000..999}.tar, or a folder of them"
+)
+SAMPLE = 500
+"""Rows that tell how many rows make a pair."""
+
+Reader = Callable[[str], Rows]
+FILES: dict[str, Reader] = {
+    ".jsonl": read_json_lines,
+    ".ndjson": read_json_lines,
+    ".csv": partial(read_delimited, delimiter=","),
+    ".tsv": partial(read_delimited, delimiter="\t"),
+    ".parquet": read_parquet,
+    ".json": read_coco,
+    ".tar": read_shards,
+    ".tgz": read_shards,
+}
+
+
+def read_pairs(
+    source: str, *, images: str | None = None, source_name: str = ""
+) -> Iterator[ImageCaption | PairFailure]:
+    """Stream the captioned pictures of SOURCE; consecutive rows of one picture are one pair.
+
+    Args:
+        source: a file or folder, by path or by fsspec address; may be gzipped (`.jsonl.gz`).
+            Braces name several shards (`{000..999}.tar`).
+        images: the folder that relative picture names refer to. None: the folder of the file or,
+            where the pictures are not there, `images/` beside the file.
+        source_name: the `source` of rows that name none.
+
+    Returns:
+        Pairs in the order of SOURCE. A row that cannot be used is a `PairFailure` and does not
+        stop the reading.
+
+    Raises:
+        WrongInput: SOURCE cannot be used at all (at the call), or breaks off (while reading).
+    """
+    reader = _choose_reader(source)
+    rows = reader(source)
+    first = list(islice(rows, 1))  # an unusable SOURCE says so now, not at the first pair
+    pictures = _pictures(source, reader, images)
+    return merge_rows(
+        make_pair(row, pictures=pictures, source_name=source_name) for row in chain(first, rows)
+    )
+
+
+def count_pairs(source: str) -> int | None:
+    """Estimate, for a progress bar, how many items `read_pairs` yields.
+
+    Rows are counted by line ends or metadata; how many rows make a pair is taken from the first
+    500. None where only reading would tell (remote or gzipped text), or SOURCE cannot be used.
+    """
+    try:
+        reader = _choose_reader(source)
+        if reader is read_folder:
+            return count_folder(source)
+        if reader is read_shards:
+            return count_shards(source)
+        if reader is read_coco:
+            return count_coco(source)
+        rows = count_parquet(source) if reader is read_parquet else count_lines(source)
+        if rows is None:
+            return None
+        head = list(islice(reader(source), SAMPLE))
+    except WrongInput:
+        return None
+    anywhere = Pictures((".",))
+    items = sum(1 for _ in merge_rows(make_pair(row, pictures=anywhere) for row in head))
+    return items if len(head) < SAMPLE else round(rows * items / len(head))
+
+
+def local_shards(source: str) -> list[str]:
+    """The shards of SOURCE, each once; none where it is no shards, or they are not on this machine.
+
+    Raises:
+        WrongInput: SOURCE cannot be used at all.
+    """
+    shards = list_shards(source) if _choose_reader(source) is read_shards else []
+    return list(dict.fromkeys(shards)) if all(map(is_local, shards)) else []
+
+
+def _choose_reader(source: str) -> Reader:
+    if is_folder(source):
+        return read_shards if holds_shards(source) else read_folder
+    if not exists(source) and not has_shard_braces(source):
+        raise WrongInput(f"{source} does not exist; {ACCEPTED}")
+    reader = FILES.get(suffix_of(source))
+    if reader is None:
+        raise WrongInput(f"{source} is of no known kind; {ACCEPTED}")
+    return reader
+
+
+def _pictures(source: str, reader: Reader, images: str | None) -> Pictures:
+    if reader in (read_folder, read_shards):
+        if images is not None:
+            raise WrongInput(f"the pictures of {source} stand in it; leave out the folder {images}")
+        return Pictures((source,))
+    if images is not None:
+        return Pictures((images,))
+    folder = parent(source)
+    return Pictures((folder, f"{folder}/images"))

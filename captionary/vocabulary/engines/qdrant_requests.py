@@ -1,0 +1,48 @@
+"""What requests to Qdrant have in common, to the engine in process and to a server."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+
+from captionary.schemas.arrays import Vectors
+from captionary.vocabulary.engines.engine import Hits, Value
+from captionary.vocabulary.pages import pages
+
+VECTOR = "clip"
+"""Name of the one vector of a point."""
+
+READ_PAGE = 1000
+"""Points read, or named by id, in one request."""
+
+ALL_VALUES = 1_000_000_000
+"""Limit of a facet that is to count all values."""
+
+
+def id_pages(ids: Sequence[UUID]) -> Iterator[list[int | str | UUID]]:
+    """Yield lists of at most READ_PAGE ids, of the type that both clients take."""
+    return pages(ids, READ_PAGE)
+
+
+def payload_selector(fields: Sequence[str] | None) -> bool | list[str]:
+    """Which payload fields a request is to return: all for None, none for an empty sequence."""
+    if fields is None:
+        return True
+    # An empty list would mean all of them to Qdrant.
+    return list(fields) or False
+
+
+def vector_selector(wanted: bool, *, dim: int) -> bool | list[str]:
+    """Which vectors a request is to return; a collection of `dim` 0 has none."""
+    return [VECTOR] if wanted and dim else False
+
+
+def non_empty(conditions: Mapping[str, Sequence[Value]]) -> Iterator[tuple[str, list[Any]]]:
+    """The fields of a condition that have values, with these."""
+    return ((field, list(values)) for field, values in conditions.items() if values)
+
+
+def no_hits(queries: Vectors) -> list[Hits]:
+    """The result of queries that can find nothing."""
+    return [Hits((), np.zeros(0, np.float32)) for _ in queries]

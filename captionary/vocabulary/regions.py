@@ -1,0 +1,102 @@
+"""The regions of pictures: reading them as tables, and which nouns they carry.
+
+The nouns of a region are two aligned lists in its payload, sorted by noun.
+"""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from captionary.schemas.dictionary import Picture, TaggedRegion
+from captionary.schemas.errors import CaptionaryError, MissingRegions
+from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.engines.engine import Collection, Payload, Where
+from captionary.vocabulary.pages import pages
+from captionary.vocabulary.point_ids import region_point_id
+from captionary.vocabulary.points import single, table_from
+
+PAGE = 64
+"""Pictures whose regions are read at a time."""
+
+
+def region_ids(picture: Picture, *, fingerprint: str) -> list[UUID]:
+    """The points of all regions of a picture, in order of index."""
+    return [
+        region_point_id(picture.id, index, fingerprint=fingerprint)
+        for index in range(picture.regions)
+    ]
+
+
+def read_tables(
+    regions: Collection, pictures: Sequence[Picture], *, fingerprint: str, dim: int
+) -> list[RegionTable]:
+    """The regions of pictures, in the order of the pictures.
+
+    Raises:
+        MissingRegions: the store lacks some of them.
+    """
+    tables = []
+    for page in pages(pictures, PAGE):
+        ids = [name for item in page for name in region_ids(item, fingerprint=fingerprint)]
+        points = regions.retrieve(ids, fields=["box_xyxy", "area"], with_vectors=True)
+        if len(points) != len(ids):
+            found = {point.id for point in points}
+            raise MissingRegions(
+                [
+                    item.id
+                    for item in page
+                    if not found.issuperset(region_ids(item, fingerprint=fingerprint))
+                ]
+            )
+        rows = iter(points)
+        for item in page:
+            tables.append(table_from([next(rows) for _ in range(item.regions)], dim=dim))
+    return tables
+
+
+def set_tags(
+    regions: Collection, noun: str, tagged: Sequence[TaggedRegion], *, fingerprint: str
+) -> None:
+    """Make exactly these regions carry a noun; it leaves all others.
+
+    Raises:
+        MissingRegions: the store lacks one of them.
+        CaptionaryError: a region is tagged with another noun.
+    """
+    wanted: dict[UUID, TaggedRegion] = {}
+    for region in tagged:
+        if region.noun != noun:
+            raise CaptionaryError(f"a region tagged {region.noun!r} was given for {noun!r}")
+        wanted[region_point_id(region.image_id, region.index, fingerprint=fingerprint)] = region
+    fields = ["noun", "similarity"]
+    carrying = Where(any_of={"noun": [noun]})
+    now = {p.id: p.payload for p in regions.scroll(carrying, fields=fields)}
+    absent = [name for name in wanted if name not in now]
+    now |= {p.id: p.payload for p in regions.retrieve(absent, fields=fields)}
+    if missing := {wanted[name].image_id for name in wanted.keys() - now.keys()}:
+        raise MissingRegions(sorted(missing))
+    updates = {}
+    for name, payload in now.items():
+        before = tags_of(payload)
+        after = retagged(before, noun, wanted[name].similarity if name in wanted else None)
+        # A write costs an operation a point, and most regions keep what they carry.
+        if after != before:
+            updates[name] = tags_payload(after)
+    regions.set_payload(updates)
+
+
+def tags_of(payload: Payload) -> dict[str, float]:
+    """The nouns of a region's payload, with their similarities (of float32 precision)."""
+    pairs = zip(payload["noun"], payload["similarity"], strict=True)
+    return {str(noun): single(similarity) for noun, similarity in pairs}
+
+
+def tags_payload(tags: Mapping[str, float]) -> Payload:
+    """The payload part of tags; sorted, so that the order of tagging leaves no trace."""
+    nouns = sorted(tags)
+    return {"noun": nouns, "similarity": [single(tags[noun]) for noun in nouns]}
+
+
+def retagged(tags: Mapping[str, float], noun: str, similarity: float | None) -> dict[str, float]:
+    """Tags with one noun set, or without it where similarity is None."""
+    others = {other: value for other, value in tags.items() if other != noun}
+    return others if similarity is None else {**others, noun: single(similarity)}

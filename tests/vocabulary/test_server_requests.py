@@ -1,0 +1,94 @@
+"""What needs no server: addresses, how requests are made again, how large they are."""
+
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from qdrant_client.http.exceptions import ResponseHandlingException
+
+from captionary.schemas.errors import StoreUnreachable, WrongInput
+from captionary.vocabulary.engines.server import ServerEngine
+from captionary.vocabulary.engines.server_address import ServerAddress
+from captionary.vocabulary.engines.server_collection import MAX_BYTES as OURS
+from captionary.vocabulary.engines.server_collection import MAX_ITEMS, in_batches
+from captionary.vocabulary.engines.server_requests import ServerRequests
+from captionary.vocabulary.engines.server_settings import ServerSettings
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http://localhost", "http://localhost:6333/captionary"),
+        ("https://q.example.org:443/", "https://q.example.org:443/captionary"),
+        ("http://[::1]:7000/cats-and_dogs2", "http://[::1]:7000/cats-and_dogs2"),
+    ],
+)
+def test_addresses(text: str, expected: str) -> None:
+    assert str(ServerAddress.parse(text)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://",
+        "ftp://host",
+        "http://host:port",
+        "http://host:99999",
+        "http://host/two/parts",
+        "http://host/na.me",
+        "http://host/name?key=1",
+        "http://host/name#part",
+        f"http://host/{'n' * 65}",
+        "http://me:hush@host/name",
+    ],
+)
+def test_addresses_that_are_none(text: str) -> None:
+    with pytest.raises(WrongInput, match="is no address of a Qdrant server") as caught:
+        ServerEngine(text, ServerSettings())
+    assert "hush" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_trying_again_ends_when_its_time_is_over() -> None:
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        time.sleep(0.1)
+        raise ResponseHandlingException(httpx.ReadTimeout("timed out"))
+
+    for timeout, expected in ((0.05, 1), (0.75, 2)):
+        tries.clear()
+        calls = ServerRequests("http://host", with_key=False, retries=9, timeout=timeout)
+        with pytest.raises(StoreUnreachable, match="timed out"):
+            calls(fail)
+        assert len(tries) == expected
+
+
+def test_one_large_item_comes_alone() -> None:
+    sizes = [OURS * 2, 1, 2, OURS, 3]
+    assert list(in_batches(sizes, int)) == [[OURS * 2], [1, 2], [OURS], [3]]
+    assert [len(batch) for batch in in_batches([0] * (MAX_ITEMS + 1), int)] == [MAX_ITEMS, 1]
+
+
+def test_a_certificate_that_is_not_trusted_is_told_at_once() -> None:
+    tries = []
+
+    def fail() -> None:
+        tries.append(1)
+        reason = "[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"
+        raise ResponseHandlingException(httpx.ConnectError(reason))
+
+    with pytest.raises(WrongInput, match=r"is not trusted .* in CAPTIONARY_QDRANT_CA"):
+        ServerRequests("https://host:6333", with_key=False, retries=3, timeout=9)(fail)
+    assert len(tries) == 1
+
+
+def test_certificates_that_cannot_be_read(tmp_path: Path) -> None:
+    settings = ServerSettings(ca=tmp_path / "none.pem")
+    with pytest.raises(WrongInput, match=r"cannot read certificates from .*none\.pem"):
+        ServerEngine("https://127.0.0.1:1", settings)
+    (tmp_path / "junk.pem").write_text("junk")
+    with pytest.raises(WrongInput, match=r"cannot read certificates from .*junk\.pem"):
+        ServerEngine("https://127.0.0.1:1", ServerSettings(ca=tmp_path / "junk.pem"))
