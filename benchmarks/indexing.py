@@ -24,8 +24,9 @@ from benchmarks.clock import Clock, print_shares
 from benchmarks.timed_models import timed_models
 from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.indexer.nouns import NounExtractor
-from captionary.indexer.pipeline import EmbeddedPair, Indexer, PairWithNouns
+from captionary.indexer.pipeline import Indexer
 from captionary.indexer.readers import read_pairs
+from captionary.indexer.records import EmbeddedPair, PairWithNouns
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure

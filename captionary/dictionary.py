@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 
 from captionary.build import IndexingOptions, ModelNames, Parts
@@ -225,15 +224,18 @@ class Dictionary:
         Raises:
             WrongInput: the dataset cannot be used; or as `segment`.
         """
-        from captionary.segmenter.datasets import DatasetFolder
         from captionary.segmenter.evaluation import evaluate_folder
         from captionary.segmenter.segmenter import Settings
 
-        data = DatasetFolder(Path(dataset), part=part)  # what is wrong with it is said at once
         fusion = fusion or self._default_fusion
         settings = Settings(fusion, background, threshold, refine=refine)
-        segmenter = self._segmenter_for(fusion)
-        figures = evaluate_folder(segmenter, data, settings, on_picture=on_picture)
+        figures = evaluate_folder(
+            lambda: self._segmenter_for(fusion),
+            Path(dataset),
+            settings,
+            part=part,
+            on_picture=on_picture,
+        )
         figures["settings"]["store"] = self.store
         return figures
 
@@ -305,10 +307,5 @@ class Dictionary:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -8,16 +8,22 @@ import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 
 from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.records import (
+    EmbeddedPair,
+    PairWithNouns,
+    failure,
+    id_conflict,
+    merge,
+    new_record,
+)
 from captionary.indexer.refresh import Refresher
-from captionary.schemas.dictionary import Picture
 from captionary.schemas.errors import CaptionaryError, UnreadablePicture
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
-from captionary.schemas.regions import RegionTable
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import (
@@ -26,7 +32,6 @@ from captionary.vision.pictures.loading import (
     decode_picture,
     read_picture_bytes,
 )
-from captionary.vision.pictures.thumbnails import thumbnail
 from captionary.vocabulary.engines.engine import check_vectors
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
@@ -38,43 +43,6 @@ QUEUED_PER_WORKER = 2
 
 ID_DIGITS = 32
 """Hexadecimal digits of a picture's SHA-256 that are its id, where it has none of its own."""
-
-
-@dataclass(frozen=True, slots=True)
-class PairWithNouns:
-    """A pair with the nouns of each of its captions."""
-
-    pair: ImageCaption
-    nouns: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedPair:
-    """A pair whose picture is cut and embedded.
-
-    picture: its record, or for a new one a record without captions.
-    table:   its regions; None where they are stored already.
-    """
-
-    source: PairWithNouns
-    picture: Picture
-    table: RegionTable | None
-
-
-@dataclass(slots=True)
-class Changes:
-    """What a batch changes in the dictionary.
-
-    new:       records and regions of pictures that it lacks, by id.
-    amended:   records of pictures whose regions it has, by id.
-    known:     pairs that change nothing.
-    conflicts: pairs whose id belongs to another picture.
-    """
-
-    new: dict[str, tuple[Picture, RegionTable]] = field(default_factory=dict)
-    amended: dict[str, Picture] = field(default_factory=dict)
-    known: int = 0
-    conflicts: list[PairFailure] = field(default_factory=list)
 
 
 class Indexer:
@@ -166,7 +134,7 @@ class Indexer:
                 elif any(nouns := tuple(islice(found, len(item.captions)))):
                     yield PairWithNouns(item, nouns)
                 else:
-                    yield _failure(item, "its captions name nothing that can be seen")
+                    yield failure(item, "its captions name nothing that can be seen")
 
     def _process(self, item: PairWithNouns | PairFailure) -> EmbeddedPair | PairFailure:
         if isinstance(item, PairFailure):
@@ -177,7 +145,7 @@ class Indexer:
             data = read_picture_bytes(pair.image, max_bytes=self._max_bytes, name=name)
             return self._embed(item, data)
         except UnreadablePicture as error:
-            return _failure(pair, str(error))
+            return failure(pair, str(error))
 
     def _embed(self, source: PairWithNouns, data: bytes) -> EmbeddedPair | PairFailure:
         pair = source.pair
@@ -186,7 +154,7 @@ class Indexer:
         # Before decoding: most of a run that is done again is known already.
         known = self._dictionary.picture(image_id)
         if known is not None and known.sha256 != sha256:
-            return _id_conflict(pair, image_id)
+            return id_conflict(pair, image_id)
         if known is not None:
             return EmbeddedPair(source, known, None)
         name = pair.picture_name or pair.where
@@ -195,26 +163,15 @@ class Indexer:
         try:
             check_vectors(table.vectors, dim=self._dictionary.dim)
         except CaptionaryError as error:  # left to the store, it would pass for a fault of that
-            return _failure(pair, str(error))
-        picture = Picture(
-            id=image_id,
-            image=pair.picture_name,
-            sha256=sha256,
-            size_hw=loaded.size_hw,
-            captions=(),
-            nouns=(),
-            regions=len(table),
-            source=pair.source,
-            tags=pair.tags,
-            thumbnail=thumbnail(loaded.pixels),
-        )
+            return failure(pair, str(error))
+        picture = new_record(source.pair, image_id, sha256, loaded, regions=len(table))
         return EmbeddedPair(source, picture, table)
 
     def _store(self, batch: Sequence[EmbeddedPair | PairFailure], job: Job) -> Job:
         """Store what a batch brings, and count it."""
         embedded = [item for item in batch if isinstance(item, EmbeddedPair)]
         failures = [item for item in batch if isinstance(item, PairFailure)]
-        changes = self._merge(embedded)
+        changes = merge(embedded, self._dictionary.picture)
         self._dictionary.add(list(changes.new.values()))
         self._dictionary.amend(list(changes.amended.values()))
         return replace(
@@ -224,30 +181,6 @@ class Indexer:
             known=job.known + changes.known,
             failures=(*job.failures, *failures, *changes.conflicts),
         )
-
-    def _merge(self, pairs: Iterable[EmbeddedPair]) -> Changes:
-        """Merge pairs with what is stored, and with those of the same picture among them.
-
-        Pictures are read ahead, so that one may have been stored since its record was looked up.
-        """
-        changes = Changes()
-        for pair in pairs:
-            image_id = pair.picture.id
-            is_new = image_id in changes.new
-            before = changes.new[image_id][0] if is_new else changes.amended.get(image_id)
-            before = before or self._dictionary.picture(image_id) or pair.picture
-            after = _with_captions(before, pair.source)
-            if before.sha256 != pair.picture.sha256:
-                changes.conflicts.append(_id_conflict(pair.source.pair, image_id))
-            elif after == before:
-                changes.known += 1
-            elif pair.table is not None and not before.captions:
-                changes.new[image_id] = (after, pair.table)
-            elif is_new:
-                changes.new[image_id] = (after, changes.new[image_id][1])
-            else:
-                changes.amended[image_id] = after
-        return changes
 
 
 def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCaption | PairFailure:
@@ -259,29 +192,5 @@ def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCapti
         pair = replace(pair, where=f"picture {number} of the pairs")
     captions = tuple(dict.fromkeys(text.strip() for text in pair.captions if text.strip()))
     if not captions:
-        return _failure(pair, "it has no caption; give at least one sentence")
+        return failure(pair, "it has no caption; give at least one sentence")
     return replace(pair, captions=captions)
-
-
-def _with_captions(picture: Picture, source: PairWithNouns) -> Picture:
-    """The picture with the captions and tags that it does not have yet."""
-    captions = zip(source.pair.captions, source.nouns, strict=True)
-    new = [(caption, nouns) for caption, nouns in captions if caption not in picture.captions]
-    return replace(
-        picture,
-        captions=(*picture.captions, *(caption for caption, _ in new)),
-        nouns=(*picture.nouns, *(nouns for _, nouns in new)),
-        tags=tuple(dict.fromkeys((*picture.tags, *source.pair.tags))),
-    )
-
-
-def _id_conflict(pair: ImageCaption, image_id: str) -> PairFailure:
-    return _failure(
-        pair,
-        f"the id {image_id!r} belongs to another picture; remove that one first with "
-        f"'captionary vocabulary remove --image {image_id}' or DELETE /v1/images/{image_id}",
-    )
-
-
-def _failure(pair: ImageCaption, reason: str) -> PairFailure:
-    return PairFailure(where=pair.where, image=pair.picture_name, reason=reason)

@@ -46,20 +46,26 @@ def evaluate(
 
 
 def evaluate_folder(
-    segmenter: Segmenter,
-    data: DatasetFolder,
+    load_segmenter: Callable[[], Segmenter],
+    folder: Path,
     settings: Settings,
     *,
+    part: str | None = None,
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Evaluate on a dataset folder: figures and what they depend on, as `evaluation_json`.
 
     Args:
-        on_picture: called after every picture with how many are done, and of how many.
+        load_segmenter: called once the dataset is read: what is wrong with it is said at once.
+        folder:         with images/, masks/ and classes.txt.
+        part:           "N/M": the N-th of M equal parts, chosen by file name.
+        on_picture:     called after every picture with how many are done, and of how many.
 
     Raises:
-        WrongInput: as `evaluate`.
+        WrongInput: the dataset cannot be used; or as `evaluate`.
     """
+    data = DatasetFolder(folder, part=part)
+    segmenter = load_segmenter()
     matrix, seconds = evaluate(
         segmenter, data, settings, report=lambda done: on_picture(done, len(data))
     )

@@ -1,8 +1,4 @@
-"""Processes that start at once: forked from a server that has imported torch already.
-
-A fresh interpreter takes seconds to import it; these take milliseconds. Unlike plain forks they
-inherit neither threads nor locks of the process that runs the tests.
-"""
+"""Processes that train: alone, several that find one another, or cut short by a signal."""
 
 import multiprocessing
 import os
@@ -17,20 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from captionary.cli.main import main
-
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(
-    [
-        "pytest",
-        "captionary.cli.main",
-        "captionary.build_training",
-        "captionary.learning.initial_model",
-        "captionary.learning.methods.pgseg",
-        "captionary.learning.methods.vilseg",
-        "captionary.learning.trainer",
-        "tests.learning.child_processes",
-    ]
-)
+from tests.processes import SERVER
 
 
 def start(output: Path, work: Callable[..., None], *arguments: Any) -> ForkServerProcess:

@@ -9,7 +9,7 @@ import importlib.util
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -126,12 +126,37 @@ def _normalise(name: str) -> str:
 def _read_folder(folder: Path) -> ClipFiles:
     if not folder.is_dir():
         raise WrongInput(f"the encoder folder {folder} does not exist; check the path")
+    files = _read_configuration(folder)
+    if files.templates is not None and files.templates not in list(TEMPLATES):
+        raise WrongInput(
+            f"{folder / CONFIG_FILE} names unknown {TEMPLATES_KEY} {files.templates!r}; "
+            f"choose one of {', '.join(TEMPLATES)}"
+        )
+    if not any(next(folder.glob(pattern), None) for pattern in WEIGHT_PATTERNS):
+        raise WrongInput(
+            f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
+        )
+    _require_tokenizer(str(folder), files.config, siglip=False)
+    return replace(files, merges=_find_merges(folder, files.config))
+
+
+def _read_configuration(folder: Path) -> ClipFiles:
     path = folder / CONFIG_FILE
     try:
-        written = json.loads(path.read_text(encoding="utf-8"))
-        config, templates = written["model_cfg"], written.get(TEMPLATES_KEY)
-        embedding = written.get(EMBED_KEY) and str(written[EMBED_KEY])
-        grouping = parse_grouping(written[GROUPING_KEY]) if GROUPING_KEY in written else None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        config, own = content["model_cfg"], content.get("preprocess_cfg", {})
+        grouping = parse_grouping(content[GROUPING_KEY]) if GROUPING_KEY in content else None
+        return ClipFiles(
+            name=f"{LOCAL_DIR}{folder}",
+            weights=None,
+            config=config,
+            # open_clip reads the preprocessing of a folder itself, unless the model is built here.
+            preprocess=own if isinstance(grouping, PgsegConfig) else {},
+            templates=content.get(TEMPLATES_KEY),
+            default_embedding=content.get(EMBED_KEY) and str(content[EMBED_KEY]),
+            grouping=grouping,
+            folder=folder,
+        )
     except FileNotFoundError as error:
         raise WrongInput(
             f"{folder} has no {CONFIG_FILE}; give a folder in open_clip's local-dir layout"
@@ -140,29 +165,6 @@ def _read_folder(folder: Path) -> ClipFiles:
         raise WrongInput(
             f"{path} is not a model configuration ({one_line(error)}); copy the folder again"
         ) from error
-    if templates is not None and templates not in list(TEMPLATES):
-        raise WrongInput(
-            f"{path} names unknown {TEMPLATES_KEY} {templates!r}; "
-            f"choose one of {', '.join(TEMPLATES)}"
-        )
-    if not any(next(folder.glob(pattern), None) for pattern in WEIGHT_PATTERNS):
-        raise WrongInput(
-            f"{folder} has no weights ({', '.join(WEIGHT_PATTERNS)}); copy the folder again"
-        )
-    _require_tokenizer(str(folder), config, siglip=False)
-    # open_clip reads the preprocessing of a folder itself, unless the model is built here.
-    own = isinstance(grouping, PgsegConfig)
-    return ClipFiles(
-        name=f"{LOCAL_DIR}{folder}",
-        weights=None,
-        config=config,
-        preprocess=written.get("preprocess_cfg", {}) if own else {},
-        merges=_find_merges(folder, config),
-        templates=templates,
-        default_embedding=embedding,
-        grouping=grouping,
-        folder=folder,
-    )
 
 
 def _find_merges(folder: Path, config: Mapping[str, Any]) -> Path | None:

@@ -1,8 +1,8 @@
 """A stage of PGSeg's tower: transformer blocks, group prototypes of the picture, and the grouping.
 
 Group tokens go through the blocks beside the patches; then each patch is assigned to one of them.
-Before that the tokens are clustered by themselves (soft k-means on the sphere, without learned
-weights): the centres are the picture's group prototypes, and each patch is told its own.
+Before that the stage's input is clustered (soft k-means on the sphere, without learned weights):
+the centres are the picture's group prototypes, and an MLP of them is added to each patch.
 """
 
 from collections.abc import Iterable

@@ -131,7 +131,7 @@ def decode_picture(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> L
         UnreadablePicture: as `load_picture`.
     """
     stem = PurePosixPath(file_name(name)).stem
-    return _decode(data, shown=name, name=stem, max_pixels=max_pixels)
+    return _decode(data, address=name, name=stem, max_pixels=max_pixels)
 
 
 def file_name(address: str) -> str:
@@ -177,9 +177,9 @@ def _read_limited(file: BinaryIO, limit: int) -> bytes:
     return bytes(data)
 
 
-def _decode(data: bytes, *, shown: str, name: str, max_pixels: int) -> LoadedPicture:
+def _decode(data: bytes, *, address: str, name: str, max_pixels: int) -> LoadedPicture:
     if not data:
-        raise UnreadablePicture(f"{shown} is empty (0 bytes); copy the picture again")
+        raise UnreadablePicture(f"{address} is empty (0 bytes); copy the picture again")
     with warnings.catch_warnings():
         # Pillow warns of large sizes and odd metadata; we decide on both ourselves.
         warnings.simplefilter("ignore")
@@ -189,31 +189,31 @@ def _decode(data: bytes, *, shown: str, name: str, max_pixels: int) -> LoadedPic
                 pixels = upright_rgb(image) if count <= max_pixels else None
         except UnidentifiedImageError as error:
             raise UnreadablePicture(
-                f"{shown} is not a picture ({len(data):,} bytes); "
+                f"{address} is not a picture ({len(data):,} bytes); "
                 f"give one of {', '.join(FORMATS)}, not cut off"
             ) from error
         except Image.DecompressionBombError as error:
             # Pillow's own limit, which it checks before ours; its message has the number of pixels.
             most = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))
-            raise _too_large(shown, _first_number(str(error)), most) from error
+            raise _too_large(address, _first_number(str(error)), most) from error
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(
-                f"{shown} is truncated or damaged: {one_line(error)}; copy the picture again"
+                f"{address} is truncated or damaged: {one_line(error)}; copy the picture again"
             ) from error
     if pixels is None:
-        raise _too_large(shown, count, max_pixels)
+        raise _too_large(address, count, max_pixels)
     return LoadedPicture(pixels, name, hashlib.sha256(data).hexdigest())
 
 
-def _too_large(shown: str, pixels: int, limit: int) -> UnreadablePicture:
+def _too_large(address: str, pixels: int, limit: int) -> UnreadablePicture:
     return UnreadablePicture(
-        f"{shown} has {pixels:,} pixels, more than the limit of {limit:,}; make it smaller"
+        f"{address} has {pixels:,} pixels, more than the limit of {limit:,}; make it smaller"
     )
 
 
 def _first_number(text: str) -> int:
-    found = re.search(r"\d+", text)
-    return int(found.group()) if found else 0
+    match = re.search(r"\d+", text)
+    return int(match.group()) if match else 0
 
 
 def upright_rgb(image: Image.Image) -> Rgb:

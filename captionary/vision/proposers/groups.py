@@ -27,7 +27,7 @@ INPUT_SCALE = 2
 MIN_REGION = 0.005
 """Smallest region, as a share of the picture."""
 
-# What names such models is passed on, for the parser of `--proposer`.
+# Names of such models and methods are passed on, for the parser of `--proposer`.
 __all__ = ["GROUPING_METHODS", "GROUPING_MODELS", "GroupModel", "Groups", "find_group_model"]
 
 
