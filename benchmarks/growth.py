@@ -46,7 +46,7 @@ from captionary.vision.pictures.loading import load_picture
 STEPS = (0, 1, 4, 16, 64)
 FUSIONS: tuple[Fusion, ...] = ("text", "prototypes", "both")
 REGIONS = ("superpixels", "true masks")
-ASKED = 12
+HELD_OUT = 12
 """Scenes that each newcomer is looked for in."""
 
 Ious = Mapping[tuple[str, Fusion, int], Sequence[float]]
@@ -70,20 +70,20 @@ def grow(casts: Sequence[Cast], seed: int, sizes: Sizes, regions: str, folder: P
         for before, now in pairwise(STEPS)
     ]
     store = str(folder / "store")
-    looks: list[list[CutScene]] = []
+    cut_scenes: list[list[CutScene]] = []
     ious: dict[tuple[str, Fusion, int], list[float]] = {}
     for step, lesson in zip(STEPS, lessons, strict=True):
         taught = folder / f"taught-{step}"
         write_dataset(lesson, taught, casts[0].classes)
         with closing(Parts(store, _models(regions, taught))) as parts, one_torch_thread():
             parts.indexer.index(read_pairs(str(write_captioned(lesson, taught))))
-        looks = looks or [
-            _look(cast, seed, regions, folder / f"asked-{number}", store)
+        cut_scenes = cut_scenes or [
+            _cut_scenes(cast, seed, regions, folder / f"held-out-{number}", store)
             for number, cast in enumerate(casts)
         ]
-        with closing(Parts(store, _models(regions, taught))) as parts:
-            for cast, shown in zip(casts, looks, strict=True):
-                for fusion, iou in _ask(parts.segmenter, shown, cast.classes).items():
+        with closing(Parts(store, _models(regions, taught))) as parts, one_torch_thread():
+            for cast, shown in zip(casts, cut_scenes, strict=True):
+                for fusion, iou in _newcomer_iou(parts.segmenter, shown, cast.classes).items():
                     ious.setdefault((regions, fusion, step), []).append(iou)
     return ious
 
@@ -94,11 +94,11 @@ def _models(regions: str, folder: Path) -> ModelNames:
     )
 
 
-def _look(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list[CutScene]:
+def _cut_scenes(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list[CutScene]:
     """Cut and embed other scenes with a cast's newcomer."""
-    scenes = draw_newcomer(cast, split="held-out", seed=seed, scenes=ASKED)
+    scenes = draw_newcomer(cast, split="held-out", seed=seed, scenes=HELD_OUT)
     files = write_dataset(scenes, folder, cast.classes)
-    with closing(Parts(store, _models(regions, folder))) as parts:
+    with closing(Parts(store, _models(regions, folder))) as parts, one_torch_thread():
         extract = parts.extractor.extract
         return [
             CutScene(scene, extract(load_picture(file)))
@@ -106,15 +106,15 @@ def _look(cast: Cast, seed: int, regions: str, folder: Path, store: str) -> list
         ]
 
 
-def _ask(
-    segmenter: Segmenter, looks: Sequence[CutScene], classes: Sequence[ClassName]
+def _newcomer_iou(
+    segmenter: Segmenter, cut_scenes: Sequence[CutScene], classes: Sequence[ClassName]
 ) -> Mapping[Fusion, float]:
     """IoU of the newcomer, the last class."""
     matrices = {fusion: ConfusionMatrix([item.name for item in classes]) for fusion in FUSIONS}
-    for look in looks:
+    for item in cut_scenes:
         for fusion, matrix in matrices.items():
-            answer = segmenter.label(look.cut, classes, Settings(fusion))
-            matrix.add(look.scene.labels, answer.class_map)
+            segmentation = segmenter.label(item.cut, classes, Settings(fusion))
+            matrix.add(item.scene.labels, segmentation.class_map)
     return {fusion: float(matrix.iou[-1]) for fusion, matrix in matrices.items()}
 
 

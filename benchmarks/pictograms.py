@@ -66,17 +66,17 @@ def measure(
     matrices = {fusion: ConfusionMatrix([c.name for c in data.classes]) for fusion in FUSIONS}
     hits: dict[tuple[str, Fusion], list[bool]] = defaultdict(list)
     models = replace(models, proposer=of["asked"] if true else proposer)
-    with closing(Parts(store, models)) as parts:
+    with closing(Parts(store, models)) as parts, one_torch_thread():
         segmenter = parts.segmenter
         for pair in data:
             picture = load_picture(pair.image)
             truth = read_mask(pair.mask, size_hw=picture.size_hw, classes=len(data.classes))
             cut = segmenter.extractor.extract(picture)
             for fusion in FUSIONS:
-                answer = segmenter.label(cut, data.classes, Settings(fusion))
-                matrices[fusion].add(truth, answer.class_map)
+                segmentation = segmenter.label(cut, data.classes, Settings(fusion))
+                matrices[fusion].add(truth, segmentation.class_map)
                 if true:
-                    for region, labelled in zip(cut.regions, answer.regions, strict=True):
+                    for region, labelled in zip(cut.regions, segmentation.regions, strict=True):
                         own = int(truth[region.mask][0])
                         if own >= len(GROUNDS):
                             group = "novel" if own in groups["novel"] else "seen"

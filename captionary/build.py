@@ -5,12 +5,11 @@ stand inside the functions, so that what does without them starts at once.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from captionary.vocabulary.engines.engine import Engine
     from captionary.vocabulary.retrieval import Retriever
     from captionary.vocabulary.stored_dictionary import StoredDictionary
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,27 @@ class IndexingOptions:
     max_bytes: int | None = None
 
 
+class _part(Generic[T]):
+    """A part, built when it is first needed, by one thread while others wait.
+
+    `functools.cached_property` does not serve: Python 3.11 holds a lock for each of them, which
+    together with that of the parts can block two threads for good; later ones hold none at all.
+    """
+
+    def __init__(self, build: "Callable[[Parts], T]") -> None:
+        self._build = build
+        self.__doc__ = build.__doc__
+
+    def __get__(self, parts: "Parts", _owner: type) -> T:
+        built, name = parts.built, self._build.__name__
+        with parts.lock:
+            parts.check_open()
+            if name not in built:
+                built[name] = self._build(parts)
+            part: T = built[name]
+            return part
+
+
 @dataclass
 class Parts:
     """What an open dictionary is made of, each part built when it is first needed.
@@ -70,20 +93,28 @@ class Parts:
     store: str | None
     models: ModelNames = ModelNames()
     indexing: IndexingOptions = IndexingOptions()
+    built: dict[str, Any] = field(init=False, default_factory=dict)
+    lock: RLock = field(init=False, default_factory=RLock)
     _engine: "Engine | None" = field(init=False, default=None)
-    _stored: "StoredDictionary | None" = field(init=False, default=None)
     _closed: bool = field(init=False, default=False)
-    _lock: RLock = field(init=False, default_factory=RLock)
 
     def __post_init__(self) -> None:
         if self.store is not None:
             self._open_engine()
 
+    def check_open(self) -> None:
+        """Refuse to be used once it is closed.
+
+        Raises:
+            CaptionaryError: it is.
+        """
+        if self._closed:
+            raise CaptionaryError(f"the dictionary at {self.store} is closed; open it again")
+
     def _open_engine(self) -> "Engine":
         if self.store is None:
             raise WrongInput("this needs a dictionary; open one with Dictionary(FOLDER)")
-        if self._closed:
-            raise CaptionaryError(f"the dictionary at {self.store} is closed; open it again")
+        self.check_open()
         if self._engine is None:
             from captionary.vocabulary.engines.choice import open_engine
 
@@ -95,12 +126,21 @@ class Parts:
     ) -> "StoredDictionary":
         from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-        engine, self._engine = self._open_engine(), None  # which it closes where it fails
+        # Where it fails it closes the engine; parts that use the one before are built anew.
+        engine, self._engine = self._open_engine(), None
+        for name in ("stored", "refresher", "segmenter"):
+            self.built.pop(name, None)
         stored = StoredDictionary(engine, fingerprint=fingerprint, dim=dim, models=names)
         self._engine = engine
         return stored
 
-    @cached_property
+    def _stored_names(self) -> Mapping[str, str]:
+        """What the store remembers of its models, if there is any."""
+        meta = None if self.store is None else self._open_engine().read_meta()
+        names: Mapping[str, str] = (meta or {}).get("models", {})
+        return names
+
+    @_part
     def plan(self) -> "Plan":
         """The plan: what is named, and where nothing is, what the store was built with.
 
@@ -109,18 +149,12 @@ class Parts:
         """
         from captionary.vision.plan import Plan
 
-        with self._lock:
-            meta = None if self.store is None else self._open_engine().read_meta()
-            names = self.models
-            return Plan.parse(
-                names.encoder,
-                names.proposer,
-                names.embed,
-                names.precision,
-                stored=(meta or {}).get("models", {}),
-            )
+        names, stored = self.models, self._stored_names()
+        return Plan.parse(
+            names.encoder, names.proposer, names.embed, names.precision, stored=stored
+        )
 
-    @cached_property
+    @_part
     def encoder(self) -> "ClipEncoder":
         """The plan's encoder.
 
@@ -129,13 +163,16 @@ class Parts:
             MissingExtra: it needs a package that is not installed.
         """
         from captionary.vision.clip.encoder import ClipEncoder
+        from captionary.vision.plan import Plan
 
-        with self._lock:
-            return ClipEncoder(
-                self.plan.encoder, device=self.models.device, precision=self.plan.precision
-            )
+        # Not the whole plan: the files of a stored proposer may be gone, and what is removed from
+        # a dictionary needs none.
+        names, stored = self.models, self._stored_names()
+        kept = {name: stored[name] for name in ("encoder", "precision") if name in stored}
+        plan = Plan.parse(names.encoder, precision=names.precision, stored=kept)
+        return ClipEncoder(plan.encoder, device=names.device, precision=plan.precision)
 
-    @cached_property
+    @_part
     def extractor(self) -> "RegionExtractor":
         """What cuts and embeds pictures by the plan.
 
@@ -144,27 +181,25 @@ class Parts:
         """
         from captionary.vision.clip.encoder import ClipEncoder
 
+        plan = self.plan  # before the encoder is loaded: what is wrong in it is said at once
+        own = self.encoder
+
         def load_alike(name: str) -> ClipEncoder:
             """Load another encoder as the plan's was loaded."""
-            own = self.encoder
             return ClipEncoder(name, device=own.device.type, precision=own.precision)
 
-        with self._lock:
-            return self.plan.extractor(self.encoder, load_alike)
+        return plan.extractor(own, load_alike)
 
-    @property
+    @_part
     def stored(self) -> "StoredDictionary":
         """The dictionary of the store, to be read; opened for that, nothing is written.
 
         Raises:
             WrongInput: there is no dictionary yet, or an unfinished copy of one.
         """
-        with self._lock:
-            if self._stored is None:
-                self._stored = self._open_dictionary(fingerprint=None, dim=None)
-            return self._stored
+        return self._open_dictionary(fingerprint=None, dim=None)
 
-    @cached_property
+    @_part
     def indexer(self) -> "Indexer":
         """The indexer; a store that has no dictionary is given an empty one.
 
@@ -175,25 +210,25 @@ class Parts:
         from captionary.indexer.nouns import NounExtractor
         from captionary.indexer.pipeline import Indexer
 
-        options = self.indexing
-        with self._lock:
-            extractor, nouns = self.extractor, NounExtractor(options.pipeline)
-            names = self.plan.completed(self.encoder).names
-            stored = self._open_dictionary(extractor.fingerprint, extractor.dim, names)
-            # One that only reads does not see what another object writes; so all share this one.
-            self._stored = stored
-            self.__dict__.pop("segmenter", None)
-            return Indexer(
-                stored,
-                extractor,
-                nouns,
-                self.refresher,
-                workers=options.workers or os.cpu_count() or 1,
-                max_pixels=options.max_pixels,
-                max_bytes=options.max_bytes,
-            )
+        options, _ = self.indexing, self._open_engine()  # without a store no model is loaded
+        extractor, nouns = self.extractor, NounExtractor(options.pipeline)
+        names = self.plan.completed(self.encoder).names
+        if "stored" in self.built:  # what reads it goes on reading it
+            _check_fingerprint(self.stored, extractor)
+        # One that only reads does not see what another object writes; so all share this one.
+        stored = self._open_dictionary(extractor.fingerprint, extractor.dim, names)
+        self.built["stored"] = stored
+        return Indexer(
+            stored,
+            extractor,
+            nouns,
+            self.refresher,
+            workers=options.workers or os.cpu_count() or 1,
+            max_pixels=options.max_pixels,
+            max_bytes=options.max_bytes,
+        )
 
-    @property
+    @_part
     def refresher(self) -> "Refresher":
         """What makes the nouns of the dictionary anew; of the models it needs the encoder only.
 
@@ -207,15 +242,14 @@ class Parts:
             raise FingerprintMismatch(store=stored.fingerprint, running=encoder.fingerprint)
         return Refresher(stored, encoder)
 
-    @cached_property
+    @_part
     def text_segmenter(self) -> "Segmenter":
         """A segmenter by text alone, whether there is a dictionary or not."""
         from captionary.segmenter.segmenter import Segmenter
 
-        with self._lock:
-            return Segmenter(self.extractor, self.encoder)
+        return Segmenter(self.extractor, self.encoder)
 
-    @cached_property
+    @_part
     def segmenter(self) -> "Segmenter":
         """The segmenter; it reads the dictionary of the store, which may be empty.
 
@@ -226,34 +260,40 @@ class Parts:
         from captionary.segmenter.segmenter import Segmenter
         from captionary.vocabulary.retrieval import Retriever
 
-        with self._lock:
-            if self.store is None:
-                return self.text_segmenter
-            stored, extractor = self.stored, self.extractor
-            if extractor.fingerprint != stored.fingerprint:
-                raise FingerprintMismatch(store=stored.fingerprint, running=extractor.fingerprint)
-            return Segmenter(extractor, self.encoder, Retriever(stored))
+        if self.store is None:
+            return self.text_segmenter
+        stored, extractor = self.stored, self.extractor
+        _check_fingerprint(stored, extractor)
+        return Segmenter(extractor, self.encoder, Retriever(stored))
 
     @property
     def retriever(self) -> "Retriever":
-        """What reads the dictionary.
+        """What reads the dictionary, as it is now, also where another process writes it.
 
         Raises:
-            CaptionaryError: there is no store.
-            WrongInput, FingerprintMismatch: as `segmenter`.
+            WrongInput: there is no store, or no dictionary in it.
+            FingerprintMismatch: as `segmenter`.
         """
-        self._open_engine()  # says what is missing, if it is
+        with self.lock:
+            self._open_engine()  # says what is missing, if it is
+            self.stored.catch_up()
         retriever = self.segmenter.retriever
         assert retriever is not None
         return retriever
 
     def close(self) -> None:
         """Make everything safe, and let go of the store; closing twice is allowed."""
-        with self._lock:
+        with self.lock:
             self._closed = True
+            self.built.clear()
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
+
+
+def _check_fingerprint(stored: "StoredDictionary", extractor: "RegionExtractor") -> None:
+    if extractor.fingerprint != stored.fingerprint:
+        raise FingerprintMismatch(store=stored.fingerprint, running=extractor.fingerprint)
 
 
 def load_text_segmenter(folder: Path, device: str) -> "Segmenter":

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 
 from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.schemas.classes import ClassName, to_classes
 from captionary.schemas.errors import WrongInput
-from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
+from captionary.schemas.options import DEFAULT_STORE, DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 if TYPE_CHECKING:
     from captionary.indexer.readers import Pair
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from captionary.segmenter.segmenter import Segmenter
     from captionary.vision.pictures.in_memory import PictureLike
     from captionary.vocabulary.retrieval import NearNoun, NearRegion
-
-DEFAULT_STORE = "dictionary"
 
 Classes: TypeAlias = str | Iterable[str | ClassName]
 """Class names as "dog, grass: lawn | meadow", or as a list with one class an item."""
@@ -66,6 +65,7 @@ class Dictionary:
         self.store = None if store is None else fspath(store)
         models = ModelNames(encoder, proposer, embed, precision, device)
         self._parts = Parts(self.store, models, IndexingOptions(pipeline, workers))
+        self._writing = RLock()  # a store has one writer at a time
 
     def index(
         self,
@@ -101,7 +101,8 @@ class Dictionary:
             pairs = read_pairs(fspath(source), images=folder, source_name=source_name)
         else:
             pairs = to_pairs(source, source_name)
-        return self._parts.indexer.index(pairs, report=on_pair, refreshed=on_noun)
+        with self._writing:
+            return self._parts.indexer.index(pairs, report=on_pair, refreshed=on_noun)
 
     def remove(self, *, image: str | None = None, source: str | None = None) -> tuple[int, int]:
         """Remove a picture by its id, or all pictures of a source, as if never indexed.
@@ -115,16 +116,19 @@ class Dictionary:
         if (image is None) == (source is None):
             raise WrongInput("name what to remove: either a picture by its id, or a source")
         stored = self._parts.stored
-        if image is not None:
-            removed = [image] if stored.picture(image) else []
-        else:
-            removed = [picture.id for picture in stored.pictures(source=source)]
-        if not removed and not stored.retired():  # else finish a removal that was cut short
-            what = f"picture {image!r}" if image is not None else f"source {source!r}"
-            raise WrongInput(f"the dictionary at {self.store} has no {what}; nothing was removed")
-        refresher = self._parts.refresher
-        stored.retire(removed)
-        return len(removed), refresher.refresh()
+        with self._writing:
+            if image is not None:
+                removed = [image] if stored.picture(image) else []
+            else:
+                removed = [picture.id for picture in stored.pictures(source=source)]
+            if not removed and not stored.retired():  # else finish a removal that was cut short
+                what = f"picture {image!r}" if image is not None else f"source {source!r}"
+                raise WrongInput(
+                    f"the dictionary at {self.store} has no {what}; nothing was removed"
+                )
+            refresher = self._parts.refresher
+            stored.retire(removed)
+            return len(removed), refresher.refresh()
 
     @overload
     def segment(  # type: ignore[overload-overlap]  # a path is an iterable of letters, too
@@ -188,10 +192,11 @@ class Dictionary:
         named = to_classes(classes)
         fusion = fusion or self._default_fusion
         settings = Settings(fusion, background, threshold, evidence, refine=refine)
-        segmenter = self._segmenter_for(fusion)
+        self._segmenter_for(fusion)  # what it cannot do is said at once, not at the first picture
 
         def one(item: "PictureLike", number: int = 0) -> Result:
             loaded, name = to_picture(item, number)
+            segmenter = self._segmenter_for(fusion)  # of the dictionary as it is by now
             return Result(segmenter.segment(loaded, named, settings), loaded.pixels, name)
 
         if is_one_picture(picture):
@@ -229,15 +234,14 @@ class Dictionary:
 
         fusion = fusion or self._default_fusion
         settings = Settings(fusion, background, threshold, refine=refine)
-        figures = evaluate_folder(
+        return evaluate_folder(
             lambda: self._segmenter_for(fusion),
             Path(dataset),
             settings,
+            store=self.store,
             part=part,
             on_picture=on_picture,
         )
-        figures["settings"]["store"] = self.store
-        return figures
 
     @property
     def _default_fusion(self) -> Fusion:
@@ -246,12 +250,11 @@ class Dictionary:
     def _segmenter_for(self, fusion: Fusion) -> "Segmenter":
         if fusion == "text":
             return self._parts.text_segmenter
-        segmenter = self._parts.segmenter
-        if segmenter.retriever is not None and not segmenter.retriever.nouns():
+        if not self._parts.retriever.nouns():
             raise WrongInput(
                 f"the dictionary at {self.store} is empty; fill it with 'captionary index'"
             )
-        return segmenter
+        return self._parts.segmenter
 
     def nouns(self) -> "list[NounEntry]":
         """The nouns with counts, those of most pictures first."""

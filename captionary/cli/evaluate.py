@@ -9,6 +9,7 @@ import typer
 
 from captionary.cli import options
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.options import DEFAULT_THRESHOLD
 
 
 def evaluate(
@@ -23,7 +24,7 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write all figures to this file.")
     ] = None,
     background: options.Background = "none",
-    threshold: options.Threshold = 0.2,
+    threshold: options.Threshold = DEFAULT_THRESHOLD,
     refine: options.Refine = False,
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
@@ -37,9 +38,11 @@ def evaluate(
     from captionary.cli.progress import bars
     from captionary.dictionary import Dictionary
     from captionary.files.atomic import write_atomically
+    from captionary.segmenter.datasets import DatasetFolder
 
     if json_file is not None:
         _check_writable(json_file)
+    DatasetFolder(dataset, part=part)  # what is wrong with it is said before a store is opened
     opened = Dictionary(
         None if fusion == "text" else store,
         encoder=encoder,

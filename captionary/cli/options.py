@@ -48,4 +48,4 @@ Threshold: TypeAlias = Annotated[
 Refine: TypeAlias = Annotated[
     bool, typer.Option("--refine", help="Sharper borders, by the picture's colours; slower.")
 ]
-DEFAULT_STORE = "dictionary"
+DEFAULT_STORE = options.DEFAULT_STORE

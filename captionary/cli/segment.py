@@ -11,6 +11,7 @@ from captionary.cli import options
 from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.options import DEFAULT_THRESHOLD
 
 
 def segment(
@@ -22,7 +23,7 @@ def segment(
     format: Annotated[str, typer.Option(help="Any of overlay,png,coco,json.")] = "overlay,png,json",
     fusion: options.Fusion = "both",
     background: options.Background = "none",
-    threshold: options.Threshold = 0.2,
+    threshold: options.Threshold = DEFAULT_THRESHOLD,
     refine: options.Refine = False,
     evidence: Annotated[
         int, typer.Option(help="Prototypes named for each region in the JSON.", min=0)

@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Callable
+from glob import escape
 from pathlib import Path
 from typing import IO
 
@@ -36,6 +37,12 @@ def write_atomically(
         draft.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
+
+
+def remove_drafts(path: Path) -> None:
+    """Remove what killed writers have left of a file; only for who alone writes it."""
+    for draft in path.parent.glob(f".{escape(path.name)}.*.part"):
+        draft.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

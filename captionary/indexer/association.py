@@ -1,4 +1,4 @@
-"""Which region of a picture a noun of its caption names: association without masks.
+"""Scores by which a noun chooses its region in a picture: association without masks.
 
 Two witnesses. Text: the encoder's similarity of region and word. It is the better one where the
 encoder knows the word, and says nothing where it does not. Consistency: what the pictures that

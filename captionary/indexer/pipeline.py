@@ -90,13 +90,13 @@ class Indexer:
             report:    called with the state of the job after every pair.
             refreshed: called with how many nouns are done, of how many.
         """
-        if self._dictionary.retired():
-            # A removal was cut short. Its pictures may come again, and would hide what is left.
-            self._refresher.refresh()
         job = Job(state="running")
         batch: list[EmbeddedPair | PairFailure] = []
         # Each worker has a core to itself; threads within a forward pass would only compete.
         with one_torch_thread():
+            if self._dictionary.retired():
+                # A removal was cut short. Its pictures may come again, and would hide what is left.
+                self._refresher.refresh()
             for result in self._process_all(pairs):
                 batch.append(result)
                 if len(batch) == BATCH:

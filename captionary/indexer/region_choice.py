@@ -1,4 +1,4 @@
-"""Which region a noun takes in each of its pictures."""
+"""Lets each noun choose its region in each of its pictures, by the scores of `association`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from captionary.files.atomic import write_atomically
+from captionary.files.atomic import remove_drafts, write_atomically
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.files import CONFIG_FILE
 
@@ -42,6 +42,7 @@ class Checkpoints:
     def save(self, state: Mapping[str, Any]) -> None:
         """Write a state in the place of the last one; a kill leaves one of the two, whole."""
         saved = {"facts": dict(self.facts), "state": dict(state)}
+        remove_drafts(self.path)  # each of them is as large as a checkpoint
         write_atomically(self.path, partial(torch.save, saved))
 
     def load(self, device: torch.device) -> dict[str, Any] | None:

@@ -84,8 +84,9 @@ def _claim_folder(folder: Path, settings: Mapping[str, object], scenes: int) -> 
         _check_same_world(meta, settings, scenes)
     elif any(not path.name.startswith(".") for path in folder.iterdir()):
         raise WrongInput(f"{folder} holds something else (it has no {META}); give another folder")
-    for draft in folder.rglob(".*.part"):
-        draft.unlink()
+    for place in (folder, folder / "images", folder / "masks"):
+        for draft in place.glob(".*.part"):
+            draft.unlink()
     facts = {**settings, "scenes": scenes, "sprites": SPRITES}
     _write_text(meta, json.dumps(facts, indent=1) + "\n")
 

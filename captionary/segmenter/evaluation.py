@@ -50,6 +50,7 @@ def evaluate_folder(
     folder: Path,
     settings: Settings,
     *,
+    store: str | None = None,
     part: str | None = None,
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
@@ -58,6 +59,7 @@ def evaluate_folder(
     Args:
         load_segmenter: called once the dataset is read: what is wrong with it is said at once.
         folder:         with images/, masks/ and classes.txt.
+        store:          what the figures name as the dictionary.
         part:           "N/M": the N-th of M equal parts, chosen by file name.
         on_picture:     called after every picture with how many are done, and of how many.
 
@@ -66,16 +68,18 @@ def evaluate_folder(
     """
     data = DatasetFolder(folder, part=part)
     segmenter = load_segmenter()
+    total = len(data)
     matrix, seconds = evaluate(
-        segmenter, data, settings, report=lambda done: on_picture(done, len(data))
+        segmenter, data, settings, report=lambda done: on_picture(done, total)
     )
     facts = {
         **asdict(settings),
         "fingerprint": segmenter.extractor.fingerprint,
+        "store": store,
         "dataset": str(data.path),
         "part": data.part,
     }
-    return evaluation_json(matrix, images=len(data), seconds=seconds, settings=facts)
+    return evaluation_json(matrix, images=total, seconds=seconds, settings=facts)
 
 
 def validate_dataset(data: DatasetFolder) -> None:

@@ -6,7 +6,7 @@
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -20,6 +20,7 @@ from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.drawing.overlay import draw_overlay
 from captionary.segmenter.drawing.palette import class_colours
 from captionary.segmenter.result import Result
+from captionary.vision.pictures.loading import file_name
 
 Format: TypeAlias = Literal["overlay", "png", "json", "coco"]
 
@@ -48,10 +49,12 @@ def write_outputs(result: Result, folder: Path, formats: Sequence[Format]) -> li
         The files written, `classes.txt` left out.
 
     Raises:
-        WrongInput: the folder cannot be written, has PNGs of other classes, or a file would replace
-            the picture itself.
+        WrongInput: there is no such format, the folder cannot be written, has PNGs of other
+            classes, or a file would replace the picture itself.
     """
-    segmentation, source = result.segmentation, Path(result.name)
+    if isinstance(formats, str) or not set(formats) <= set(get_args(Format)):
+        raise WrongInput(f"formats are {formats!r}; give a list of {', '.join(get_args(Format))}")
+    segmentation = result.segmentation
     encoders: Mapping[Format, tuple[str, Callable[[], bytes]]] = {
         "overlay": (".overlay.jpg", lambda: overlay_jpeg(segmentation, result.pixels)),
         "png": (".png", lambda: class_map_png(segmentation.class_map, segmentation.classes)),
@@ -59,15 +62,16 @@ def write_outputs(result: Result, folder: Path, formats: Sequence[Format]) -> li
         "coco": (".coco.json", lambda: _json_bytes(result.to_coco())),
     }
     # Checked before anything is written: `a.png` in its own folder would become its class map.
-    targets = {name: folder / f"{source.stem}{encoders[name][0]}" for name in formats}
-    if clash := {path.resolve() for path in targets.values()} & {source.resolve()}:
+    stem = PurePath(file_name(result.name)).stem
+    targets = {name: folder / f"{stem}{encoders[name][0]}" for name in formats}
+    if clash := {path.resolve() for path in targets.values()} & {Path(result.name).resolve()}:
         raise WrongInput(f"{clash.pop()} would be overwritten; give another --out folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if "png" in targets:
             _write_classes(segmentation.classes, folder / "classes.txt")
         for name, path in targets.items():
-            write_atomically(path, encoders[name][1]())
+            write_atomically(path, encoders[name][1](), durable=False)
     except OSError as error:
         raise WrongInput(f"cannot write into {folder}: {error}") from error
     return list(targets.values())
@@ -80,7 +84,7 @@ def _write_classes(classes: Sequence[str], path: Path) -> None:
         raise WrongInput(
             f"{path} lists other classes, and the PNGs beside it need it; give another --out folder"
         )
-    write_atomically(path, names)
+    write_atomically(path, names, durable=False)
 
 
 def overlay_jpeg(segmentation: Segmentation, pixels: Rgb) -> bytes:

@@ -76,8 +76,9 @@ class Result:
     def to_coco(self) -> dict[str, Any]:
         """A COCO annotation file as JSON data: an annotation for each class present."""
         from captionary.segmenter.json_data import coco_json
+        from captionary.vision.pictures.loading import file_name
 
-        return coco_json(self.segmentation, Path(self.name).name)
+        return coco_json(self.segmentation, file_name(self.name))
 
     def to_json(self) -> dict[str, Any]:
         """JSON data as the HTTP service answers it (`schemas.bodies.SegmentationBody`)."""

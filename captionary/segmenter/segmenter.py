@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
 from captionary.schemas.classes import ClassName
+from captionary.schemas.errors import WrongInput
 from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
 from captionary.schemas.regions import CutPicture
 from captionary.schemas.segmentation import Segmentation
@@ -43,6 +45,23 @@ class Settings:
     weight: float = PROTOTYPE_WEIGHT
     scale: float = PROTOTYPE_SCALE
     refine: bool = False
+
+    def __post_init__(self) -> None:
+        """Check what is not checked elsewhere.
+
+        Raises:
+            WrongInput: an option has no such value.
+        """
+        for option, value, known in (
+            ("fusion", self.fusion, get_args(Fusion)),
+            ("background", self.background, get_args(BackgroundMode)),
+        ):
+            if value not in known:
+                raise WrongInput(f"unknown {option} {value!r}; choose one of {', '.join(known)}")
+        if not 0 <= self.threshold <= 1:
+            raise WrongInput(f"the threshold is {self.threshold}; it must be in 0..1")
+        if self.evidence < 0:
+            raise WrongInput(f"evidence is {self.evidence}; it must be 0 or more")
 
 
 class Segmenter:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -56,12 +58,31 @@ def has_bfloat16(device: torch.device) -> bool:
     return False
 
 
+@dataclass
+class _OneThread:
+    """The blocks of `one_torch_thread` that are open, and the number of threads before them."""
+
+    blocks: int = 0
+    before: int = 1
+    lock: Lock = field(default_factory=Lock)
+
+
+_ONE_THREAD = _OneThread()
+
+
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Let torch use one thread in the `with` block, and as many as before after it."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Let torch use one thread in the `with` block, and as many as before after the last one."""
+    # The number is one for the whole process, so blocks in several threads must count themselves.
+    with _ONE_THREAD.lock:
+        if not _ONE_THREAD.blocks:
+            _ONE_THREAD.before = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _ONE_THREAD.blocks += 1
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _ONE_THREAD.lock:
+            _ONE_THREAD.blocks -= 1
+            if not _ONE_THREAD.blocks:
+                torch.set_num_threads(_ONE_THREAD.before)

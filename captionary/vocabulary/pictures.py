@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from captionary.schemas.dictionary import Picture
 from captionary.vocabulary.engines.engine import Collection, Payload, Where
-from captionary.vocabulary.pages import pages
+from captionary.vocabulary.paging import pages
 from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.points import VISIBLE, picture_from
 

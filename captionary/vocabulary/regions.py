@@ -10,7 +10,7 @@ from captionary.schemas.dictionary import Picture, TaggedRegion
 from captionary.schemas.errors import CaptionaryError, MissingRegions
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.engines.engine import Collection, Payload, Where
-from captionary.vocabulary.pages import pages
+from captionary.vocabulary.paging import pages
 from captionary.vocabulary.point_ids import region_point_id
 from captionary.vocabulary.points import single, table_from
 

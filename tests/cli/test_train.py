@@ -13,7 +13,7 @@ from tests.cli.running import captionary
 from tests.indexer.readers.shards import write_shard
 from tests.learning.child_processes import cut_short
 from tests.learning.flag_files import write_flag_dataset, write_flags
-from tests.learning.flags import TINY
+from tests.learning.flag_pictures import TINY
 
 COUNT = 60
 

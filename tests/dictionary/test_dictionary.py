@@ -3,7 +3,9 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +83,42 @@ def test_many_pictures_one_by_one(dictionary: Dictionary, scenes: Path) -> None:
     assert [Path(result.name).name for result in results] == ["00021.png", "picture-4"]
 
 
+def test_what_is_no_picture_or_no_option_is_refused(
+    dictionary: Dictionary, scenes: Path, tmp_path: Path
+) -> None:
+    path = scene(scenes, 20)
+    for wrong, reason in (
+        (5, "not of type int"),
+        (None, "not of type NoneType"),
+        (io.BytesIO(path.read_bytes()), "not of type BytesIO"),
+        (np.zeros((2, 8, 8, 3), np.uint8), "several pictures; give list"),
+        (Image.open(io.BytesIO(path.read_bytes()[:-200])), "truncated"),
+    ):
+        with pytest.raises(UnreadablePicture, match=reason):
+            dictionary.segment(wrong, CLASSES)  # type: ignore[arg-type]
+    options: list[dict[str, Any]] = [
+        {"fusion": "votes"},
+        {"background": "black"},
+        {"threshold": 2},
+        {"evidence": -1},
+    ]
+    for option in options:
+        with pytest.raises(WrongInput, match=f"{next(iter(option))}.* (choose|must)"):
+            dictionary.segment(path, CLASSES, **option)
+    with pytest.raises(WrongInput, match="formats are"):
+        dictionary.segment(path, CLASSES).save(tmp_path, "overlay")  # type: ignore[arg-type]
+
+
+def test_files_are_named_after_the_picture_of_an_address(
+    dictionary: Dictionary, scenes: Path, tmp_path: Path
+) -> None:
+    path = scene(scenes, 20)
+    for name in (f"file://{path}?v=1.2", f"tar://{path.name}?512+10::{tmp_path}/many.tar"):
+        result = replace(dictionary.segment(path, CLASSES), name=name)
+        assert [file.name for file in result.save(tmp_path, ("json",))] == ["00020.json"]
+        assert result.to_coco()["images"][0]["file_name"] == "00020.png"
+
+
 def test_what_comes_back(dictionary: Dictionary, scenes: Path, tmp_path: Path) -> None:
     result = dictionary.segment(scene(scenes, 20), CLASSES, evidence=2)
     height, width = result.pixels.shape[:2]
@@ -110,15 +148,18 @@ def test_pairs_of_any_form_are_indexed(scenes: Path, tmp_path: Path) -> None:
         (np.zeros((4, 4, 3)), "a dog"),  # type: ignore[list-item]
         (tmp_path / "none.png", "a dog"),
         captionary.ImageCaption(str(scene(scenes, 2)), ("a man",), id="mine", tags=("new",)),
+        (Image.open(io.BytesIO(buffer.getvalue()[:-200])), "a cut picture of a dog"),
     ]
     with Dictionary(tmp_path / "store", encoder="mini", device="cpu") as opened:
         job = opened.index(pairs, source_name="mixed", on_pair=jobs.append)
-        assert (job.pairs, job.added) == (6, 4 - (image.tobytes() == b""))
-        assert [failure.where for failure in job.failures] == ["pair 4", "pair 5"]
+        assert (job.pairs, job.added) == (7, 4)
+        assert [failure.where for failure in job.failures] == ["pair 4", "pair 5", "pair 7"]
         assert "float64" in job.failures[0].reason
-        assert jobs[-1].pairs == 6
+        assert "truncated" in job.failures[2].reason
+        assert jobs[-1].pairs == 7
         ids = {picture.id: picture for picture in opened.pictures()}
         assert ids["mine"].captions == ("a man",)
+        assert {picture.source for picture in ids.values()} == {"mixed"}
         assert opened.index(pairs[:1]).known == 1
 
 
@@ -174,8 +215,9 @@ def test_growing_and_correcting_are_seen_at_once(scenes: Path, tmp_path: Path) -
     with Dictionary(tmp_path / "store") as opened:  # its models are those of the store
         assert opened.stats().images == 1
         assert opened.segment(pairs[0][0], "dog").classes == ("dog",)
-    with pytest.raises(CaptionaryError, match="is closed"):
-        opened.stats()
+    for use in (opened.stats, opened.nouns, lambda: opened.segment(pairs[0][0], "dog")):
+        with pytest.raises(CaptionaryError, match="is closed; open it again"):
+            use()
 
 
 def test_without_a_store_text_alone_decides(scenes: Path) -> None:
@@ -186,7 +228,7 @@ def test_without_a_store_text_alone_decides(scenes: Path) -> None:
             opened.stats()
         with pytest.raises(WrongInput, match="needs a dictionary"):
             opened.index([(scene(scenes, 0), "a dog")])
-        with pytest.raises(WrongInput, match="reads a dictionary"):
+        with pytest.raises(WrongInput, match="needs a dictionary"):
             opened.segment(scene(scenes, 20), CLASSES, fusion="both")
 
 

@@ -28,7 +28,7 @@ from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import NAMES
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.exact_engine import ExactEngine
-from tests.vocabulary.made import rounded
+from tests.vocabulary.made_up_records import rounded
 
 BINS = 4
 DIM = BINS**3

@@ -19,7 +19,7 @@ from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.exact_engine import ExactEngine
 from tests.indexer.planted import Dump, dump
-from tests.vocabulary.made import tagged
+from tests.vocabulary.made_up_records import tagged
 
 DIM = 48
 REGIONS = 10

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.learning.flags import Flags, tiny_task, tiny_trainer
+from tests.learning.flag_pictures import Flags, tiny_task, tiny_trainer
 from tests.learning.runs import SETTINGS
 
 

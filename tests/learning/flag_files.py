@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from tests.cli.running import write_lines
-from tests.learning.flags import COLOURS, Flags
+from tests.learning.flag_pictures import COLOURS, Flags
 
 
 def write_flags(folder: Path, count: int) -> Path:

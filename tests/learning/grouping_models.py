@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
+from captionary.learning.methods.augmented_views import ViewPreprocessor
 from captionary.learning.methods.noun_loss import NounTokenizer
 from captionary.learning.methods.pgseg import PgsegLosses, PgsegPreprocessor
-from captionary.learning.methods.views import ViewPreprocessor
 from captionary.learning.methods.vilseg import VilsegLosses
 from captionary.learning.models.architectures import Architecture
 from captionary.learning.models.clip_models import build_clip, write_clip
@@ -18,7 +18,7 @@ from captionary.vision.grouping.config import HEAD_FILE, GroupingConfig
 from captionary.vision.grouping.pgseg import PgsegTower
 from captionary.vision.grouping.stage import PgsegConfig
 from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig
-from tests.learning.flags import (
+from tests.learning.flag_pictures import (
     COLOURS,
     CPU,
     SIDE,

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from captionary.learning.processes import Processes
-from tests.learning.flags import CPU, tiny_preprocessor
+from tests.learning.flag_pictures import CPU, tiny_preprocessor
 
 
 class TaughtModule(torch.nn.Module):

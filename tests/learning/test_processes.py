@@ -16,7 +16,7 @@ from captionary.learning.processes import Processes, join_processes
 from captionary.learning.settings import Settings
 from tests.learning.child_processes import start_together
 from tests.learning.data.shards import write_numbered_shards
-from tests.learning.flags import Flags, no_progress, tiny_task, tiny_trainer
+from tests.learning.flag_pictures import Flags, no_progress, tiny_task, tiny_trainer
 from tests.learning.grouping_models import (
     GROUPING,
     grouping_task,

@@ -13,7 +13,7 @@ import torch
 from captionary.learning.processes import Processes
 from captionary.learning.stop_signals import stop_requests
 from captionary.schemas.errors import WrongInput
-from tests.learning.flags import Flags, tiny_preprocessor, tiny_task, tiny_trainer
+from tests.learning.flag_pictures import Flags, tiny_preprocessor, tiny_task, tiny_trainer
 from tests.learning.runs import SETTINGS, Killed, at_step, curve, interrupt, kill, picture, weights
 from tests.learning.teacher_task import TaughtTask
 

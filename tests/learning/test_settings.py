@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from captionary.learning.models.clip_models import build_clip
 from captionary.learning.settings import Settings, learning_rate, parameter_groups
-from tests.learning.flags import tiny_architecture
+from tests.learning.flag_pictures import tiny_architecture
 
 
 def test_the_rate_rises_straight_and_falls_along_a_cosine() -> None:

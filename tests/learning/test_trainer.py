@@ -13,7 +13,13 @@ from captionary.learning.progress import Progress
 from captionary.learning.trainer import choose_short_type
 from captionary.schemas.errors import CaptionaryError, WrongInput
 from captionary.vision.hardware import has_bfloat16
-from tests.learning.flags import Flags, tiny_batches, tiny_preprocessor, tiny_task, tiny_trainer
+from tests.learning.flag_pictures import (
+    Flags,
+    tiny_batches,
+    tiny_preprocessor,
+    tiny_task,
+    tiny_trainer,
+)
 from tests.learning.grouping_models import grouping_task, pgseg_losses, vilseg_losses
 from tests.learning.runs import SETTINGS, curve, weights
 from tests.learning.teacher_task import TaughtModule, TaughtTask

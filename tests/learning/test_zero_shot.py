@@ -6,7 +6,14 @@ import torch
 from captionary.learning.settings import Settings
 from captionary.learning.zero_shot import LabelledPictures, ZeroShotEvaluation
 from captionary.vision.clip.encoder import ClipEncoder
-from tests.learning.flags import COLOURS, SIDE, Flags, tiny_preprocessor, tiny_task, tiny_trainer
+from tests.learning.flag_pictures import (
+    COLOURS,
+    SIDE,
+    Flags,
+    tiny_preprocessor,
+    tiny_task,
+    tiny_trainer,
+)
 
 
 def labelled(count: int) -> LabelledPictures:

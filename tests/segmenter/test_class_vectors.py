@@ -20,7 +20,7 @@ from captionary.vocabulary.centring import common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.vocabulary.made import FINGERPRINT, picture, table, tag, unit
+from tests.vocabulary.made_up_records import FINGERPRINT, picture, table, tag, unit
 
 NOUNS = (
     *("bench", "boat", "bus", "cat", "chair", "cherry", "cow", "cup", "dog", "fire hydrant"),

@@ -8,7 +8,7 @@ import pytest
 from captionary.vocabulary.engines.engine import NAMES, Engine, Where
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, opener
-from tests.vocabulary.made import DIM, FINGERPRINT
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT
 
 
 @pytest.fixture(scope="module", params=RULE_ENGINES)

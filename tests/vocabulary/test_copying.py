@@ -23,7 +23,15 @@ from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, rounded, tag, tagged
+from tests.vocabulary.made_up_records import (
+    DIM,
+    FINGERPRINT,
+    pair,
+    prototypes,
+    rounded,
+    tag,
+    tagged,
+)
 
 ROOT = Path(__file__).parents[2]
 

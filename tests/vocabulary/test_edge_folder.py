@@ -13,7 +13,7 @@ from captionary.schemas.errors import StoreInUse, WrongInput
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.edge_folder import LOCK, META
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, picture
 
 ROOT = Path(__file__).parents[2]
 

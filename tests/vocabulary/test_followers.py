@@ -17,7 +17,7 @@ from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.stand_in.running import running
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, prototypes
 
 NOUNS = ("cat", "dog", "tree")
 CHANGES = 60

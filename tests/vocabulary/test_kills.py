@@ -12,7 +12,7 @@ import numpy as np
 
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.vocabulary.made import DIM, FINGERPRINT, picture, prototypes, table
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, picture, prototypes, table
 
 ROOT = Path(__file__).parents[2]
 KILLS = 6
@@ -20,7 +20,7 @@ KILLS = 6
 WRITER = """
 import sys
 from captionary.schemas.dictionary import TaggedRegion
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, prototypes
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 

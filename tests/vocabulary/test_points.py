@@ -20,7 +20,7 @@ from captionary.vocabulary.points import (
     table_from,
 )
 from captionary.vocabulary.regions import retagged, tags_of, tags_payload
-from tests.vocabulary.made import DIM, picture, table, unit
+from tests.vocabulary.made_up_records import DIM, picture, table, unit
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 LISTS = st.lists(WORDS, max_size=4).map(tuple)

@@ -7,7 +7,7 @@ from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.points import region_points
 from captionary.vocabulary.retrieval import NOUN_SETS, NearNoun, Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, prototypes, table, tag, unit
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, prototypes, table, tag, unit
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.stand_in.rest import MAX_BYTES
 from tests.stand_in.running import StandIn, running
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, unit
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, picture, unit
 
 KEY = "s3cret-key"
 WITH_KEY = ServerSettings(api_key=SecretStr(KEY))

@@ -19,7 +19,16 @@ from captionary.vocabulary.points import prototype_point
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
-from tests.vocabulary.made import DIM, FINGERPRINT, pair, picture, prototypes, table, tag, tagged
+from tests.vocabulary.made_up_records import (
+    DIM,
+    FINGERPRINT,
+    pair,
+    picture,
+    prototypes,
+    table,
+    tag,
+    tagged,
+)
 
 
 @pytest.fixture(params=RULE_ENGINES)

@@ -1,6 +1,7 @@
 """Pairs as Python programs have them: pictures of any kind with a caption or several."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import TypeAlias
 
 from captionary.schemas.errors import UnreadablePicture
@@ -17,12 +18,15 @@ def to_pairs(pairs: Iterable[Pair], source: str = "") -> Iterator[ImageCaption |
     A picture that cannot be converted is a PairFailure and does not stop the reading.
 
     Args:
-        pairs:  those of readers pass unchanged.
+        pairs:  those of readers pass as they are.
         source: name of the collection, of pairs that name none.
     """
     for number, pair in enumerate(pairs, start=1):
-        if isinstance(pair, ImageCaption | PairFailure):
+        if isinstance(pair, PairFailure):
             yield pair
+            continue
+        if isinstance(pair, ImageCaption):
+            yield pair if pair.source else replace(pair, source=source)
             continue
         picture, captions = pair
         where = f"pair {number}"
@@ -36,5 +40,5 @@ def to_pairs(pairs: Iterable[Pair], source: str = "") -> Iterator[ImageCaption |
             captions=(captions,) if isinstance(captions, str) else tuple(captions),
             source=source,
             where=where,
-            name=file if isinstance(file, str) else "",
+            name=file if isinstance(file, str) else str(getattr(picture, "filename", "")),
         )

@@ -29,7 +29,7 @@ Places = NDArray[np.uint32]
 """(N, 5), of each pair: block where the picture begins, bytes of it, block where its captions
 begin, bytes of them, and whether they are in a .json (1) or a .txt (0). A block is 512 bytes."""
 
-VERSION = 1
+VERSION = 2
 """Another where what makes a pair changes: lists of other rules are of no use then."""
 LONGEST = (1 << 32) - 1
 HERE = Pictures((".",))

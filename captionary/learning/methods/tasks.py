@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from captionary.learning.methods.augmented_views import ViewPreprocessor
 from captionary.learning.methods.clip import ClipLosses, ClipPreprocessor
 from captionary.learning.methods.pgseg import PgsegLosses, PgsegPreprocessor
 from captionary.learning.methods.task_spec import TaskSpec
-from captionary.learning.methods.views import ViewPreprocessor
 from captionary.learning.methods.vilseg import VilsegLosses
 from captionary.learning.task import CaptionTask
 from captionary.vision.grouping.config import HEAD_FILE

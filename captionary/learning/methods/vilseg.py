@@ -95,7 +95,7 @@ class VilsegLosses(ClipLosses):
         nouns: torch.Tensor,
         is_noun: torch.Tensor,
     ) -> torch.Tensor:
-        """The losses, (P,), of what `learning.methods.views` prepares, each with N in front."""
+        """The losses, (P,), of what `augmented_views` prepares, each with N in front."""
         count = len(views)
         # The first views of all pictures, then the second ones.
         pixels = self.normalize_pixels(views.transpose(0, 1).flatten(0, 1))

@@ -12,7 +12,7 @@ import torch
 from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import save
 
-from captionary.files.atomic import write_atomically
+from captionary.files.atomic import remove_drafts, write_atomically
 from captionary.learning.models.architectures import Architecture
 from captionary.learning.models.byte_pairs import MERGES_FILE, encode_merges
 from captionary.schemas.errors import WrongInput, one_line
@@ -144,6 +144,7 @@ def write_clip(
         files[MERGES_FILE] = encode_merges(architecture.merges)
     # The configuration comes after the weights: a folder is a model only where it has one.
     for name, content in files.items():
+        remove_drafts(folder / name)
         write_atomically(folder / name, content)
 
 

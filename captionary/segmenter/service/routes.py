@@ -14,7 +14,7 @@ from captionary.schemas import bodies
 from captionary.schemas.errors import CaptionaryError
 from captionary.segmenter.segmenter import Segmenter
 from captionary.segmenter.service import forms, responses
-from captionary.segmenter.service.live import (
+from captionary.segmenter.service.live_segmenter import (
     NO_STATS,
     LiveSegmenter,
     SegmenterOpener,

@@ -50,6 +50,7 @@ class ClipTextEncoder:
         self._tower = trimmable_tower(model)
         self._cache: LRUCache[tuple[str, str], Vector] = LRUCache(CACHED_NAMES)
         self._lock = Lock()
+        self._tokenizer_lock = Lock()
 
     def encode(self, names: Sequence[str], templates: str) -> Vectors:
         """Encode N names to (N, D) float32, unit length, in order.
@@ -77,7 +78,9 @@ class ClipTextEncoder:
     def _ensemble(self, names: Sequence[str], templates: str) -> Vectors:
         sentences_of = choose_templates(templates)
         sentences = [template(name) for name in names for template in sentences_of]
-        each = self._encode_tokens(self._tokenize(sentences))
+        with self._tokenizer_lock:  # a fast tokenizer refuses to be used by two threads at once
+            tokens = self._tokenize(sentences)
+        each = self._encode_tokens(tokens)
         return unit(each.reshape(len(names), len(sentences_of), self._dim).mean(axis=1))
 
     @torch.inference_mode()

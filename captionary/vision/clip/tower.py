@@ -4,8 +4,9 @@ A tower takes normalised pictures on its device and in its number type. What it 
 its kind: `tower_of` finds out which kind a model's tower is.
 """
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import nn
@@ -15,6 +16,9 @@ from captionary.vision.clip.last_block import LAST_BLOCKS
 from captionary.vision.grouping.pgseg import PgsegTower
 from captionary.vision.grouping.vilseg import ClusterHead, patch_features
 from captionary.vision.last_input import LastInput
+
+Encode: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+"""Encodes pictures, (N, 3, H, W), to (N, D)."""
 
 
 class Tower(Protocol):
@@ -67,30 +71,36 @@ def tower_of(model: Any, head: ClusterHead | None, example: torch.Tensor) -> Tow
     """
     visual = model.visual
     # From special to general: what none of the others can take apart only encodes whole pictures.
+    encode: Encode = model.encode_image
     if isinstance(visual, PgsegTower):
-        return GroupTower(visual)
+        return GroupTower(visual, encode)
     if vit.is_plain_vit(visual):
-        return VitTower(visual) if head is None else ClusterTower(visual, head)
+        return VitTower(visual, encode) if head is None else ClusterTower(visual, encode, head)
     stride = conv.dense_stride(visual, example)
-    return CropTower(visual) if stride is None else ConvolutionalTower(visual, stride)
+    if stride is None:
+        return CropTower(visual, encode)
+    return ConvolutionalTower(visual, encode, stride)
 
 
 class CropTower:
-    """A tower of unknown build: it encodes whole pictures of its input size and nothing else."""
+    """A tower of unknown build: it encodes whole pictures of its input size and nothing else.
+
+    encode: the model's own function; the tower's output alone may be more than the vectors (CoCa).
+    """
 
     ways: tuple[str, ...] = ("crop",)
     any_size = False
     patch = 1
     has_attention = False
 
-    def __init__(self, visual: Any) -> None:
+    def __init__(self, visual: Any, encode: Encode) -> None:
         self.visual = visual
+        self._encode = encode
 
     def picture_vectors(self, pictures: torch.Tensor, *, usual_size: bool) -> torch.Tensor:
         """Encode pictures of the input size."""
         del usual_size  # it has no other
-        vectors: torch.Tensor = self.visual(pictures)
-        return vectors
+        return self._encode(pictures)
 
     def dense_map(self, picture: torch.Tensor, *, last_block: str) -> torch.Tensor:
         """Raise: cells of its maps cannot be projected one by one."""
@@ -113,8 +123,8 @@ class ConvolutionalTower(CropTower):
 
     ways: tuple[str, ...] = ("crop", "dense")
 
-    def __init__(self, visual: nn.Module, stride: int) -> None:
-        super().__init__(visual)
+    def __init__(self, visual: nn.Module, encode: Encode, stride: int) -> None:
+        super().__init__(visual, encode)
         self.patch = stride
         self.any_size = not conv.pools_by_attention(visual)
 
@@ -130,8 +140,8 @@ class VitTower(CropTower):
     any_size = True
     has_attention = True
 
-    def __init__(self, visual: Any) -> None:
-        super().__init__(visual)
+    def __init__(self, visual: Any, encode: Encode) -> None:
+        super().__init__(visual, encode)
         self.patch = int(visual.patch_size[0])
         self.ways = ("crop", *(("tokens",) if vit.has_class_token(visual) else ()), "dense")
 
@@ -153,8 +163,8 @@ class VitTower(CropTower):
 class ClusterTower(VitTower):
     """A transformer with ViL-Seg's cluster head beside it."""
 
-    def __init__(self, visual: Any, head: ClusterHead) -> None:
-        super().__init__(visual)
+    def __init__(self, visual: Any, encode: Encode, head: ClusterHead) -> None:
+        super().__init__(visual, encode)
         self._head = head
         # The proposer needs the clusters and the embedder the map of the same picture.
         self._features = LastInput(partial(patch_features, visual), same=torch.equal)
@@ -178,9 +188,8 @@ class GroupTower(CropTower):
     ways: tuple[str, ...] = ("crop", "dense")
     any_size = True
 
-    def __init__(self, visual: PgsegTower) -> None:
-        super().__init__(visual)
-        self._tower = visual
+    def __init__(self, visual: PgsegTower, encode: Encode) -> None:
+        super().__init__(visual, encode)
         self.patch = visual.patch_size[0]
         # As above: one pass for the groups and the map of a picture.
         self._grouped = LastInput(visual.group_patches, same=torch.equal)
@@ -188,8 +197,10 @@ class GroupTower(CropTower):
     def dense_map(self, picture: torch.Tensor, *, last_block: str) -> torch.Tensor:
         """Encode each patch by its segment."""
         del last_block  # its attention is not CLIP's
-        return self._tower.dense_map(self._grouped(picture))
+        vectors: torch.Tensor = self.visual.dense_map(self._grouped(picture))
+        return vectors
 
     def group_maps(self, picture: torch.Tensor) -> list[torch.Tensor]:
         """Assign patches to the groups of each stage."""
-        return self._tower.group_maps(self._grouped(picture))
+        maps: list[torch.Tensor] = self.visual.group_maps(self._grouped(picture))
+        return maps

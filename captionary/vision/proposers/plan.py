@@ -79,16 +79,19 @@ class ProposerPart:
                 # The encoder's own groups: proposer and embedder share its forward pass.
                 own = encoder.default_proposer == name
                 return Groups(encoder if own else load_encoder(self.text))
-        if self.text == "superpixels":
-            return Superpixels()
-        if self.text == "whole":
-            return WholePicture()
-        if "dense" not in encoder.tower.ways:
-            raise WrongInput(
-                f"the encoder {encoder.name} has no feature maps to find clusters in; "
-                "use --proposer superpixels"
-            )
-        return Clusters(maps)
+        match self.text:
+            case "superpixels":
+                return Superpixels()
+            case "whole":
+                return WholePicture()
+            case "clusters" if "dense" in encoder.tower.ways:
+                return Clusters(maps)
+            case "clusters":
+                raise WrongInput(
+                    f"the encoder {encoder.name} has no feature maps to find clusters in; "
+                    "use --proposer superpixels"
+                )
+        raise NotImplementedError(f"nothing is built for the proposer {self.text!r}")
 
 
 @dataclass(frozen=True, slots=True)

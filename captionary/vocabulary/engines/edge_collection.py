@@ -30,7 +30,7 @@ from captionary.vocabulary.engines.qdrant_requests import (
     payload_selector,
     vector_selector,
 )
-from captionary.vocabulary.pages import pages
+from captionary.vocabulary.paging import pages
 
 WRITE_PAGE = 500
 """Points written in one operation."""

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from captionary.files.atomic import write_atomically
+from captionary.files.atomic import remove_drafts, write_atomically
 from captionary.schemas.errors import StoreInUse, WrongInput, one_line
 from captionary.vocabulary.engines.engine import Payload
 
@@ -74,6 +74,7 @@ class StoreFolder:
             lock.close()
             raise StoreInUse(str(self.path)) from error
         self._lock = lock
+        remove_drafts(self.path / META)
 
     def unlock(self) -> None:
         """Let go of the lock."""

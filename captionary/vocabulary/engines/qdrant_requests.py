@@ -8,7 +8,7 @@ import numpy as np
 
 from captionary.schemas.arrays import Vectors
 from captionary.vocabulary.engines.engine import Hits, Value
-from captionary.vocabulary.pages import pages
+from captionary.vocabulary.paging import pages
 
 VECTOR = "clip"
 """Name of the one vector of a point."""

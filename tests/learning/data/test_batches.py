@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from captionary.learning.data.batches import Batch, Batches, SamplingOrder, permute
 from captionary.learning.data.examples import Example
 from captionary.schemas.errors import WrongInput
-from tests.learning.flags import Flags
+from tests.learning.flag_pictures import Flags
 
 
 class Numbers:

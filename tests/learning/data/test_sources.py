@@ -10,7 +10,7 @@ from captionary.indexer.readers.shard_pairs import SourceReader
 from captionary.learning.data.sources import SourceLoader, TrainingData
 from tests.cli.running import write_lines
 from tests.indexer.readers.shards import write_shard
-from tests.learning.flags import CPU, Flags, no_progress
+from tests.learning.flag_pictures import CPU, Flags, no_progress
 
 
 def read(source: Path, out: Path, *, held_out: int = 5) -> TrainingData:

@@ -14,7 +14,7 @@ from captionary.learning.methods.clip import (
     random_region,
 )
 from captionary.learning.models.clip_models import build_clip, build_tokenizer
-from tests.learning.flags import (
+from tests.learning.flag_pictures import (
     CPU,
     SIDE,
     TINY,

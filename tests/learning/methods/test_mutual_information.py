@@ -6,12 +6,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from captionary.learning.methods.augmented_views import GLOBAL_AREA, overlap_within, random_box
 from captionary.learning.methods.mutual_information import (
     align_views,
     information_loss,
     joint_probabilities,
 )
-from captionary.learning.methods.views import GLOBAL_AREA, overlap_within, random_box
 
 SEEDS = st.integers(0, 9999)
 GRID_HW = (5, 7)

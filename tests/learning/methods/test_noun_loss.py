@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from captionary.learning.methods.noun_loss import NounTokenizer, encode_nouns, noun_loss
 from captionary.vision.clip.texts import trim_padding
-from tests.learning.flags import tiny_preprocessor
+from tests.learning.flag_pictures import tiny_preprocessor
 from tests.learning.grouping_models import colours
 
 SEEDS = st.integers(0, 9999)

@@ -16,7 +16,7 @@ from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.files import find_clip, load_clip
 from captionary.vision.grouping.config import GROUPING_KEY, GroupingConfig, serialize_grouping
 from captionary.vision.grouping.pgseg import PgsegTower
-from tests.learning.flags import TINY, tiny_architecture
+from tests.learning.flag_pictures import TINY, tiny_architecture
 from tests.learning.grouping_models import (
     GROUPING,
     METHODS,

@@ -16,7 +16,7 @@ from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.clip.files import find_clip, load_clip
 from captionary.vision.grouping.config import GroupingConfig
-from tests.learning.flags import TINY, Flags, tiny_architecture
+from tests.learning.flag_pictures import TINY, Flags, tiny_architecture
 from tests.learning.grouping_models import CLUSTERING, GROUPING, METHODS, small_architecture
 
 

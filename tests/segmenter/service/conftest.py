@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from captionary.segmenter.service import live
+from captionary.segmenter.service import live_segmenter
 from tests.segmenter.service.served import (
     SHORT,
     FilledDictionary,
@@ -63,5 +63,5 @@ def small(
 @pytest.fixture
 def short_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
     """The dictionary is checked and counted more often than in use, so that tests wait less."""
-    monkeypatch.setattr(live, "CHECK_INTERVAL", SHORT)
-    monkeypatch.setattr(live, "COUNT_INTERVAL", SHORT)
+    monkeypatch.setattr(live_segmenter, "CHECK_INTERVAL", SHORT)
+    monkeypatch.setattr(live_segmenter, "COUNT_INTERVAL", SHORT)

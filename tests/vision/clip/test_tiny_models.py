@@ -26,6 +26,15 @@ MODELS = {
         "text_cfg": TEXT | {"no_causal_mask": True},
         "custom_text": True,
     },
+    "coca": {  # its tower returns more than the picture's vector
+        "embed_dim": 24,
+        "vision_cfg": VISION
+        | {"attentional_pool": True, "attn_pooler_heads": 2}
+        | {"output_tokens": True},
+        "text_cfg": TEXT | {"embed_cls": True, "output_tokens": True},
+        "multimodal_cfg": TEXT | {"attn_pooler_heads": 2},
+        "custom_text": True,
+    },
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import open_clip
 import pytest
+import torch
 from safetensors.torch import save_file
 
 from captionary.schemas.errors import WrongInput
@@ -201,6 +202,8 @@ def test_an_encoder_that_can_only_crop(tmp_path: Path) -> None:
     assert str(default_proposer(encoder)) == "superpixels"
     way = parse_embedding("crop")
     assert way.embedder(way.feature_maps(encoder)) == MaskedCrops(encoder)
+    vectors = encoder.encode_images(torch.rand(2, 3, 224, 224))
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     with pytest.raises(WrongInput, match="no feature maps to find clusters in; use --proposer"):
         parse_proposer("superpixels+clusters").build(way.feature_maps(encoder), ClipEncoder)
 

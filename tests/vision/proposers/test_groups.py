@@ -124,7 +124,7 @@ def test_a_picture_is_encoded_once(
 def test_the_cached_picture_is_that_of_the_thread(
     own: ClipEncoder, passes: list[torch.Size]
 ) -> None:
-    """What a thread has sizes at is kept for it, whatever others look at meanwhile."""
+    """Each thread keeps the groups of its own last picture, whatever others encode meanwhile."""
     first, other = (torch.full((3, 8, 8 * times), 0.5) for times in (1, 2))
     before = own.group_maps(first)
     with ThreadPoolExecutor(1) as pool:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -77,7 +78,8 @@ def test_a_model_that_names_an_unknown_embedding(tmp_path: Path, embed: object) 
 def test_wrong_names_are_refused_before_a_model_is_loaded() -> None:
     for names in (ModelNames(embed="patches"), ModelNames(proposer="slices")):
         with pytest.raises(WrongInput, match="unknown"):
-            _ = Parts(None, names).encoder
+            _ = (parts := Parts(None, names)).extractor
+        assert "encoder" not in parts.built
 
 
 def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> None:
@@ -89,7 +91,7 @@ def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> No
         assert parts.indexer.index(pairs).added == 2
     with closing(Parts(store)) as parts:
         _ = parts.refresher
-        assert "extractor" not in vars(parts)
+        assert "extractor" not in parts.built
     with closing(Parts(store, ModelNames(precision="bfloat16", device="cpu"))) as parts:
         with pytest.raises(FingerprintMismatch, match="the store was built with"):
             _ = parts.refresher
@@ -97,12 +99,51 @@ def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> No
             _ = parts.segmenter
 
 
+def test_what_is_removed_needs_no_files_of_the_proposer(scenes: Path, tmp_path: Path) -> None:
+    store, masks = str(tmp_path / "store"), shutil.copytree(scenes / "masks", tmp_path / "masks")
+    pairs = islice(read_pairs(str(scenes / "captions.jsonl")), 2)
+    with closing(Parts(store, ModelNames("mini", f"masks:{masks}", device="cpu"))) as parts:
+        assert parts.indexer.index(pairs).added == 2
+    shutil.rmtree(masks)
+    with closing(Parts(store)) as parts:
+        parts.stored.retire([next(parts.stored.pictures()).id])
+        assert parts.refresher.refresh()
+        with pytest.raises(WrongInput, match="masks"):
+            _ = parts.segmenter
+
+
+def test_threads_build_each_part_once(scenes: Path, tmp_path: Path) -> None:
+    """From either end of what the parts need of each other, at the same time."""
+    pairs = list(islice(read_pairs(str(scenes / "captions.jsonl")), 2))
+    store, names = str(tmp_path / "store"), ModelNames("mini", device="cpu")
+    with closing(Parts(store, names)) as parts:
+        parts.indexer.index(pairs)
+    wanted = ["refresher", "segmenter", "encoder", "retriever"] * 2
+    with closing(Parts(store, names)) as parts, ThreadPoolExecutor(len(wanted)) as pool:
+        built = [pool.submit(getattr, parts, name) for name in wanted]
+        ids = [id(future.result(timeout=60)) for future in built]
+        assert ids[:4] == ids[4:]
+
+
+def test_a_refused_indexer_leaves_the_dictionary_readable(scenes: Path, tmp_path: Path) -> None:
+    pairs = list(islice(read_pairs(str(scenes / "captions.jsonl")), 2))
+    store = str(tmp_path / "store")
+    with closing(Parts(store, ModelNames("mini", "superpixels", device="cpu"))) as parts:
+        parts.indexer.index(pairs)
+    with closing(Parts(store, ModelNames("mini", "clusters", device="cpu"))) as parts:
+        for _ in range(2):
+            assert parts.stored.stats().images == 2
+            with pytest.raises(FingerprintMismatch, match="the store was built with"):
+                _ = parts.indexer
+
+
 def test_what_is_closed_says_so(tmp_path: Path) -> None:
     parts = Parts(str(tmp_path / "store"), ModelNames("mini", device="cpu"))
     parts.close()
     parts.close()
-    with pytest.raises(CaptionaryError, match="is closed"):
-        _ = parts.stored
+    for name in ("stored", "encoder", "indexer", "segmenter"):
+        with pytest.raises(CaptionaryError, match="is closed; open it again"):
+            getattr(parts, name)
 
 
 def test_an_encoder_is_constructed_in_one_place() -> None:

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 
 from captionary.learning.data.batches import PreparedExamples
 from captionary.learning.data.examples import Example
-from captionary.learning.methods import views
-from captionary.learning.methods.mutual_information import align_views
-from captionary.learning.methods.noun_loss import NounTokenizer
-from captionary.learning.methods.views import (
+from captionary.learning.methods import augmented_views
+from captionary.learning.methods.augmented_views import (
     ASPECT,
     BLURRED,
     GLOBAL_AREA,
@@ -22,8 +20,10 @@ from captionary.learning.methods.views import (
     random_box,
     render_view,
 )
+from captionary.learning.methods.mutual_information import align_views
+from captionary.learning.methods.noun_loss import NounTokenizer
 from captionary.vision.pictures.resizing import squash_bytes
-from tests.learning.flags import Flags, tiny_preprocessor
+from tests.learning.flag_pictures import Flags, tiny_preprocessor
 from tests.learning.grouping_models import colours
 
 SEEDS = st.integers(0, 9999)
@@ -205,8 +205,8 @@ def test_the_two_large_views_show_the_same_where_they_overlap(seed: int) -> None
     down, across = np.indices((120, 120)) * 2
     picture = np.stack([across, down, np.full_like(down, 9)], axis=2).astype(np.uint8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(views, "RECOLOURED", 0.0)
-        patch.setattr(views, "BLURRED", 0.0)
+        patch.setattr(augmented_views, "RECOLOURED", 0.0)
+        patch.setattr(augmented_views, "BLURRED", 0.0)
         example = Example(picture, ("red above blue",))
         large, _, overlaps, flipped, *_ = inputs(0).prepare(example, np.random.default_rng(seed))
 

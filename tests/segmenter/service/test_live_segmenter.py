@@ -13,9 +13,14 @@ import pytest
 from fastapi import UploadFile
 
 from captionary.schemas.dictionary import Picture
-from captionary.segmenter.service import live
+from captionary.segmenter.service import live_segmenter
 from captionary.segmenter.service.forms import RetrieveForm
-from captionary.segmenter.service.live import COUNT_COST, COUNT_INTERVAL, CachedCount, NounListing
+from captionary.segmenter.service.live_segmenter import (
+    COUNT_COST,
+    COUNT_INTERVAL,
+    CachedCount,
+    NounListing,
+)
 from captionary.segmenter.service.responses import retrieval_body
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.engines.edge import EdgeEngine
@@ -36,7 +41,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(live, "monotonic", clock)
+    monkeypatch.setattr(live_segmenter, "monotonic", clock)
     return clock
 
 
