@@ -34,7 +34,7 @@ from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 MARKS = (100, 300, 1000, 3000, 10_000)
-"""Numbers of pictures after which memory is told."""
+"""Numbers of pictures after which memory is reported."""
 
 
 class MeasuredIndexer(Indexer):
@@ -154,7 +154,7 @@ def main() -> None:
     parser.add_argument("--embed")
     parser.add_argument("--count", type=int, default=1000, help="pictures, for speed and memory")
     parser.add_argument("--shares", type=int, default=50, help="pictures, for the shares")
-    parser.add_argument("--workers", type=int, help="threads; one a core unless told")
+    parser.add_argument("--workers", type=int, help="threads; one a core unless given")
     options = parser.parse_args()
     models = ModelNames(options.encoder, options.proposer, options.embed)
     if options.shares:

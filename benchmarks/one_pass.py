@@ -46,7 +46,7 @@ def cells(count: int) -> tuple[LoadedPicture, list[Region]]:
     places = np.indices(SIZE_HW).reshape(2, -1).T
     owner = cKDTree(points).query(places)[1].reshape(SIZE_HW)
     pixels = random.integers(0, 256, (*SIZE_HW, 3), dtype=np.uint8)
-    picture = LoadedPicture(pixels, "cells", "0" * 64)
+    picture = LoadedPicture(pixels, "cells")
     return picture, [Region(owner == number) for number in np.unique(owner)]
 
 

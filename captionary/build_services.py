@@ -143,7 +143,7 @@ def _version() -> str:
 
 
 def _beside(store: str) -> Path:
-    """Where the indexer of a store keeps its queue, unless told."""
+    """Where the indexer of a store keeps its queue, unless given."""
     return Path(
         f"{store.rstrip('/').rpartition('/')[2] if '://' in store else store.rstrip('/')}.jobs"
     )

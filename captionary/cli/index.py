@@ -36,7 +36,7 @@ def index(
         str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Threads; one a core unless told.", min=1)
+        int | None, typer.Option(help="Threads; one a core unless given.", min=1)
     ] = None,
     device: options.Device = "auto",
     precision: options.Precision = None,

@@ -24,7 +24,7 @@ def serve(
     port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 8000,
     state: Annotated[
         Path | None,
-        typer.Option(help="Folder of the indexer's queue; beside the store unless told."),
+        typer.Option(help="Folder of the indexer's queue; beside the store unless given."),
     ] = None,
     allow_network: Annotated[
         bool, typer.Option("--open", help="Serve other machines without API keys.")
@@ -51,7 +51,7 @@ def serve(
     check_exposure(host, settings.keys, allow_network=allow_network)
     models = ModelNames(encoder, proposer, embed, precision, device)
     with server.listen(host, port) as listening, ExitStack() as opened:
-        # What is wrong with the settings is told before the models' libraries are loaded.
+        # What is wrong with the settings is reported before the models' libraries are loaded.
         if sys.stderr.isatty():
             print("captionary: loading the models", file=sys.stderr)
         from captionary.build_services import open_app

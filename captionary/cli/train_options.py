@@ -26,7 +26,7 @@ Model: TypeAlias = Annotated[
     typer.Option(
         help="An architecture of open_clip (ViT-B-32), a JSON file, or a name of our own: "
         + ", ".join(f"{known.model} for {name}" for name, known in METHODS.items())
-        + ", unless told."
+        + ", unless given."
     ),
 ]
 Weights: TypeAlias = Annotated[
@@ -40,7 +40,7 @@ Merges: TypeAlias = Annotated[
     int | None,
     typer.Option(
         help="Learn a vocabulary of so many byte pairs from the captions; 2000 where the "
-        "model has none, unless told.",
+        "model has none, unless given.",
         min=0,
         max=48_894,  # open_clip's tokenizer reads no more
     ),
@@ -77,7 +77,7 @@ Seed: TypeAlias = Annotated[
 HeldOut: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        help="Pictures to evaluate on, not learned from; a tenth, at most 500, unless told.",
+        help="Pictures to evaluate on, not learned from; a tenth, at most 500, unless given.",
         min=0,
     ),
 ]
@@ -96,5 +96,5 @@ SaveEvery: TypeAlias = Annotated[
 ]
 Workers: TypeAlias = Annotated[
     int | None,
-    typer.Option(help="Processes that read pictures; unless told, what a GPU needs.", min=0),
+    typer.Option(help="Processes that read pictures; unless given, what a GPU needs.", min=0),
 ]

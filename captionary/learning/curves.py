@@ -35,7 +35,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     """Draw loss, learning rate and metrics over the steps; equal logs give equal files.
 
     Args:
-        log:     as `learning.checkpoints.Log` writes it, with at least one line.
+        log:     as `checkpoints.Log` writes it, with at least one line.
         picture: an SVG, which appears whole in the place of an older one.
     """
     # Imported here: a run that is not yet evaluated, and readers of pictures, do without it.

@@ -19,9 +19,9 @@ from captionary.learning.plan import TrainingPlan
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.digest import clip_digest
 from captionary.vision.clip.files import find_clip, load_clip, load_cluster_head
+from captionary.vision.grouping.cluster_head import ClusterHead
 from captionary.vision.grouping.config import method_name
-from captionary.vision.grouping.stage import PgsegConfig
-from captionary.vision.grouping.vilseg import ClusterHead
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 
 
 @dataclass(frozen=True, slots=True)

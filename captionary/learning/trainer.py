@@ -100,7 +100,7 @@ class Trainer:
         Raises:
             WrongInput: the folder holds another run, or a damaged one.
             CaptionaryError: the loss is not finite any more.
-            KeyboardInterrupt: the run was told to stop (SIGINT, SIGTERM); its state is saved.
+            KeyboardInterrupt: the run was interrupted (SIGINT, SIGTERM); its state is saved.
         """
         self._resume()
         model = self.processes.wrap(self._task.module).train()

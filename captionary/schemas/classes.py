@@ -64,6 +64,8 @@ def to_classes(classes: str | Iterable[str | ClassName]) -> tuple[ClassName, ...
 def _parse_class(text: str) -> ClassName:
     """One class, `name` or `name: synonym | synonym`."""
     name, _, synonyms = (" ".join(piece.split()) for piece in text.partition(":"))
+    if not name and not synonyms:
+        raise WrongInput("a class has no name; leave it out or name it")
     if not name:
         raise WrongInput(f"{text!r} has synonyms but no class name; write 'name: a | b'")
     extra = tuple(word for word in dict.fromkeys(_split(synonyms, "|")) if word != name)

@@ -14,10 +14,10 @@ from captionary.learning.methods.vilseg import VilsegLosses
 from captionary.learning.models.architectures import Architecture
 from captionary.learning.models.clip_models import build_clip, write_clip
 from captionary.learning.processes import Processes
+from captionary.vision.grouping.cluster_head import ClusterHead, VilsegConfig
 from captionary.vision.grouping.config import HEAD_FILE, GroupingConfig
 from captionary.vision.grouping.pgseg import PgsegTower
-from captionary.vision.grouping.stage import PgsegConfig
-from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 from tests.learning.flag_pictures import (
     COLOURS,
     CPU,

@@ -42,7 +42,7 @@ def make_picture() -> Callable[[int, int, int], LoadedPicture]:
     """Make a picture of smooth blobs from height, width and seed."""
 
     def make(height: int, width: int, seed: int = 0) -> LoadedPicture:
-        return LoadedPicture(blobs(height, width, seed), f"blobs{seed}", "0" * 64)
+        return LoadedPicture(blobs(height, width, seed), f"blobs{seed}")
 
     return make
 

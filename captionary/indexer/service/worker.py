@@ -276,5 +276,6 @@ def _is_environmental(error: Exception) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    reason = one_line(error)
-    return reason if isinstance(error, CaptionaryError) else f"{type(error).__name__}: {reason}"
+    # Our own messages are one line already, whose end says what to do.
+    known = isinstance(error, CaptionaryError)
+    return str(error) if known else f"{type(error).__name__}: {one_line(str(error))}"

@@ -18,7 +18,7 @@ from captionary.learning.processes import Processes
 from captionary.learning.task import CaptionTask
 from captionary.learning.zero_shot import ZeroShotEvaluation
 from captionary.vision.clip.texts import trimmable_tower
-from captionary.vision.grouping.vilseg import ClusterHead
+from captionary.vision.grouping.cluster_head import ClusterHead
 
 ExtractNouns: TypeAlias = Callable[[str], Sequence[str]]
 """The nouns of a caption, each once, in order; it is sent to other processes."""

@@ -10,9 +10,9 @@ from captionary.learning.methods.pgseg import PgsegLosses, PgsegPreprocessor
 from captionary.learning.methods.task_spec import TaskSpec
 from captionary.learning.methods.vilseg import VilsegLosses
 from captionary.learning.task import CaptionTask
+from captionary.vision.grouping.cluster_head import VilsegConfig
 from captionary.vision.grouping.config import HEAD_FILE
-from captionary.vision.grouping.stage import PgsegConfig
-from captionary.vision.grouping.vilseg import VilsegConfig
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 
 PGSEG_MIN_AREA = 0.2
 """Share of a picture's area that PGSeg is shown, at least. Shown whole pictures only, it learns

@@ -21,7 +21,7 @@ from captionary.learning.methods.mutual_information import (
 )
 from captionary.learning.methods.noun_loss import encode_nouns, noun_loss
 from captionary.learning.processes import Processes
-from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig, patch_features
+from captionary.vision.grouping.cluster_head import ClusterHead, VilsegConfig, patch_features
 
 
 class Student(nn.Module):

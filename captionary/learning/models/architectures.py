@@ -13,13 +13,13 @@ import torch
 from captionary.learning.models.byte_pairs import MERGES_FILE, Merge, learn_merges, vocabulary_size
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.vision.clip.files import EMBED_KEY, ClipFiles, load_tokenizer
+from captionary.vision.grouping.cluster_head import VilsegConfig
 from captionary.vision.grouping.config import (
     GROUPING_KEY,
     GroupingConfig,
     parse_grouping,
     serialize_grouping,
 )
-from captionary.vision.grouping.vilseg import VilsegConfig
 
 CONFIGS = Path(__file__).with_name("configs")
 MEAN = STD = (0.5, 0.5, 0.5)
@@ -100,7 +100,7 @@ def architecture_of_model(name: str, files: ClipFiles, clip: torch.nn.Module) ->
 
     Args:
         name: as the user named it.
-        files, clip: as found and loaded (vision.clip.files).
+        files, clip: as `captionary.vision.clip.files` finds and loads them.
 
     Raises:
         WrongInput: it is none that can be trained here, or its vocabulary does not fit.

@@ -19,7 +19,7 @@ from captionary.schemas.errors import WrongInput, one_line
 from captionary.vision.clip.files import CONFIG_FILE, EMBED_KEY, TEMPLATES_KEY
 from captionary.vision.grouping.config import GROUPING_KEY, WEIGHTS_FILE, serialize_grouping
 from captionary.vision.grouping.pgseg import PgsegTower, build_pgseg
-from captionary.vision.grouping.stage import PgsegConfig
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 
 
 def build_tokenizer(architecture: Architecture) -> SimpleTokenizer:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,7 +10,7 @@ import open_clip
 import torch
 
 from captionary.vision.clip.files import ClipFiles
-from captionary.vision.grouping.vilseg import ClusterHead
+from captionary.vision.grouping.cluster_head import ClusterHead
 
 ORIGIN_KEYS = ("timm_model_pretrained", "hf_model_pretrained")
 """Entries of a configuration that only say where first weights came from."""
@@ -27,7 +27,7 @@ def clip_digest(model: torch.nn.Module, files: ClipFiles, head: ClusterHead | No
         12 hexadecimal digits.
     """
     facts: dict[str, Any] = {
-        "config": _without_origins(files.config),
+        "config": without_keys(files.config, ORIGIN_KEYS),
         "quick_gelu": files.quick_gelu,
     }
     if files.grouping is not None:
@@ -51,9 +51,10 @@ def update_with_weights(digest: "hashlib._Hash", model: torch.nn.Module) -> None
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
 
 
-def _without_origins(config: Mapping[str, Any]) -> dict[str, Any]:
+def without_keys(config: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """A nested configuration without some of its entries, at any depth."""
     return {
-        key: _without_origins(value) if isinstance(value, Mapping) else value
+        key: without_keys(value, keys) if isinstance(value, Mapping) else value
         for key, value in config.items()
-        if key not in ORIGIN_KEYS
+        if key not in keys
     }

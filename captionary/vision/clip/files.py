@@ -20,6 +20,7 @@ from open_clip.pretrained import download_pretrained, get_pretrained_cfg
 from captionary.schemas.errors import MissingExtra, WrongInput, one_line
 from captionary.vision.clip.catalogue import BUNDLED, GROUPING_MODELS, all_model_names
 from captionary.vision.clip.texts import TEMPLATES
+from captionary.vision.grouping.cluster_head import ClusterHead, VilsegConfig
 from captionary.vision.grouping.config import (
     GROUPING_KEY,
     GROUPING_METHODS,
@@ -30,8 +31,7 @@ from captionary.vision.grouping.config import (
     method_name,
     parse_grouping,
 )
-from captionary.vision.grouping.stage import PgsegConfig
-from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 
 LOCAL_DIR = "local-dir:"
 CONFIG_FILE = "open_clip_config.json"

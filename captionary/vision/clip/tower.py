@@ -13,8 +13,8 @@ from torch import nn
 
 from captionary.vision.clip import conv, vit
 from captionary.vision.clip.last_block import LAST_BLOCKS
+from captionary.vision.grouping.cluster_head import ClusterHead, patch_features
 from captionary.vision.grouping.pgseg import PgsegTower
-from captionary.vision.grouping.vilseg import ClusterHead, patch_features
 from captionary.vision.last_input import LastInput
 
 Encode: TypeAlias = Callable[[torch.Tensor], torch.Tensor]

@@ -90,7 +90,7 @@ def masked_crop(pixels: Rgb, region: Region, *, fill: tuple[float, ...]) -> Rgb:
 
 @dataclass(frozen=True, slots=True)
 class RegionTokens:
-    """One pass for the picture, with a class token for each region (vision.clip.vit.region_tokens).
+    """One pass for the picture, with a class token for each region (`vit.region_tokens`).
 
     Args:
         side: shorter side in pixels at which the picture is encoded.

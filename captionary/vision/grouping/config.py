@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 import open_clip
 from safetensors.torch import load_file
 
+from captionary.vision.grouping.cluster_head import ClusterHead, VilsegConfig
 from captionary.vision.grouping.pgseg import build_pgseg
-from captionary.vision.grouping.stage import PgsegConfig
-from captionary.vision.grouping.vilseg import ClusterHead, VilsegConfig
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 
 GROUPING_KEY = "captionary_groups"
 """Key in a model's configuration file: the method by which it groups, and that method's fields."""

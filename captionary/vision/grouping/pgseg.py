@@ -1,6 +1,6 @@
 """PGSeg's image tower: a transformer whose tokens are gathered into groups, stage by stage.
 
-After Xu et al. (2022, GroupViT) and Zhang et al. (2023, PGSeg). A stage (vision.grouping.stage)
+After Xu et al. (2022, GroupViT) and Zhang et al. (2023, PGSeg). A stage (`pgseg_stage.py`)
 assigns each patch to a group, and the groups become the tokens of the next stage.
 """
 
@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import normalize, one_hot
 
 from captionary.vision.clip.vit import resize_positions
-from captionary.vision.grouping.stage import Block, PgsegConfig, Stage, StageOutput
+from captionary.vision.grouping.pgseg_stage import Block, PgsegConfig, Stage, StageOutput
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Pictures as Python programs have them: paths, bytes, PIL images, arrays."""
 
-import hashlib
 import io
 from collections.abc import Iterable
 from os import PathLike, fspath
@@ -57,8 +56,7 @@ def to_picture(picture: PictureLike, number: int = 0) -> tuple[LoadedPicture, st
         return load_picture(name), name
     pixels = _rgb(picture)
     name = str(getattr(picture, "filename", "")) or unnamed
-    digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-    return LoadedPicture(pixels, PurePath(name).stem, digest), name
+    return LoadedPicture(pixels, PurePath(name).stem), name
 
 
 def picture_file(picture: PictureLike) -> str | bytes:

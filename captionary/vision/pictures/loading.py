@@ -5,7 +5,6 @@ batch can report it and go on. The size is checked in the header, before a pixel
 decompression bombs).
 """
 
-import hashlib
 import io
 import re
 import warnings
@@ -53,13 +52,11 @@ class LoadedPicture:
 
     pixels:     (H, W, 3) uint8, sRGB, upright.
     name:       the file's stem, by which label maps and outputs are named.
-    sha256:     digest of the file's bytes, hexadecimal.
     reduced_hw: height and width before it was made smaller; None: it was not.
     """
 
     pixels: Rgb
     name: str
-    sha256: str
     reduced_hw: tuple[int, int] | None = None
 
     @property
@@ -202,7 +199,7 @@ def _decode(data: bytes, *, address: str, name: str, max_pixels: int) -> LoadedP
             ) from error
     if pixels is None:
         raise _too_large(address, count, max_pixels)
-    return LoadedPicture(pixels, name, hashlib.sha256(data).hexdigest())
+    return LoadedPicture(pixels, name)
 
 
 def _too_large(address: str, pixels: int, limit: int) -> UnreadablePicture:

@@ -9,7 +9,7 @@ from torch.nn.functional import normalize
 
 from captionary.schemas.regions import Region
 from captionary.vision.clip.feature_maps import FeatureMap, FeatureMaps
-from captionary.vision.grouping.em import centre_tokens, farthest_points, spherical_em
+from captionary.vision.grouping.spherical_em import centre_tokens, farthest_points, spherical_em
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import resize_picture
 from captionary.vision.proposers.borders import (

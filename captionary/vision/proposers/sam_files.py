@@ -20,7 +20,7 @@ import torch
 from huggingface_hub.errors import GatedRepoError
 
 from captionary.schemas.errors import MissingExtra, WrongInput, one_line
-from captionary.vision.clip.digest import update_with_weights
+from captionary.vision.clip.digest import update_with_weights, without_keys
 from captionary.vision.clip.files import HUB_TIMEOUT_S
 
 MODEL_TYPES = ("sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video")
@@ -170,17 +170,9 @@ def sam_digest(model: torch.nn.Module, processor: Any, files: SamFiles) -> str:
         12 hexadecimal digits.
     """
     facts = [
-        _without_origins(files.config),
-        _without_origins(json.loads(processor.to_json_string())),
+        without_keys(files.config, ORIGIN_KEYS),
+        without_keys(json.loads(processor.to_json_string()), ORIGIN_KEYS),
     ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     update_with_weights(digest, model)
     return digest.hexdigest()[:12]
-
-
-def _without_origins(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_origins(value) if isinstance(value, Mapping) else value
-        for key, value in config.items()
-        if key not in ORIGIN_KEYS
-    }

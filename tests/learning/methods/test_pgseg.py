@@ -10,7 +10,7 @@ from captionary.learning.methods.contrastive import contrastive_loss
 from captionary.learning.methods.noun_loss import noun_loss
 from captionary.learning.methods.pgseg import IMAGE_WEIGHT, INITIAL_LOG_SCALE
 from captionary.learning.methods.prototype_loss import prototype_loss
-from captionary.vision.grouping.stage import PgsegConfig
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 from captionary.vision.pictures.resizing import squash_bytes
 from tests.learning.flag_pictures import Flags
 from tests.learning.grouping_models import CERTAIN, MOST, colours, pgseg_losses, pgseg_preprocessor

@@ -11,7 +11,7 @@ from captionary.learning.methods.distillation import distillation_loss
 from captionary.learning.methods.mutual_information import information_loss, joint_probabilities
 from captionary.learning.methods.noun_loss import noun_loss
 from captionary.learning.methods.vilseg import VilsegLosses
-from captionary.vision.grouping.vilseg import ClusterHead, patch_features
+from captionary.vision.grouping.cluster_head import ClusterHead, patch_features
 from tests.learning.flag_pictures import Flags
 from tests.learning.grouping_models import random_weights, view_preprocessor, vilseg_losses
 

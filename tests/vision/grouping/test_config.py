@@ -14,6 +14,7 @@ from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.digest import clip_digest
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.clip.files import find_clip, load_clip, load_cluster_head
+from captionary.vision.grouping.cluster_head import VilsegConfig, patch_features
 from captionary.vision.grouping.config import (
     GROUPING_KEY,
     HEAD_FILE,
@@ -23,8 +24,7 @@ from captionary.vision.grouping.config import (
     parse_grouping,
     serialize_grouping,
 )
-from captionary.vision.grouping.stage import PgsegConfig
-from captionary.vision.grouping.vilseg import VilsegConfig, patch_features
+from captionary.vision.grouping.pgseg_stage import PgsegConfig
 from tests.learning.grouping_models import CLUSTERING, GROUPING, METHODS, write_small
 
 CONFIG = "open_clip_config.json"

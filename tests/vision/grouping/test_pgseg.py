@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from captionary.learning.models.clip_models import build_clip
-from captionary.vision.grouping.em import centre_tokens, spherical_em
 from captionary.vision.grouping.pgseg import PgsegTower
-from captionary.vision.grouping.stage import PgsegConfig, Stage
+from captionary.vision.grouping.pgseg_stage import PgsegConfig, Stage
+from captionary.vision.grouping.spherical_em import centre_tokens, spherical_em
 from tests.learning.grouping_models import GROUPING, random_tower, small_architecture
 
 ALONE = replace(GROUPING, depths=(3, 0), groups=(12,), residual=False)

@@ -1,4 +1,3 @@
-import hashlib
 import io
 import struct
 import tracemalloc
@@ -62,7 +61,6 @@ def test_lossless_formats_give_the_pixels_back(kind: str, tmp_path: Path) -> Non
     assert np.array_equal(picture.pixels, GRADIENT)
     assert picture.name == "a.b"
     assert picture.size_hw == (48, 64)
-    assert picture.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "GIF"])

@@ -45,7 +45,7 @@ def test_finds_the_objects_of_a_scene() -> None:
     maps = FeatureMaps(ClipEncoder("mini", precision="float32"), 128)
     best = []
     for scene in World(choose_nouns("seen"), 160, seed=0, split="held-out").scenes(6):
-        regions = Clusters(maps).propose(LoadedPicture(scene.picture, "scene", "0" * 64))
+        regions = Clusters(maps).propose(LoadedPicture(scene.picture, "scene"))
         for number in np.unique(scene.labels[scene.labels >= len(GROUNDS)]):
             true = scene.labels == number
             best.append(max((r.mask & true).sum() / (r.mask | true).sum() for r in regions))

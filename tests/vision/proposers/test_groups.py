@@ -85,7 +85,7 @@ def test_plain_picture_has_one_region(own: ClipEncoder) -> None:
     """Its patches differ by their places, but superpixels find no borders."""
     pixels = np.full((60, 80, 3), 7, np.uint8)
 
-    assert len(Groups(own).propose(LoadedPicture(pixels, "plain", "0" * 64))) == 1
+    assert len(Groups(own).propose(LoadedPicture(pixels, "plain"))) == 1
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ MakePicture = Callable[..., LoadedPicture]
 
 
 def picture_of(pixels: np.ndarray, name: str = "it") -> LoadedPicture:
-    return LoadedPicture(pixels.astype(np.uint8), name, "0" * 64)
+    return LoadedPicture(pixels.astype(np.uint8), name)
 
 
 SMALL = Superpixels(working_side=56)

@@ -63,7 +63,7 @@ def sam(folder: Path, thresholds: Thresholds = ANY) -> Sam:
 def noise(height: int, width: int, seed: int = 0) -> LoadedPicture:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     pixels.setflags(write=False)  # as those of a picture from a file
-    return LoadedPicture(pixels, "noise", "0" * 64)
+    return LoadedPicture(pixels, "noise")
 
 
 def masks_of(proposer: Sam, picture: LoadedPicture) -> list[bytes]:

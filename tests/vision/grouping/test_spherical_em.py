@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
-from captionary.vision.grouping.em import centre_tokens, farthest_points, spherical_em
+from captionary.vision.grouping.spherical_em import centre_tokens, farthest_points, spherical_em
 
 
 def sphere(count: int, dim: int, seed: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from scipy.special import erf
 from torch.nn.functional import cosine_similarity
 
-from captionary.vision.grouping.block import INITIAL_SHARPNESS, GroupingBlock, assign
+from captionary.vision.grouping.pgseg_block import INITIAL_SHARPNESS, GroupingBlock, assign
 from tests.learning.grouping_models import random_weights
 
 HEADS, WIDTH = 2, 8

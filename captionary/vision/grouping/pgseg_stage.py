@@ -14,8 +14,13 @@ from torch import nn
 from torch.nn.functional import normalize
 from torchvision.ops import StochasticDepth
 
-from captionary.vision.grouping.block import GroupingBlock, OverTokens, build_mlp, zero_last_layer
-from captionary.vision.grouping.em import centre_tokens, spherical_em
+from captionary.vision.grouping.pgseg_block import (
+    GroupingBlock,
+    OverTokens,
+    build_mlp,
+    zero_last_layer,
+)
+from captionary.vision.grouping.spherical_em import centre_tokens, spherical_em
 
 MIXER_RATIO = 3
 """Hidden units per group token of the MLP that turns one stage's groups into those of the next."""
@@ -33,7 +38,7 @@ class PgsegConfig:
         one grouping, behind all blocks.
     projection: hidden units of the projector of pictures and segments; 0: it is linear.
     prototypes: whether group prototypes are added to the tokens.
-    iterations, kappa: of the EM that finds group prototypes (vision.grouping.em).
+    iterations, kappa: of the EM that finds group prototypes (`spherical_em.py`).
     drop_path:  how often a block is skipped in training, rising to this at the last.
     text_weight: of the loss between segments and nouns, in training.
     """
