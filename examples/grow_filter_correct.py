@@ -23,7 +23,7 @@ def main() -> None:
     options = parser.parse_args()
     nouns = tuple(noun for noun in read_nouns() if noun.name in ("dog", "apple"))
     scenes = list(World(nouns, objects=1, captions=1).scenes(16))
-    asked = World(nouns, objects=1, split="held-out").scene(1).picture
+    picture = World(nouns, objects=1, split="held-out").scene(1).picture
     # The captions of the second half call every dog an apple, and every apple a dog.
     swapped = {"dog": "an apple", "apple": "a dog"}
 
@@ -38,22 +38,22 @@ def main() -> None:
         dictionary.index(wrong, source_name="unchecked")
         print("nouns:", ", ".join(f"{n.noun} ({n.pictures})" for n in dictionary.nouns()))
 
-        _, regions = dictionary.retrieve(asked, limit=3, source="unchecked")
+        _, regions = dictionary.retrieve(picture, limit=3, source="unchecked")
         print("most similar regions of 'unchecked':")
-        for region in regions:
-            print(f"  {region.similarity:.2f} {', '.join(region.nouns) or '-'}")
+        for near in regions:
+            print(f"  {near.similarity:.2f} {', '.join(near.nouns) or '-'}")
 
-        result = dictionary.segment(asked, CLASSES, evidence=1)
+        result = dictionary.segment(picture, CLASSES, evidence=1)
         result.overlay().save(options.out / "before.jpg")
-        for region in sorted(result.regions, key=lambda found: -found.area)[:1]:
-            for evidence in region.evidence:
-                print(f"the largest region looks like {evidence.noun!r}:")
-                for exemplar in evidence.exemplars[:2]:
-                    print(f"  {exemplar.caption!r} from {exemplar.source!r}")
+        largest = max(result.regions, key=lambda region: region.area)
+        for evidence in largest.evidence:
+            print(f"the largest region looks like {evidence.noun!r}:")
+            for exemplar in evidence.exemplars[:2]:
+                print(f"  {exemplar.caption!r} from {exemplar.source!r}")
 
         pictures, refreshed = dictionary.remove(source="unchecked")
         print(f"{pictures} pictures removed, {refreshed} nouns refreshed")
-        result = dictionary.segment(asked, CLASSES)
+        result = dictionary.segment(picture, CLASSES)
         result.overlay().save(options.out / "after.jpg")
         result.save(options.out, formats=("png", "json", "coco"))
         print(f"overlays and masks in {options.out}")
