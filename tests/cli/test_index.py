@@ -1,7 +1,6 @@
 """`captionary index`: what it says, what it leaves, and what it refuses."""
 
 import json
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import pytest
 from tests.cli.running import World, captionary, write_lines
 from tests.indexer.readers.shards import write_shard
 from tests.processes import captionary_process
+from tests.stores import copy_store
 
 REASONS = {
     "truncated": "is truncated or damaged",
@@ -30,7 +30,7 @@ def images_in(store: Path) -> int:
 @pytest.fixture
 def store(world: World, tmp_path: Path) -> Path:
     """A copy of the dictionary, to be changed."""
-    return Path(shutil.copytree(world.store, tmp_path / "store"))
+    return copy_store(world.store, tmp_path / "store")
 
 
 def test_a_clean_run_says_what_it_did_and_nothing_else(world: World) -> None:

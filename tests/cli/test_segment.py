@@ -14,6 +14,7 @@ from PIL import Image
 
 from tests.cli.running import World, captionary
 from tests.scenes import SIDE
+from tests.stores import copy_store
 
 ROOT = Path(__file__).parents[2]
 CLASSES = "teddy bear, grass, person: man | woman, zeppelin"
@@ -211,7 +212,7 @@ def test_an_out_that_is_a_file_is_refused(
 def test_a_store_in_use_is_refused_and_unharmed(
     world: World, models: tuple[str, ...], tmp_path: Path
 ) -> None:
-    store = shutil.copytree(world.store, tmp_path / "store")
+    store = copy_store(world.store, tmp_path / "store")
     refusal = f"captionary: the store {store} is in use by another process"
     command = ("segment", world.images[0], "--classes", CLASSES, "--store", store, *models)
 

@@ -1,7 +1,6 @@
 """Every command on a dictionary that lies on a server: the stand-in, over HTTP."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +19,7 @@ from tests.indexer.planted import dump
 from tests.processes import captionary_process
 from tests.served import stand_in as stand_in_process
 from tests.stand_in.running import StandIn, running
+from tests.stores import copy_store
 
 ROOT = Path(__file__).parents[2]
 
@@ -115,7 +115,7 @@ def test_removing_from_a_server(
     world: World, stand_in: StandIn, models: tuple[str, ...], tmp_path: Path
 ) -> None:
     address = f"{stand_in.url}/removed"
-    folder = shutil.copytree(world.store, tmp_path / "store")
+    folder = copy_store(world.store, tmp_path / "store")
     assert captionary("vocabulary", "copy", folder, address).code == 0
     for where in (folder, address):
         with StoredDictionary(

@@ -1,18 +1,18 @@
 """`captionary vocabulary`: what the dictionary holds, and taking things out of it."""
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import World, captionary
+from tests.stores import copy_store
 
 
 @pytest.fixture
 def store(world: World, tmp_path: Path) -> Path:
     """A copy of the dictionary, to be changed."""
-    return Path(shutil.copytree(world.store, tmp_path / "store"))
+    return copy_store(world.store, tmp_path / "store")
 
 
 def test_list_begins_with_the_nouns_of_most_pictures(world: World) -> None:

@@ -1,6 +1,5 @@
 """A dictionary of drawn scenes, made once, and the segmenter's service on it."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from tests.segmenter.service.served import (
     fill_dictionary,
     running_service,
 )
+from tests.stores import copy_store
 
 
 @pytest.fixture(scope="session")
@@ -55,7 +55,7 @@ def small(
     models: LoadedModels, scenes: Path, small_store: Path, tmp_path: Path
 ) -> Iterator[FilledDictionary]:
     """A dictionary of two pictures, to be changed."""
-    store = shutil.copytree(small_store, tmp_path / "store")
+    store = copy_store(small_store, tmp_path / "store")
     with models.open_dictionary(store) as dictionary:
         yield FilledDictionary(models, dictionary, scenes, store)
 

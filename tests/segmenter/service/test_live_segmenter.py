@@ -1,7 +1,6 @@
 """A dictionary is counted when it has changed, and not too often; and it is read in few steps."""
 
 import io
-import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +26,7 @@ from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.segmenter.service.served import FilledDictionary, LoadedModels
+from tests.stores import copy_store
 
 
 class Clock:
@@ -50,7 +50,7 @@ def changing(
     models: LoadedModels, small_store: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[StoredDictionary]:
     """A dictionary whose revision may rise."""
-    store = shutil.copytree(small_store, tmp_path_factory.mktemp("changing") / "store")
+    store = copy_store(small_store, tmp_path_factory.mktemp("changing") / "store")
     with models.open_dictionary(store) as dictionary:
         yield dictionary
 
@@ -160,7 +160,7 @@ class CountingDictionary(StoredDictionary):
 def test_the_pictures_of_near_regions_are_read_at_once(
     models: LoadedModels, scenes: Path, small_store: Path, tmp_path: Path
 ) -> None:
-    store = shutil.copytree(small_store, tmp_path / "store")
+    store = copy_store(small_store, tmp_path / "store")
     vector = models.extractor.extract(load_picture(scenes / "images/00000.png")).table.vectors[0]
     extractor = models.extractor
     with CountingDictionary(

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from captionary.vision.pictures.loading import LoadedPicture, load_picture
 from captionary.vision.proposers.label_maps import WholePicture
 from captionary.vision.proposers.superpixels import Superpixels
 from tests.conftest import SHARED
+from tests.processes import Forked
 
 MakePicture = Callable[..., LoadedPicture]
 NAMES = ["dog", "fire hydrant", "a very long name of a thing that needs many more tokens", "sky"]
@@ -172,23 +171,13 @@ def test_bfloat16_is_close_to_float32(
     assert np.median((exact * fast).sum(axis=1)) > 0.99
 
 
-SCRIPT = """
-import sys
-import numpy as np
-import torch
-from captionary.vision.clip.encoder import ClipEncoder
-from captionary.vision.embedding.embedders import MaskedCrops
-from captionary.vision.extraction import RegionExtractor
-from captionary.vision.pictures.loading import load_picture
-from captionary.vision.proposers.superpixels import Superpixels
-picture, threads, folder, *models = sys.argv[1:]
-torch.set_num_threads(int(threads))
-for number, model in enumerate(models):
-    encoder = ClipEncoder(model, device="cpu", precision="bfloat16", templates="plain")
-    extractor = RegionExtractor(Superpixels(), MaskedCrops(encoder))
-    regions = extractor.extract(load_picture(picture)).table.vectors
-    np.savez(f"{folder}/{number}.npz", regions=regions, texts=encoder.encode_texts(["dog"]))
-"""
+def embed_elsewhere(picture: Path, threads: int, folder: Path, models: list[str]) -> None:
+    torch.set_num_threads(threads)
+    for number, model in enumerate(models):
+        encoder = ClipEncoder(model, device="cpu", precision="bfloat16", templates="plain")
+        extractor = RegionExtractor(Superpixels(), MaskedCrops(encoder))
+        regions = extractor.extract(load_picture(picture)).table.vectors
+        np.savez(folder / f"{number}.npz", regions=regions, texts=encoder.encode_texts(["dog"]))
 
 
 @pytest.fixture(scope="module")
@@ -201,9 +190,16 @@ def other_process(
     Image.fromarray(make_picture(60, 80).pixels).save(path)
     photo = SHARED / "models" / "photo-mini"
     models = ["mini", *([f"{LOCAL_DIR}{photo}"] if photo.is_dir() else [])]
-    arguments = [str(path), str(torch.get_num_threads()), str(folder), *models]
-    root = Path(__file__).parents[3]
-    subprocess.run([sys.executable, "-c", SCRIPT, *arguments], check=True, cwd=root)
+    process = Forked(
+        embed_elsewhere,
+        path,
+        torch.get_num_threads(),
+        folder,
+        models,
+        output=folder / "output.txt",
+        errors=folder / "errors.txt",
+    )
+    assert process.wait() == 0, process.errors.read_text()
     return path, {model: folder / f"{number}.npz" for number, model in enumerate(models)}
 
 
