@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from captionary.schemas.errors import WrongInput
-from captionary.vision.hardware import choose_device, choose_precision
+from captionary.vision.hardware import choose_device, choose_precision, one_torch_thread
 
 
 def test_devices_and_precisions() -> None:
@@ -19,3 +19,19 @@ def test_devices_and_precisions() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(WrongInput, match="not available"):
             choose_device("cuda")
+
+
+def test_blocks_of_one_thread_may_overlap() -> None:
+    """As those of two threads do: the first to begin is the first to end."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        first, second = one_torch_thread(), one_torch_thread()
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert torch.get_num_threads() == 1
+        second.__exit__(None, None, None)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
