@@ -67,9 +67,8 @@ def endless(source: str, folder: Path) -> Iterator[ImageCaption]:
     """The pairs of a source, over and over, each time with other pixels."""
     for turn in count():
         for pair in read_pairs(source):
-            if isinstance(pair, PairFailure):
-                continue
-            yield pair if turn == 0 else altered(pair, turn, folder)
+            if isinstance(pair, ImageCaption):
+                yield pair if turn == 0 else altered(pair, turn, folder)
 
 
 def altered(pair: ImageCaption, turn: int, folder: Path) -> ImageCaption:

@@ -90,6 +90,8 @@ def _print_job(job: Job, *, failures: Path, store: str) -> None:
             f"refused, first: {first.where}: {first.reason}\nall of them: {failures}",
             file=sys.stderr,
         )
+    for note in job.notes:
+        print(note, file=sys.stderr)
     if len(job.failures) == job.pairs > 0:
         raise typer.Exit(2)
 

@@ -23,7 +23,8 @@ from captionary.indexer.records import (
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.errors import CaptionaryError, UnreadablePicture
 from captionary.schemas.jobs import Job
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.notes import Note, merge_notes
+from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import (
@@ -78,7 +79,7 @@ class Indexer:
 
     def index(
         self,
-        pairs: Iterable[ImageCaption | PairFailure],
+        pairs: Iterable[PairItem],
         *,
         report: Callable[[Job], None] = lambda _job: None,
         refreshed: Callable[[int, int], None] = lambda _done, _due: None,
@@ -86,23 +87,24 @@ class Indexer:
         """Index a stream of pairs, then refresh the nouns that are due.
 
         Args:
-            pairs:     what a reader yields; failures pass through into the job.
+            pairs:     what a reader yields; failures and notes pass through into the job.
             report:    called with the state of the job after every pair.
             refreshed: called with how many nouns are done, of how many.
         """
         job = Job(state="running")
+        notes: list[Note] = []
         batch: list[EmbeddedPair | PairFailure] = []
         # Each worker has a core to itself; threads within a forward pass would only compete.
         with one_torch_thread():
             if self._dictionary.retired():
                 # A removal was cut short. Its pictures may come again, and would hide what is left.
                 self._refresher.refresh()
-            for result in self._process_all(pairs):
+            for result in self._process_all(_set_notes_aside(pairs, notes)):
                 batch.append(result)
                 if len(batch) == BATCH:
                     job, batch = self._store(batch, job), []
                 report(replace(job, pairs=job.pairs + len(batch)))
-            job = self._store(batch, job)
+            job = replace(self._store(batch, job), notes=merge_notes(notes))
             return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
     def _process_all(
@@ -181,6 +183,16 @@ class Indexer:
             known=job.known + changes.known,
             failures=(*job.failures, *failures, *changes.conflicts),
         )
+
+
+def _set_notes_aside(
+    items: Iterable[PairItem], notes: list[Note]
+) -> Iterator[ImageCaption | PairFailure]:
+    for item in items:
+        if isinstance(item, Note):
+            notes[:] = merge_notes((*notes, item))
+        else:
+            yield item
 
 
 def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCaption | PairFailure:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from captionary.schemas.notes import Note
 from captionary.schemas.pairs import PairFailure
 
 
@@ -15,6 +16,7 @@ class Job:
     known:    pairs that the dictionary already held.
     failures: pairs that could not be indexed.
     nouns:    nouns whose prototypes were recomputed.
+    notes:    what was not taken as it stood, though nothing failed.
     """
 
     state: Literal["queued", "running", "done", "failed"]
@@ -23,3 +25,4 @@ class Job:
     known: int = 0
     failures: tuple[PairFailure, ...] = ()
     nouns: int = 0
+    notes: tuple[Note, ...] = ()

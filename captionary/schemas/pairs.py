@@ -1,6 +1,9 @@
 """What a reader yields: pictures with captions."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
+
+from captionary.schemas.notes import Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +40,7 @@ class PairFailure:
     where: str
     image: str
     reason: str
+
+
+PairItem: TypeAlias = ImageCaption | PairFailure | Note
+"""An item of a stream of pairs. Pairs and failures together are the entries of the source."""

@@ -5,14 +5,15 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from captionary.schemas.errors import UnreadablePicture
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.notes import Note
+from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 from captionary.vision.pictures.in_memory import PictureLike, picture_file
 
-Pair: TypeAlias = ImageCaption | PairFailure | tuple[PictureLike, str | Iterable[str]]
+Pair: TypeAlias = PairItem | tuple[PictureLike, str | Iterable[str]]
 """A picture with its caption or captions, or what a reader of a file yields."""
 
 
-def to_pairs(pairs: Iterable[Pair], source: str = "") -> Iterator[ImageCaption | PairFailure]:
+def to_pairs(pairs: Iterable[Pair], source: str = "") -> Iterator[PairItem]:
     """Convert pairs, one at a time, to what the indexer takes.
 
     A picture that cannot be converted is a PairFailure and does not stop the reading.
@@ -22,7 +23,7 @@ def to_pairs(pairs: Iterable[Pair], source: str = "") -> Iterator[ImageCaption |
         source: name of the collection, of pairs that name none.
     """
     for number, pair in enumerate(pairs, start=1):
-        if isinstance(pair, PairFailure):
+        if isinstance(pair, PairFailure | Note):
             yield pair
             continue
         if isinstance(pair, ImageCaption):

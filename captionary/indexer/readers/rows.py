@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 from captionary.indexer.readers.addresses import Pictures
 from captionary.schemas.errors import WrongInput
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.notes import Note
+from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 
 COLUMNS = ("image", "caption", "captions", "id", "source", "tags")
 
@@ -23,7 +24,7 @@ class Row:
     values: Mapping[str, object]
 
 
-Rows = Iterator[Row | PairFailure]
+Rows = Iterator[Row | PairFailure | Note]
 
 
 class BadValueError(ValueError):
@@ -69,12 +70,12 @@ def make_pair(
 
 
 def merge_rows(
-    items: Iterable[ImageCaption | PairFailure],
-) -> Iterator[ImageCaption | PairFailure]:
-    """Join consecutive pairs of the same picture, id and source; failures pass at once."""
+    items: Iterable[PairItem],
+) -> Iterator[PairItem]:
+    """Join consecutive pairs of the same picture, id and source; all else passes at once."""
     run: list[ImageCaption] = []
     for item in items:
-        if isinstance(item, PairFailure):
+        if not isinstance(item, ImageCaption):
             yield item
             continue
         if run and _key(run[0]) != _key(item):

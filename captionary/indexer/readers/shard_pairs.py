@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from captionary.indexer.readers.shard_index import list_shard, read_pair_at
 from captionary.indexer.readers.source import local_shards, read_pairs
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.pairs import ImageCaption, PairItem
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,7 @@ def index_shards(
 class SourceReader:
     """The readers as `captionary.learning.data.readers.PairReader` wants them."""
 
-    def read_pairs(
-        self, source: str, *, images: str | None
-    ) -> Iterator[ImageCaption | PairFailure]:
+    def read_pairs(self, source: str, *, images: str | None) -> Iterator[PairItem]:
         """Stream the pairs of a SOURCE, as `source.read_pairs`."""
         return read_pairs(source, images=images)
 

@@ -36,7 +36,8 @@ from captionary.indexer.readers.tables import (
     read_parquet,
 )
 from captionary.schemas.errors import WrongInput
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.notes import Note
+from captionary.schemas.pairs import PairItem
 
 __all__ = ["ACCEPTED", "count_pairs", "local_shards", "read_pairs"]
 
@@ -63,7 +64,7 @@ FILES: dict[str, Reader] = {
 
 def read_pairs(
     source: str, *, images: str | None = None, source_name: str = ""
-) -> Iterator[ImageCaption | PairFailure]:
+) -> Iterator[PairItem]:
     """Stream the captioned pictures of SOURCE; consecutive rows of one picture are one pair.
 
     Args:
@@ -75,7 +76,7 @@ def read_pairs(
 
     Returns:
         Pairs in the order of SOURCE. A row that cannot be used is a `PairFailure` and does not
-        stop the reading.
+        stop the reading; what is passed over is a `Note`.
 
     Raises:
         WrongInput: SOURCE cannot be used at all (at the call), or breaks off (while reading).
@@ -84,9 +85,15 @@ def read_pairs(
     rows = reader(source)
     first = list(islice(rows, 1))  # an unusable SOURCE says so now, not at the first pair
     pictures = _pictures(source, reader, images)
-    return merge_rows(
-        make_pair(row, pictures=pictures, source_name=source_name) for row in chain(first, rows)
-    )
+    return merge_rows(_make_pairs(chain(first, rows), pictures, source_name))
+
+
+def _make_pairs(rows: Rows, pictures: Pictures, source_name: str = "") -> Iterator[PairItem]:
+    for row in rows:
+        if isinstance(row, Note):
+            yield row
+        else:
+            yield make_pair(row, pictures=pictures, source_name=source_name)
 
 
 def count_pairs(source: str) -> int | None:
@@ -110,7 +117,8 @@ def count_pairs(source: str) -> int | None:
     except WrongInput:
         return None
     anywhere = Pictures((".",))
-    items = sum(1 for _ in merge_rows(make_pair(row, pictures=anywhere) for row in head))
+    merged = merge_rows(_make_pairs(iter(head), anywhere))
+    items = sum(not isinstance(item, Note) for item in merged)
     return items if len(head) < SAMPLE else round(rows * items / len(head))
 
 

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.pairs import ImageCaption, PairItem
 
 
 class NumberedPairs(Protocol):
@@ -68,9 +68,7 @@ class ShardIndex(Protocol):
 class PairReader(Protocol):
     """Reads captioned pictures of a SOURCE."""
 
-    def read_pairs(
-        self, source: str, /, *, images: str | None
-    ) -> Iterator[ImageCaption | PairFailure]:
+    def read_pairs(self, source: str, /, *, images: str | None) -> Iterator[PairItem]:
         """Stream pairs.
 
         Raises:

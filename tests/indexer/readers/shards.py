@@ -5,9 +5,9 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from captionary.indexer.readers import read_pairs
 from captionary.schemas.pairs import ImageCaption, PairFailure
 from captionary.vision.pictures.loading import read_picture_bytes
+from tests.indexer.readers.sources import read
 
 
 def write_shard(path: Path, files: Mapping[str, bytes]) -> Path:
@@ -27,7 +27,7 @@ ReadPair = tuple[str, bytes, tuple[str, ...]]
 
 def read_back(source: Path | str) -> list[ReadPair | PairFailure]:
     """What a SOURCE yields, its pictures opened last first."""
-    items = list(read_pairs(str(source)))
+    items = read(source)
     opened = {
         item.image: read_picture_bytes(item.image)
         for item in reversed(items)
@@ -40,11 +40,7 @@ def read_back(source: Path | str) -> list[ReadPair | PairFailure]:
 
 
 def failures(source: Path | str) -> list[tuple[str, str]]:
-    return [
-        (item.where, item.reason)
-        for item in read_pairs(str(source))
-        if isinstance(item, PairFailure)
-    ]
+    return [(item.where, item.reason) for item in read(source) if isinstance(item, PairFailure)]
 
 
 def sample(number: int) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from captionary.indexer.readers import read_pairs
+from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure
 
 Pairs = Sequence[tuple[str, Sequence[str]]]
@@ -95,7 +96,8 @@ def expected(folder: Path, pairs: Pairs) -> list[ImageCaption]:
 def read(
     source: Path | str, *, images: str | None = None, source_name: str = ""
 ) -> list[ImageCaption | PairFailure]:
-    return list(read_pairs(str(source), images=images, source_name=source_name))
+    items = read_pairs(str(source), images=images, source_name=source_name)
+    return [item for item in items if not isinstance(item, Note)]
 
 
 def nowhere(items: Sequence[ImageCaption | PairFailure]) -> list[ImageCaption | PairFailure]:

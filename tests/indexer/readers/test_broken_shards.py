@@ -9,6 +9,7 @@ from captionary.indexer.readers import read_pairs
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.pairs import PairFailure
 from tests.indexer.readers.shards import failures, numbered, pair, read_back, sample, write_shard
+from tests.indexer.readers.sources import read
 
 
 def test_what_a_sample_lacks_is_told_and_the_next_one_read(tmp_path: Path) -> None:
@@ -150,4 +151,4 @@ def test_a_folder_of_pictures_stays_one_when_it_holds_a_tar_file(tmp_path: Path)
     (tmp_path / "a.jpg").touch()
     (tmp_path / "a.txt").write_text("a dog")
 
-    assert [item.where for item in read_pairs(str(tmp_path))] == [f"{tmp_path.name}/a.txt"]
+    assert [item.where for item in read(tmp_path)] == [f"{tmp_path.name}/a.txt"]
