@@ -73,6 +73,7 @@ class Dictionary:
         *,
         images: str | PathLike[str] | None = None,
         source_name: str = "",
+        replace: bool = False,
         on_pair: "Callable[[Job], None]" = lambda _job: None,
         on_noun: Callable[[int, int], None] = lambda _done, _due: None,
     ) -> "Job":
@@ -84,6 +85,8 @@ class Dictionary:
             source:      a file or folder as `captionary index` takes it, or pairs.
             images:      folder that relative picture names of a file refer to.
             source_name: name of the collection, to filter or remove by, of pairs that name none.
+            replace:     the captions take the place of those that the dictionary has of a picture,
+                instead of being added to them.
             on_pair:     called with the state of the job after every pair.
             on_noun:     called after every noun with how many are refreshed, and of how many.
 
@@ -95,12 +98,15 @@ class Dictionary:
             FingerprintMismatch: the dictionary was built with other models than are named.
         """
         from captionary.indexer.readers import read_pairs, to_pairs
+        from captionary.indexer.records import replace_captions
 
         if isinstance(source, str | PathLike):
             folder = None if images is None else fspath(images)
             pairs = read_pairs(fspath(source), images=folder, source_name=source_name)
         else:
             pairs = to_pairs(source, source_name)
+        if replace:
+            pairs = replace_captions(pairs)
         with self._writing:
             return self._parts.indexer.index(pairs, report=on_pair, refreshed=on_noun)
 

@@ -32,6 +32,9 @@ def index(
     source_name: Annotated[
         str, typer.Option("--source", help="Name for these pictures, to filter or remove by.")
     ] = "",
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Captions replace those of known pictures.")
+    ] = False,
     pipeline: Annotated[
         str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
     ] = None,
@@ -64,7 +67,10 @@ def index(
         pictures = lines.add("pictures", count_pairs(source))
         nouns = lines.add("nouns")
         job = dictionary.index(
-            pairs, on_pair=lambda state: pictures.show(state.pairs), on_noun=nouns.show
+            pairs,
+            replace=replace,
+            on_pair=lambda state: pictures.show(state.pairs),
+            on_noun=nouns.show,
         )
     _print_job(job, failures=failures_file(store), store=store)
 

@@ -166,34 +166,39 @@ class Endpoints:
         id: str | None = None,
         source: str = "",
         tags: Sequence[str] = (),
+        replace: bool = False,
     ) -> Exchange[str]:
-        """Have the indexer add a captioned picture; the arguments are those of `Pair`.
+        """Have the indexer add a captioned picture; the other arguments are those of `Pair`.
+
+        Args:
+            replace: the captions take the place of those that the dictionary has of the picture.
 
         Returns:
             The id of the job that does it, which is safe on the indexer's disk: see `wait`.
         """
         pair = encode_pair(Pair(image, captions, id, source, tags))
-        return (yield from self._add([pair]))
+        return (yield from self._add([pair], replace))
 
-    def add_many(self, pairs: Iterable[Pair]) -> Exchange[list[str]]:
+    def add_many(self, pairs: Iterable[Pair], *, replace: bool = False) -> Exchange[list[str]]:
         """Have the indexer add captioned pictures, in requests of bounded size; memory stays flat.
 
         After an error all of them can be sent again: pictures that are there already stay as they
-        are.
+        are. With `replace` give all captions of a picture in one pair: each replaces the former.
 
         Returns:
             The ids of the jobs that do it, one for each request.
         """
         jobs = []
         for batch in encode_batches(pairs):
-            jobs.append((yield from self._add(batch)))
+            jobs.append((yield from self._add(batch, replace)))
         return jobs
 
-    def _add(self, pairs: list[str]) -> Exchange[str]:
+    def _add(self, pairs: list[str], replace: bool) -> Exchange[str]:
         # Joined by hand: the pairs are JSON already, and megabytes each.
         content = f'{{"pairs":[{",".join(pairs)}]}}'.encode()
         headers = {"Content-Type": "application/json"}
-        request = Request("POST", f"{self.indexer}/v1/pairs", headers=headers, content=content)
+        url = f"{self.indexer}/v1/pairs{'?replace=true' if replace else ''}"
+        request = Request("POST", url, headers=headers, content=content)
         return parse_body(AcceptedBody, (yield from self._send(request))).job
 
     def job(self, id: str) -> Exchange[JobBody]:

@@ -1,10 +1,10 @@
 """Records of pictures: made of pairs, merged with what is stored of the same picture."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from captionary.schemas.dictionary import Picture
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 from captionary.schemas.regions import RegionTable
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.thumbnails import thumbnail
@@ -93,8 +93,24 @@ def merge(pairs: Iterable[EmbeddedPair], stored: Callable[[str], Picture | None]
     return changes
 
 
+def replace_captions(items: Iterable[PairItem]) -> Iterator[PairItem]:
+    """Have pairs replace what is stored of their pictures: the first of a picture, not those after.
+
+    So that a source may have several pairs of one picture. A number is remembered of each picture.
+    """
+    met: set[int] = set()
+    for item in items:
+        if isinstance(item, ImageCaption):
+            key = hash((item.image, item.id))
+            item = replace(item, replaces=key not in met)
+            met.add(key)
+        yield item
+
+
 def _with_captions(picture: Picture, source: PairWithNouns) -> Picture:
-    """The picture with the captions and tags that it does not have yet."""
+    """The picture with the captions and tags that it does not have yet; or with these alone."""
+    if source.pair.replaces:
+        picture = replace(picture, captions=(), nouns=())
     captions = zip(source.pair.captions, source.nouns, strict=True)
     new = [(caption, nouns) for caption, nouns in captions if caption not in picture.captions]
     return replace(

@@ -17,6 +17,7 @@ class ImageCaption:
     tags:     free labels, for filtering.
     where:    where in the SOURCE it stands ("captions.jsonl:17"), for reports.
     name:     what records and messages call the picture (`image` may be a temporary file or bytes).
+    replaces: its captions take the place of those that the dictionary has of the picture.
     """
 
     image: str | bytes
@@ -26,6 +27,7 @@ class ImageCaption:
     tags: tuple[str, ...] = ()
     where: str = ""
     name: str = ""
+    replaces: bool = False
 
     @property
     def picture_name(self) -> str:

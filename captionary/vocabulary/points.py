@@ -45,8 +45,8 @@ WITHOUT_THUMBNAIL = (
 """What `picture_from` needs of a record: all but the thumbnail, which is most of its bytes."""
 
 
-def picture_point(picture: Picture, *, state: State) -> Point:
-    """The record of a picture."""
+def picture_point(picture: Picture, *, state: State, due: frozenset[str] = frozenset()) -> Point:
+    """The record of a picture; `due`: nouns to be refreshed with its own, for it had them."""
     payload: Payload = {
         "image_id": picture.id,
         "image": picture.image,
@@ -56,6 +56,7 @@ def picture_point(picture: Picture, *, state: State) -> Point:
         "caption_nouns": [list(nouns) for nouns in picture.nouns],
         # For filters and facets, which do not reach into lists of lists.
         "noun": sorted(picture.all_nouns),
+        "former": sorted(due - picture.all_nouns),
         "regions": picture.regions,
         "source": picture.source,
         "tags": list(picture.tags),
@@ -65,6 +66,11 @@ def picture_point(picture: Picture, *, state: State) -> Point:
         "state": state,
     }
     return Point(picture_point_id(picture.id), payload)
+
+
+def due_nouns(payload: Payload) -> frozenset[str]:
+    """The nouns that a pending record makes due; old stores have no former ones."""
+    return frozenset([*payload["noun"], *payload.get("former", ())])
 
 
 def picture_from(payload: Payload) -> Picture:

@@ -34,6 +34,7 @@ from captionary.vocabulary.points import (
     PENDING,
     VISIBLE,
     WITHOUT_THUMBNAIL,
+    due_nouns,
     picture_from,
     picture_point,
     prototype_point,
@@ -145,10 +146,10 @@ class StoredDictionary:
         """Pictures added, amended or retired since their nouns were last refreshed.
 
         Returns:
-            The nouns of each, by id.
+            The nouns of each, by id, with those that an amendment took from it.
         """
-        found = self._pictures.scroll(PENDING, fields=["image_id", "noun"])
-        return {point.payload["image_id"]: frozenset(point.payload["noun"]) for point in found}
+        found = self._pictures.scroll(PENDING, fields=["image_id", "noun", "former"])
+        return {point.payload["image_id"]: due_nouns(point.payload) for point in found}
 
     def retired(self) -> list[str]:
         """Ids of pictures that are retired but not settled: a removal was cut short."""
@@ -183,16 +184,25 @@ class StoredDictionary:
             CaptionaryError: a picture is unknown, or was cut into another number of regions.
         """
         for picture in pictures:
-            known = self.picture(picture.id)
-            if known is None or known.regions != picture.regions:
+            before = self.picture(picture.id)
+            if before is None or before.regions != picture.regions:
                 raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
-            if (known.source, known.tags) != (picture.source, picture.tags):
+            if (before.source, before.tags) != (picture.source, picture.tags):
                 part = {"source": picture.source, "tags": list(picture.tags)}
                 ids = region_ids(picture, fingerprint=self.fingerprint)
                 self._regions.set_payload(dict.fromkeys(ids, part))
         if pictures:
             self._regions.flush()
-            self._pictures.upsert([picture_point(picture, state="new") for picture in pictures])
+            ids = [picture_point_id(picture.id) for picture in pictures]
+            known = self._pictures.retrieve(ids, fields=["noun", "former"])
+            # A noun that an amendment takes from a picture is due as well, also after a kill.
+            due = {point.id: due_nouns(point.payload) for point in known}
+            self._pictures.upsert(
+                [
+                    picture_point(item, state="new", due=due[name])
+                    for name, item in zip(ids, pictures, strict=True)
+                ]
+            )
             self._pictures.flush()
 
     def retire(self, image_ids: Iterable[str]) -> None:
@@ -214,7 +224,7 @@ class StoredDictionary:
         self._regions.flush()
         self._prototypes.flush()
         new = [point.id for point in found if point.payload["state"] == "new"]
-        self._pictures.set_payload({name: {"state": "settled"} for name in new})
+        self._pictures.set_payload({name: {"state": "settled", "former": []} for name in new})
         self._pictures.delete([point.id for point in gone])
         self._pictures.flush()
 

@@ -207,12 +207,15 @@ def test_a_picture_comes_and_goes(client: Client, scenes: Path) -> None:
     assert eventually(lambda: pictures_of(client, "zebra"), 1) == 1
     assert images(client, PICTURES + 1) == PICTURES + 1
     assert client.noun("zebra").pictures == 1
+    client.wait(client.add(pair.image, "a giraffe", id="z/1", replace=True))
+    assert eventually(lambda: pictures_of(client, "zebra"), 0) == 0
+    assert pictures_of(client, "giraffe") == 1
     gone = client.wait(client.remove_image("z/1"))
 
     assert isinstance(added, JobBody)
     assert (added.state, gone.state) == ("done", "done")
     assert images(client, PICTURES) == PICTURES
-    assert eventually(lambda: pictures_of(client, "zebra"), 0) == 0
+    assert eventually(lambda: pictures_of(client, "giraffe"), 0) == 0
     with pytest.raises(ServiceProblem, match="has no noun 'zebra'"):
         client.noun("zebra")
 

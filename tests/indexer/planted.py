@@ -18,7 +18,7 @@ from captionary.indexer.pipeline import Indexer
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.arrays import Rgb, Vectors
 from captionary.schemas.jobs import Job
-from captionary.schemas.pairs import ImageCaption, PairFailure
+from captionary.schemas.pairs import ImageCaption, PairItem
 from captionary.schemas.regions import Region
 from captionary.schemas.vectors import unit
 from captionary.vision.extraction import RegionExtractor
@@ -150,7 +150,7 @@ def indexer(dictionary: StoredDictionary, nouns: NounExtractor) -> Indexer:
     return Indexer(dictionary, EXTRACTOR, nouns, refresher, workers=2)
 
 
-def index(store: Path, items: Iterable[ImageCaption | PairFailure], nouns: NounExtractor) -> Job:
+def index(store: Path, items: Iterable[PairItem], nouns: NounExtractor) -> Job:
     """Index pairs in one run."""
     with opened(store) as dictionary:
         return indexer(dictionary, nouns).index(items)

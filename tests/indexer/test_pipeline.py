@@ -10,6 +10,7 @@ from PIL import Image
 from captionary.indexer import pipeline
 from captionary.indexer.nouns import NounExtractor
 from captionary.indexer.pipeline import Indexer
+from captionary.indexer.records import replace_captions
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
@@ -160,6 +161,40 @@ def test_captions_of_a_picture_may_come_in_several_rows(
     assert stored(tmp_path / "later") == expected
     assert (later.pairs, later.added, later.known) == (2, 2, 0)
     assert later.nouns == len({"banana", *SCENES[0], *SCENES[1]})
+
+
+@pytest.mark.parametrize("cut_short", [False, True])
+def test_replaced_captions_leave_no_trace(
+    tmp_path: Path,
+    world: list[ImageCaption],
+    nouns: NounExtractor,
+    clean: tuple[Job, Dump],
+    cut_short: bool,
+) -> None:
+    def stop(_done: int, _due: int) -> None:
+        raise KeyboardInterrupt
+
+    wrong = replace(world[0], captions=("a zebra and a banana",))
+    index(tmp_path / "store", [wrong, *world[1:]], nouns)
+    with opened(tmp_path / "store") as dictionary:
+        if cut_short:
+            with pytest.raises(KeyboardInterrupt):
+                indexer(dictionary, nouns).index(replace_captions(world), refreshed=stop)
+        job = indexer(dictionary, nouns).index(replace_captions(world))
+        assert dump(dictionary) == clean[1]
+    assert (job.added, job.known) == ((0, 12) if cut_short else (1, 11))
+    assert job.nouns > 0
+
+
+def test_rows_of_a_picture_replace_its_captions_together(
+    tmp_path: Path, world: list[ImageCaption], nouns: NounExtractor
+) -> None:
+    index(tmp_path / "store", [replace(world[0], captions=("a zebra",))], nouns)
+    rows = [world[0], world[1], replace(world[0], captions=("a leaf",))]
+    index(tmp_path / "store", replace_captions(rows), nouns)
+    with opened(tmp_path / "store") as dictionary:
+        captions = {picture.image: picture.captions for picture in dictionary.pictures()}
+    assert captions[str(world[0].image)] == (*world[0].captions, "a leaf")
 
 
 @pytest.mark.parametrize("later", [False, True])

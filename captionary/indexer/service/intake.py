@@ -66,30 +66,30 @@ class Intake:
             self._requests.close()
             self._requests = None
 
-    async def accept_form(self, form: FormData) -> AcceptedJob:
-        """Queue the one pair of a form."""
-        return await self._accept(self._read_form(form))
+    async def accept_form(self, form: FormData, *, replace: bool) -> AcceptedJob:
+        """Queue the one pair of a form; `replace` as `JobQueue.add_pairs`."""
+        return await self._accept(self._read_form(form), replace)
 
-    async def accept_json(self, stream: AsyncIterator[bytes]) -> AcceptedJob:
-        """Queue the pairs of a JSON body, which comes in pieces."""
+    async def accept_json(self, stream: AsyncIterator[bytes], *, replace: bool) -> AcceptedJob:
+        """Queue the pairs of a JSON body, which comes in pieces; `replace` likewise."""
         with self._spool.open_temporary() as body:
             async for piece in stream:
                 await run_in_threadpool(body.write, piece)
             await run_in_threadpool(body.seek, 0)
-            return await self._accept(self._read_json(body))
+            return await self._accept(self._read_json(body), replace)
 
-    async def _accept(self, pairs: Iterator[AcceptedPair]) -> AcceptedJob:
+    async def _accept(self, pairs: Iterator[AcceptedPair], replace: bool) -> AcceptedJob:
         if self._requests is None:
             raise CaptionaryError("the indexer is ending; send it again")
-        return await self._requests.run(self._queue_all, pairs)
+        return await self._requests.run(self._queue_all, pairs, replace)
 
-    def _queue_all(self, pairs: Iterator[AcceptedPair]) -> AcceptedJob:
+    def _queue_all(self, pairs: Iterator[AcceptedPair], replace: bool) -> AcceptedJob:
         accepted: list[AcceptedPair] = []
         try:
             accepted.extend(pairs)
             # Before the job is accepted, so that no power cut leaves it without its pictures.
             self._spool.sync()
-            return AcceptedJob(self._queue.add_pairs(accepted), len(accepted))
+            return AcceptedJob(self._queue.add_pairs(accepted, replace=replace), len(accepted))
         except BaseException:
             self._spool.remove(pair.upload for pair in accepted if pair.upload)
             raise

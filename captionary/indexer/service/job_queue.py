@@ -1,7 +1,7 @@
-"""The durable queue of jobs: pairs to index, and removals, each of which is a barrier.
+"""The durable queue of jobs: pairs to index; removals and replacements, which are barriers.
 
 What is accepted is on disk. Pairs are taken in the order of their number within their job, so that
-a large job does not hold up a small one; a removal is taken when everything accepted before it is
+a large job does not hold up a small one; a barrier is taken when everything accepted before it is
 done, and nothing accepted after it is taken earlier. There is one worker: whatever is marked as
 running when it asks for work was left by a process, or an attempt, that broke off.
 """
@@ -78,15 +78,17 @@ class JobQueue:
 
     # Accepting work
 
-    def add_pairs(self, pairs: Sequence[AcceptedPair]) -> str:
+    def add_pairs(self, pairs: Sequence[AcceptedPair], *, replace: bool = False) -> str:
         """Queue a job, and return its id once it is safe on disk.
+
+        replace: the captions take the place of those that the dictionary has of these pictures.
 
         Raises:
             Problem: too much is waiting (429).
         """
         with self._file.transaction() as db:
             self._check_room(db, len(pairs), sum(pair.bytes for pair in pairs))
-            job, name = insert_job(db, "pairs", "")
+            job, name = insert_job(db, "replacement" if replace else "pairs", "")
             rows = [(job, number, *encode_pair(pair)) for number, pair in enumerate(pairs)]
             db.executemany(
                 f"INSERT INTO pairs (job, number, {COLUMNS}) VALUES ({', '.join('?' * 11)})",
@@ -116,7 +118,7 @@ class JobQueue:
     def _check_room(self, db: sqlite3.Connection, pairs: int, size: int) -> None:
         waiting = count_backlog(db)
         removals = db.execute(
-            "SELECT COUNT(*) FROM jobs WHERE finished IS NULL AND kind != 'pairs'"
+            "SELECT COUNT(*) FROM jobs WHERE finished IS NULL AND kind IN ('image', 'source')"
         ).fetchone()[0]
         # A request larger than all that may wait would else never be let in.
         if not waiting.pairs + removals:
@@ -190,10 +192,14 @@ class JobQueue:
                 "ORDER BY number LIMIT 1"
             ).fetchone()
             # By number first: every job gets its turn, whatever the size of those before it.
-            rows = db.execute(
-                f"SELECT * FROM pairs WHERE {UNFINISHED} AND job < ? ORDER BY number, job LIMIT ?",
-                (2**62 if barrier is None else barrier["number"], limit),
-            ).fetchall()
+            select = (
+                f"SELECT * FROM pairs WHERE {UNFINISHED} AND job %s ORDER BY number, job LIMIT ?"
+            )
+            end = 2**62 if barrier is None else barrier["number"]
+            rows = db.execute(select % "< ?", (end, limit)).fetchall()
+            replaces = not rows and barrier is not None and barrier["kind"] == "replacement"
+            if replaces:
+                rows = db.execute(select % "= ?", (end, limit)).fetchall()
             if rows:
                 batch = first_batch(rows)
                 db.executemany(
@@ -201,7 +207,7 @@ class JobQueue:
                     "WHERE job = ? AND number = ?",
                     [(row["job"], row["number"]) for row in batch],
                 )
-                return [decode_pair(row) for row in batch]
+                return [decode_pair(row, replaces=replaces) for row in batch]
             if barrier is None:
                 return None
             db.execute("UPDATE jobs SET started = 1 WHERE number = ?", (barrier["number"],))

@@ -39,12 +39,16 @@ class AcceptedJob:
 
 @dataclass(frozen=True, slots=True)
 class QueuedPair:
-    """Pair `number` of the job that was accepted as number `job`."""
+    """Pair `number` of the job that was accepted as number `job`.
+
+    replaces: its captions take the place of those that the dictionary has.
+    """
 
     job: int
     number: int
     attempts: int
     pair: AcceptedPair
+    replaces: bool = False
 
     @property
     def key(self) -> str:
@@ -66,7 +70,7 @@ class FinishedJob:
     """A job that came to its end; seconds: since it was accepted."""
 
     id: str
-    kind: Literal["pairs", "image", "source"]
+    kind: Literal["pairs", "replacement", "image", "source"]
     pairs: int
     failed: int
     seconds: float

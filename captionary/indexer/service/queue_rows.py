@@ -39,7 +39,7 @@ def encode_pair(pair: AcceptedPair) -> tuple[str | int | None, ...]:
     )
 
 
-def decode_pair(row: sqlite3.Row) -> QueuedPair:
+def decode_pair(row: sqlite3.Row, *, replaces: bool) -> QueuedPair:
     """The pair of a row of the queue's file."""
     pair = AcceptedPair(
         name=row["name"],
@@ -52,7 +52,7 @@ def decode_pair(row: sqlite3.Row) -> QueuedPair:
         url=row["url"],
         bytes=row["bytes"],
     )
-    return QueuedPair(row["job"], row["number"], row["attempts"], pair)
+    return QueuedPair(row["job"], row["number"], row["attempts"], pair, replaces)
 
 
 def insert_job(db: sqlite3.Connection, kind: str, target: str) -> tuple[int, str]:

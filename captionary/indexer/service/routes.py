@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
@@ -79,8 +79,13 @@ class IndexerRoutes:
             )
         return router
 
-    async def add_pairs(self, request: Request) -> AcceptedBody:
-        """Accept captioned pictures: one as a form, or several as JSON. Ask for the job's state."""
+    async def add_pairs(
+        self, request: Request, replace: Annotated[bool, Query()] = False
+    ) -> AcceptedBody:
+        """Accept captioned pictures: one as a form, or several as JSON. Ask for the job's state.
+
+        With `replace`, their captions take the place of those that the dictionary has of them.
+        """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in ("multipart/form-data", "application/json"):
             raise Problem(
@@ -90,11 +95,11 @@ class IndexerRoutes:
         # Before the body is read: a full queue should not cost its transfer.
         await run_in_threadpool(self._queue.check_room, pairs=1, size=0)
         if kind == "application/json":
-            job = await self._intake.accept_json(request.stream())
+            job = await self._intake.accept_json(request.stream(), replace=replace)
         else:
             form = request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
             async with form as fields:
-                job = await self._intake.accept_form(fields)
+                job = await self._intake.accept_form(fields, replace=replace)
         return self._accepted(job.id, kind="pairs", pairs=job.pairs)
 
     def job(self, id: Annotated[str, InPath(max_length=64)]) -> JobBody:

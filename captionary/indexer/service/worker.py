@@ -187,6 +187,8 @@ class Worker:
             if known and not given_up:
                 raise  # it may be the store after all: later
         else:
+            for note in job.notes:
+                log.warning("not taken as it stood", extra={"note": str(note)})
             self._finish(batch, {failure.where: failure.reason for failure in job.failures})
         finally:
             self._batch, self._embedded = (), 0
@@ -262,6 +264,7 @@ def _to_image_caption(queued: QueuedPair, *, image: str) -> ImageCaption:
         tags=pair.tags,
         where=queued.key,
         name=pair.name,
+        replaces=queued.replaces,
     )
 
 

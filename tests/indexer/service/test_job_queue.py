@@ -57,7 +57,7 @@ def test_small_jobs_are_not_held_up(sizes: list[int], limit: int) -> None:
 
 
 STEPS = st.one_of(
-    st.tuples(st.just("add"), st.integers(1, 5)),
+    st.tuples(st.sampled_from(["add", "replace"]), st.integers(1, 5)),
     st.tuples(st.just("remove"), st.just(0)),
     st.tuples(st.sampled_from(["finish", "kill", "give back", "suspect"]), st.integers(1, 6)),
 )
@@ -71,7 +71,7 @@ def lost(queue: JobQueue, names: list[str]) -> set[tuple[int, int]]:
 
 @given(steps=st.lists(STEPS, min_size=3, max_size=25))
 @settings(max_examples=60)
-def test_removals_are_barriers_and_nothing_is_lost_or_done_twice(
+def test_barriers_hold_and_nothing_is_lost_or_done_twice(
     steps: list[tuple[str, int]],
 ) -> None:
     """Whatever breaks off, and whenever the process ends, all is finished once and in order."""
@@ -80,17 +80,27 @@ def test_removals_are_barriers_and_nothing_is_lost_or_done_twice(
         queue = made(path)
         names: list[str] = []
         sizes: list[int] = []
+        replacing: list[bool] = []
         finished: set[tuple[int, int]] = set()
         for step, number in [*steps, *[("finish", 6)] * 200]:
-            if step == "add":
-                names.append(queue.add_pairs(pairs(number)))
+            if step in ("add", "replace"):
+                names.append(queue.add_pairs(pairs(number), replace=step == "replace"))
                 sizes.append(number)
+                replacing.append(step == "replace")
             elif step == "remove":
                 names.append(queue.add_removal("source", "s"))
                 sizes.append(0)
+                replacing.append(False)
             else:
                 work = queue.take(number)
+                first = work[0] if isinstance(work, list) else work
+                if isinstance(first, Removal) or (first and first.replaces):
+                    before = {(j, n) for j, size in enumerate(sizes, 1) for n in range(size)}
+                    done = finished | lost(queue, names)
+                    assert {key for key in before if key[0] < first.job} <= done
+                    assert not {key for key in finished if key[0] > first.job}
                 if isinstance(work, list):
+                    assert all(pair.replaces == replacing[pair.job - 1] for pair in work)
                     keys = {(pair.job, pair.number) for pair in work}
                     assert not keys & finished
                     assert len({pair.attempts >= ALONE_AFTER for pair in work}) == 1
@@ -101,14 +111,8 @@ def test_removals_are_barriers_and_nothing_is_lost_or_done_twice(
                         queue.requeue(work)
                     elif step == "suspect":
                         queue.isolate(work)
-                elif isinstance(work, Removal):
-                    before = {(j, n) for j, size in enumerate(sizes, 1) for n in range(size)}
-                    assert {key for key in before if key[0] < work.job} <= finished | lost(
-                        queue, names
-                    )
-                    assert not {key for key in finished if key[0] > work.job}
-                    if step == "finish":
-                        queue.finish_removal(work)
+                elif isinstance(work, Removal) and step == "finish":
+                    queue.finish_removal(work)
                 if step == "kill":
                     queue.close()
                     queue = made(path)
