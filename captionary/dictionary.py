@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.schemas.classes import ClassName, to_classes
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import DEFAULT_STORE, DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 if TYPE_CHECKING:
@@ -268,14 +269,24 @@ class Dictionary:
         return sorted(entries, key=lambda entry: (-entry.pictures, entry.noun))
 
     def prototypes(self, noun: str) -> "list[Prototype]":
-        """The prototypes of a noun, largest first, with the captioned regions behind them."""
-        return self._parts.stored.prototypes([noun])
+        """The prototypes of a noun, largest first, with the captioned regions behind them.
+
+        The noun may be in any spelling, singular or plural, here as in `pictures` and `retrieve`.
+        """
+        stored = self._parts.stored
+        return stored.prototypes([noun]) or stored.prototypes(self._stored_nouns(noun))
 
     def pictures(
         self, *, noun: str | None = None, source: str | None = None
     ) -> "Iterator[Picture]":
         """The indexed pictures, sorted by id: all, those of a noun, those of a source."""
-        return self._parts.stored.pictures(noun=noun, source=source)
+        nouns = None if noun is None else self._stored_nouns(noun)
+        return self._parts.stored.pictures(noun=nouns, source=source)
+
+    def _stored_nouns(self, noun: str) -> list[str]:
+        """The nouns that a name means, as they are stored; itself where there are none."""
+        entries = self._parts.stored.entries()
+        return list(NounIndex(entry.noun for entry in entries).resolve(noun)) or [noun]
 
     def retrieve(
         self,

@@ -1,6 +1,7 @@
 """`captionary evaluate`: mIoU on pictures with masks."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,6 +39,7 @@ def evaluate(
     from captionary.cli.progress import bars
     from captionary.dictionary import Dictionary
     from captionary.files.atomic import write_atomically
+    from captionary.schemas.segmentation import without_noun_line
     from captionary.segmenter.datasets import DatasetFolder
 
     if json_file is not None:
@@ -64,6 +66,8 @@ def evaluate(
         )
     figures["settings"]["store"] = store
     _print_figures(figures)
+    if figures["without_noun"]:
+        print(f"captionary: {without_noun_line(figures['without_noun'])}", file=sys.stderr)
     if json_file is not None:
         write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode())
 

@@ -1,5 +1,6 @@
 """`captionary segment`: pictures and class names to class maps."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +40,11 @@ def segment(
 
     from captionary.cli.progress import bars
     from captionary.dictionary import Dictionary
+    from captionary.schemas.segmentation import without_noun_line
     from captionary.segmenter.outputs import parse_formats
 
+    if os.path.isfile(classes):  # noqa: PTH113  (pathlib's fails on names that are too long)
+        raise WrongInput(f"{classes} is a file; write @{classes} to have the classes in it read")
     named, formats = parse_classes(classes), parse_formats(format)
     files = list(_files(pictures))
     opened = Dictionary(
@@ -52,6 +56,7 @@ def segment(
         device=device,
     )
     refused = []
+    without_noun: tuple[str, ...] = ()
     with opened as dictionary, bars(Console(stderr=True)) as lines:
         bar = lines.add("pictures", len(files))
         results = dictionary.segment(
@@ -65,11 +70,15 @@ def segment(
         )
         for done in range(1, len(files) + 1):
             try:
-                next(results).save(out, formats)
+                result = next(results)
+                result.save(out, formats)
+                without_noun = result.without_noun
             except UnreadablePicture as error:
                 refused.append(str(error))
             bar.show(done)
     print(f"{len(files) - len(refused)} of {len(files)} pictures segmented into {out}")
+    if without_noun:
+        print(f"captionary: {without_noun_line(without_noun)}", file=sys.stderr)
     for reason in refused:
         print(f"captionary: {reason}", file=sys.stderr)
     if refused:

@@ -3,13 +3,17 @@
 import json
 from contextlib import closing
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from captionary.cli import options
 from captionary.dictionary import Dictionary
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.nouns import NounIndex
+
+if TYPE_CHECKING:
+    from captionary.schemas.dictionary import Prototype
 
 app = typer.Typer(
     help="Look at the dictionary, take things out of it, copy it.", no_args_is_help=True
@@ -39,26 +43,30 @@ def list_nouns(
 
 @app.command()
 def show(
-    noun: Annotated[str, typer.Argument(help="A noun of the dictionary.")],
+    noun: Annotated[str, typer.Argument(help="A noun of the dictionary, in any spelling.")],
     *,
     store: options.Store = options.DEFAULT_STORE,
 ) -> None:
     """Show the prototypes of a noun, with the captions behind them."""
     with Dictionary(store) as dictionary:
-        prototypes = dictionary.prototypes(noun)
-        entry = next((item for item in dictionary.nouns() if item.noun == noun), None)
-    if entry is None:
+        entries = {entry.noun: entry for entry in dictionary.nouns()}
+        found = NounIndex(entries).resolve(noun)
+        prototypes = {name: dictionary.prototypes(name) for name in found}
+    if not found:
         raise WrongInput(f"the dictionary has no noun {noun!r}; see 'captionary vocabulary list'")
-    print(f"{noun}: {entry.pictures} pictures, {entry.regions} regions")
-    for prototype in prototypes:
+    for name in found:
+        print(f"{name}: {entries[name].pictures} pictures, {entries[name].regions} regions")
+        for prototype in prototypes[name]:
+            _print_prototype(prototype)
+
+
+def _print_prototype(prototype: "Prototype") -> None:
+    print(f"prototype {prototype.number}: {prototype.size} regions, spread {prototype.spread:.2f}")
+    for exemplar in prototype.exemplars:
         print(
-            f"prototype {prototype.number}: {prototype.size} regions, spread {prototype.spread:.2f}"
+            f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy}: "
+            f"{exemplar.caption}"
         )
-        for exemplar in prototype.exemplars:
-            print(
-                f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy}: "
-                f"{exemplar.caption}"
-            )
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """The calls of the services: a method for each route, which returns an exchange to carry out."""
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ class Endpoints:
 
         Args:
             image:      a path, bytes or a file.
-            classes:    "road, sky, person: man | woman", or such items one by one.
+            classes:    "road, sky, person: man | woman", or a list with one class an item.
             fusion:     what scores regions.
             background: what becomes of pixels that belong to no class.
             threshold:  background below this probability (threshold, auto), in [0, 1].
@@ -247,7 +248,10 @@ def _segment_fields(
     refine: bool,
 ) -> dict[str, Any]:
     return {
-        "classes": classes if isinstance(classes, str) else ", ".join(classes),
+        # A list as JSON, as a name may have commas.
+        "classes": classes
+        if isinstance(classes, str)
+        else json.dumps(list(classes), ensure_ascii=False),
         "fusion": fusion,
         "background": background,
         "threshold": threshold,

@@ -18,6 +18,7 @@ from spacy.language import Language
 from spacy.tokens import Doc, Token
 
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.nouns import spelling
 
 CARRIED = Path(__file__).with_name("tagger")
 LONGEST_CAPTION = 4000
@@ -141,7 +142,7 @@ def _load(pipeline: str) -> Language:
 
 
 def _nouns_of(doc: Doc) -> tuple[str, ...]:
-    found = (noun for run in _runs(doc) for noun in _names(run))
+    found = (spelling(noun) for run in _runs(doc) for noun in _names(run))
     return tuple(dict.fromkeys(found))
 
 

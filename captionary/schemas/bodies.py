@@ -160,7 +160,11 @@ class NamedPrototypeBody(Body):
 
 
 class SegmentationBody(Body):
-    """A class for every pixel of a picture; revision: of the dictionary, null by text alone."""
+    """A class for every pixel of a picture.
+
+    revision:     of the dictionary, null by text alone.
+    without_noun: the classes that the dictionary has no noun for; none by text alone.
+    """
 
     size: Annotated[list[int], Field(min_length=2, max_length=2)]
     classes: list[str]
@@ -168,6 +172,7 @@ class SegmentationBody(Body):
     regions: list[RegionBody]
     prototypes: list[NamedPrototypeBody]
     revision: int | None
+    without_noun: list[str]
 
 
 class NounBody(Body):

@@ -1,5 +1,6 @@
 """The result of segmenting a picture: a class for every pixel, with scores and evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -7,6 +8,9 @@ import numpy as np
 
 from captionary.schemas.arrays import Box, LabelMap
 from captionary.schemas.dictionary import Exemplar
+
+MOST_NAMED = 20
+"""Classes that a line of text names, at most."""
 
 ClassScores: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float32]]
 """(C,) float32, a number for each class."""
@@ -55,6 +59,8 @@ class Segmentation:
     classes:   the class names; where a background mode is on, "background" is among them.
     regions:   the regions the map was painted from.
     revision:  revision of the dictionary that was read; None by text alone.
+    without_noun: the classes none of whose names is a noun of that dictionary: text judges them, or
+        nouns that mean nearly the same.
     """
 
     class_map: LabelMap
@@ -62,6 +68,7 @@ class Segmentation:
     classes: tuple[str, ...]
     regions: tuple[LabelledRegion, ...]
     revision: int | None
+    without_noun: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.class_map.ndim != 2 or self.class_map.dtype != np.int32:
@@ -69,3 +76,12 @@ class Segmentation:
                 f"Segmentation.class_map must be (H, W) int32, "
                 f"got {self.class_map.shape} {self.class_map.dtype}"
             )
+
+
+def without_noun_line(names: Sequence[str]) -> str:
+    """One line for users about the classes of `Segmentation.without_noun`, one at least."""
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return (
+        f"the dictionary has no noun for {', '.join(names[:MOST_NAMED])}{more}: "
+        "judged by text, or by nouns of nearly the same meaning"
+    )

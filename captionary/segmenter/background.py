@@ -10,8 +10,8 @@ import numpy as np
 
 from captionary.schemas.arrays import Scores
 from captionary.schemas.classes import ClassName
+from captionary.schemas.nouns import forms
 from captionary.schemas.options import BackgroundMode
-from captionary.segmenter.word_forms import base_forms
 
 BACKGROUND = "background"
 
@@ -53,7 +53,7 @@ def add_background(
 
     A class named "background" in the list is the background; otherwise one is appended,
     in mode `threshold` without prompts. In `names` and `auto` its prompts are the synonyms the user
-    gave it and the surroundings that no other class names (any case, singular or plural).
+    gave it and the surroundings that no other class names (in any spelling and number).
 
     Returns:
         The classes, and the index of the background; None in mode `none`.
@@ -88,4 +88,4 @@ def apply_threshold(scores: Scores, background_id: int, threshold: float) -> Sco
 
 
 def _all_forms(words: Iterable[str]) -> set[str]:
-    return {form for word in words for form in base_forms(word)}
+    return {form for word in words for form in forms(word)}

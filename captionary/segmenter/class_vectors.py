@@ -13,6 +13,7 @@ from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.classes import ClassName
 from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import Fusion
 from captionary.segmenter.scoring import (
     Floats,
@@ -22,7 +23,6 @@ from captionary.segmenter.scoring import (
     softmax,
     trust_in_text,
 )
-from captionary.segmenter.word_forms import base_forms
 from captionary.vision.clip.protocols import TextEncoder
 from captionary.vocabulary.retrieval import Retriever
 
@@ -50,6 +50,7 @@ class ClassVectors:
     prototypes:   the P prototypes of all nouns that speak for a class; vectors: (P, D), of each.
     column, owner, weight: (L,) each: prototype, class and weight of every link.
     trust:        (C,) how far text is believed about each class, in [0, 1].
+    without_noun: indices of the classes none of whose names is a noun of the dictionary.
     common:       (D,) what the dictionary's regions have in common; zeros without a dictionary.
     revision:     of the dictionary; None without.
     """
@@ -63,6 +64,7 @@ class ClassVectors:
     owner: Ints
     weight: Floats
     trust: Floats
+    without_noun: tuple[int, ...]
     common: Vector
     revision: int | None
 
@@ -115,6 +117,7 @@ def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> C
         owner=np.zeros(0, dtype=np.int64),
         weight=np.zeros(0, dtype=np.float32),
         trust=np.ones(len(classes), dtype=np.float32),
+        without_noun=(),
         common=np.zeros(text.dim, dtype=np.float32),
         revision=None,
     )
@@ -131,7 +134,8 @@ def encode_classes_by_dictionary(
     plain = encode_classes_by_text(classes, text)
     # Read first: a change of the dictionary meanwhile is then taken up the next time.
     revision = retriever.revision
-    weights = _noun_weights(classes, text, retriever)
+    by_name = [_nouns_by_name(item, retriever.noun_index()) for item in classes]
+    weights = _noun_weights(classes, by_name, text, retriever)
     matrix = retriever.matrix({noun for of_class in weights for noun in of_class})
     prototypes = matrix.prototypes
     column, owner, weight = _links(weights, prototypes)
@@ -150,20 +154,22 @@ def encode_classes_by_dictionary(
         owner=owner,
         weight=weight,
         trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
+        without_noun=tuple(index for index, nouns in enumerate(by_name) if not nouns),
         common=retriever.common_part(),
         revision=revision,
     )
 
 
 def _noun_weights(
-    classes: Sequence[ClassName], text: TextEncoder, retriever: Retriever
+    classes: Sequence[ClassName],
+    by_name: list[dict[str, float]],
+    text: TextEncoder,
+    retriever: Retriever,
 ) -> list[dict[str, float]]:
     """The nouns that speak for each class, and how much.
 
     A noun that names one class of the list stands in for no other.
     """
-    nouns = frozenset(retriever.nouns())
-    by_name = [_nouns_by_name(item, nouns) for item in classes]
     if all(by_name):
         return by_name
     taken = {noun for of_class in by_name for noun in of_class}
@@ -180,13 +186,9 @@ def _noun_weights(
     ]
 
 
-def _nouns_by_name(item: ClassName, nouns: frozenset[str]) -> dict[str, float]:
+def _nouns_by_name(item: ClassName, index: NounIndex) -> dict[str, float]:
     """The dictionary's nouns among the names of a class, all of one weight."""
-    matches = (
-        next((form for form in base_forms(prompt) if form in nouns), None)
-        for prompt in item.prompts
-    )
-    return {noun: 1.0 for noun in matches if noun is not None}
+    return {noun: 1.0 for prompt in item.prompts for noun in index.find(prompt)}
 
 
 def _nouns_by_text(

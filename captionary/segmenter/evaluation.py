@@ -79,7 +79,8 @@ def evaluate_folder(
         "dataset": str(data.path),
         "part": data.part,
     }
-    return evaluation_json(matrix, images=total, seconds=seconds, settings=facts)
+    figures = evaluation_json(matrix, images=total, seconds=seconds, settings=facts)
+    return figures | {"without_noun": list(segmenter.without_noun(data.classes, settings))}
 
 
 def validate_dataset(data: DatasetFolder) -> None:

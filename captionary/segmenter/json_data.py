@@ -45,6 +45,7 @@ def segmentation_body(segmentation: Segmentation) -> SegmentationBody:
         regions=[_region_body(region, classes) for region in segmentation.regions],
         prototypes=_prototype_bodies(segmentation),
         revision=segmentation.revision,
+        without_noun=list(segmentation.without_noun),
     )
 
 

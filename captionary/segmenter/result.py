@@ -54,6 +54,11 @@ class Result:
         """Revision of the dictionary that was read; None by text alone."""
         return self.segmentation.revision
 
+    @property
+    def without_noun(self) -> tuple[str, ...]:
+        """The classes that the dictionary has no noun for; none by text alone."""
+        return self.segmentation.without_noun
+
     def mask(self, class_name: str) -> Mask:
         """The pixels of a class, (H, W) bool; none are set where it is nowhere in the picture.
 

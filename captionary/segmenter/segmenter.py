@@ -10,7 +10,7 @@ from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
 from captionary.schemas.regions import CutPicture
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.background import add_background, apply_threshold
-from captionary.segmenter.class_vectors import ClassEncoder, ScaledTextEncoder
+from captionary.segmenter.class_vectors import ClassEncoder, ClassVectors, ScaledTextEncoder
 from captionary.segmenter.painting import paint_picture
 from captionary.segmenter.region_scores import label_regions, score_regions
 from captionary.vision.extraction import RegionExtractor
@@ -128,4 +128,25 @@ class Segmenter:
                 cut.table, painted, scores, class_vectors, max_evidence=settings.evidence
             ),
             revision=class_vectors.revision,
+            without_noun=_names_without_noun(class_vectors, background_id),
         )
+
+    def without_noun(
+        self, classes: Sequence[ClassName], settings: Settings = Settings()
+    ) -> tuple[str, ...]:
+        """The classes that the dictionary has no noun for, as `Segmentation.without_noun`.
+
+        Raises:
+            WrongInput: the fusion needs a dictionary and there is none.
+        """
+        named, background_id = add_background(tuple(classes), settings.background)
+        return _names_without_noun(
+            self._class_encoder.encode(named, settings.fusion), background_id
+        )
+
+
+def _names_without_noun(vectors: ClassVectors, background_id: int | None) -> tuple[str, ...]:
+    """Their names, but for the background, which need not be in a dictionary."""
+    return tuple(
+        vectors.classes[index].name for index in vectors.without_noun if index != background_id
+    )

@@ -15,6 +15,7 @@ from cachetools import LRUCache, cachedmethod
 
 from captionary.schemas.arrays import Box, Vector, Vectors
 from captionary.schemas.dictionary import NounEntry, Prototype
+from captionary.schemas.nouns import NounIndex
 from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.engines.engine import EVERYTHING, Payload, Point, Where
 from captionary.vocabulary.point_ids import picture_point_id
@@ -86,6 +87,7 @@ class Retriever:
         self._lock = Lock()
         self._matrices: LRUCache[Any, PrototypeMatrix] = LRUCache(NOUN_SETS)
         self._nouns: LRUCache[Any, tuple[str, ...]] = LRUCache(1)
+        self._indexes: LRUCache[Any, NounIndex] = LRUCache(1)
         self._entries: LRUCache[Any, tuple[NounEntry, ...]] = LRUCache(1)
         self._samples: LRUCache[Any, Vectors] = LRUCache(1)
         self._common_parts: LRUCache[Any, Vector] = LRUCache(1)
@@ -101,6 +103,11 @@ class Retriever:
         facet = self.dictionary.engine.collection("prototypes").facet
         # One that is just being replaced may be missed once, but not twice in a row.
         return tuple(sorted(facet("noun").keys() | facet("noun").keys()))
+
+    @cachedmethod(attrgetter("_indexes"), key=_at_revision, lock=attrgetter("_lock"))
+    def noun_index(self) -> NounIndex:
+        """Finds those of `nouns` by any spelling."""
+        return NounIndex(self.nouns())
 
     @cachedmethod(attrgetter("_entries"), key=_at_revision, lock=attrgetter("_lock"))
     def entries(self) -> tuple[NounEntry, ...]:
@@ -145,11 +152,11 @@ class Retriever:
         Args:
             vector: a region's, not centred; prototypes are of centred regions, so it is here.
             limit:  how many nouns at most.
-            noun:   the only one to search for; None: all.
+            noun:   the only one to search for, in any spelling; None: all.
         """
         # The store searches: all prototypes at once, with their pictures, would fill the memory.
         query = centred(vector[None], self.common_part())
-        where = EVERYTHING if noun is None else Where(any_of={"noun": [noun]})
+        where = EVERYTHING if noun is None else Where(any_of={"noun": self._stored(noun)})
         collection = self.dictionary.engine.collection("prototypes")
         reach = limit * PROTOTYPES_A_NOUN
         while True:
@@ -175,8 +182,11 @@ class Retriever:
         tag: str | None = None,
     ) -> list[NearRegion]:
         """The stored regions nearest to a (D,) vector, nearest first, of a noun, source or tag."""
-        fields = {"noun": noun, "source": source, "tags": tag}
-        where = Where(any_of={k: [v] for k, v in fields.items() if v is not None})
+        fields = {"source": source, "tags": tag}
+        any_of = {k: [v] for k, v in fields.items() if v is not None}
+        if noun is not None:
+            any_of["noun"] = self._stored(noun)
+        where = Where(any_of=any_of)
         collection = self.dictionary.engine.collection("regions")
         reach = limit
         while True:
@@ -187,6 +197,10 @@ class Retriever:
             reach *= 2
         scores = dict(zip(hits.ids, hits.scores.tolist(), strict=True))
         return [_near(point.payload, scores[point.id]) for point in points[:limit]]
+
+    def _stored(self, noun: str) -> list[str]:
+        """The stored nouns that a name means; itself where there are none."""
+        return list(self.noun_index().resolve(noun)) or [noun]
 
     def _visible(self, points: list[Point]) -> list[Point]:
         """Without regions of pictures that are retired, or whose addition was cut short."""

@@ -122,10 +122,16 @@ class StoredDictionary:
         """Pictures by id, in the order of the ids; unknown and retired ones are left out."""
         return read_pictures(self._pictures, image_ids)
 
-    def pictures(self, *, noun: str | None = None, source: str | None = None) -> Iterator[Picture]:
-        """The pictures whose captions have a noun, of one source, sorted by id."""
+    def pictures(
+        self, *, noun: str | Sequence[str] | None = None, source: str | None = None
+    ) -> Iterator[Picture]:
+        """The pictures whose captions have one of some nouns, of one source, sorted by id."""
         fields = {"noun": noun, "source": source}
-        any_of = {field: [value] for field, value in fields.items() if value is not None}
+        any_of = {
+            field: [value] if isinstance(value, str) else list(value)
+            for field, value in fields.items()
+            if value is not None
+        }
         return read_sorted(self._pictures, Where(any_of=any_of, none_of=VISIBLE.none_of))
 
     def has_source(self, source: str) -> bool:

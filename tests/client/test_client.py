@@ -117,7 +117,7 @@ def test_pictures_of_any_kind_are_sent_alike(connect: Connect, tmp_path: Path) -
     ):
         assert b'name="image"; filename="' + name + b'"' in request.content
         assert b"\r\n\r\npicture\r\n" in request.content
-        assert b"\r\n\r\ndog, sky: air\r\n" in request.content
+        assert b'\r\n\r\n["dog", "sky: air"]\r\n' in request.content
 
 
 def test_many_pairs_go_in_batches(connect: Connect) -> None:

@@ -7,8 +7,9 @@ Exceptions go before all.
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
+
+from captionary.schemas.nouns import IRREGULAR, PLURAL_ONLY
 
 RULES = (
     ("ss", "ss"),
@@ -40,11 +41,10 @@ def lemma_tables(nouns: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
 
     Proper nouns get the tables of common nouns, so a word has one lemma however it was tagged.
     """
-    irregular, singular = read_plurals()
     lemmas = Counter(lemma.lower() for form, lemma in nouns if form.isalpha())
-    index = {word for word in lemmas if word not in irregular and _is_lemma(word, lemmas)}
-    words = sorted(index | singular)
-    exceptions = {form: [lemma] for form, lemma in irregular.items()}
+    index = {word for word in lemmas if word not in IRREGULAR and _is_lemma(word, lemmas)}
+    words = sorted(index | PLURAL_ONLY)
+    exceptions = {form: [lemma] for form, lemma in IRREGULAR.items()}
     rules: dict[str, list[tuple[str, str]]] = {tag: [("", "")] for tag in OTHER_TAGS}
     rules |= {"noun": list(RULES), "propn": list(RULES)}
     return {
@@ -52,15 +52,6 @@ def lemma_tables(nouns: Iterable[tuple[str, str]]) -> dict[str, dict[str, Any]]:
         "lemma_index": {"noun": words, "propn": words},
         "lemma_exc": {"noun": exceptions, "propn": exceptions},
     }
-
-
-def read_plurals() -> tuple[dict[str, str], set[str]]:
-    """The irregular plurals and the words that are singular already, from `plurals.txt`."""
-    text = Path(__file__).with_name("plurals.txt").read_text(encoding="utf-8")
-    lines = (line for line in text.splitlines() if not line.startswith("#"))
-    words = [word.partition(":") for line in lines for word in line.split()]
-    irregular = {form: lemma for form, colon, lemma in words if colon}
-    return irregular, {form for form, colon, _ in words if not colon}
 
 
 def _is_lemma(word: str, lemmas: Counter[str]) -> bool:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from tools.tagger.plurals import read_plurals
+from captionary.schemas.nouns import IRREGULAR
 from tools.tagger.treebank import Sentence, Word
 
 PRONOUNS = {"he": "Sing", "she": "Sing", "it": "Sing", "they": "Plur", "we": "Plur"}
@@ -46,7 +46,7 @@ def collect_material(sentences: Sequence[Sentence]) -> Material:
         verbs=_collect_lemmas(sentences, "VERB"),
         nouns=nouns,
         nouns_in_y=tuple(noun for noun in nouns if noun.endswith(("y", "ie"))),
-        plurals=tuple(sorted(read_plurals()[0])),
+        plurals=tuple(sorted(IRREGULAR)),
         adjectives=_collect_lemmas(sentences, "ADJ"),
     )
 

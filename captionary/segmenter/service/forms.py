@@ -1,34 +1,34 @@
-"""What a request to the segmenter brings: form fields, class list, box, picture, Accept header."""
+"""What a request to the segmenter brings: form fields, class list, box, picture."""
 
 import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from fastapi import Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import FormData
+from starlette.exceptions import HTTPException
 
 from captionary.schemas.arrays import Box
-from captionary.schemas.classes import ClassName, parse_classes
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.classes import ClassName, parse_classes, to_classes
+from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
 from captionary.segmenter.segmenter import Settings
+from captionary.segmenter.service.negotiation import ResponseFormat
 from captionary.serving.problems import Problem
 from captionary.vision.pictures.loading import LoadedPicture, decode_picture
 
-ResponseFormat: TypeAlias = Literal["json", "png", "overlay"]
-
-MEDIA_TYPES: dict[ResponseFormat, str] = {
-    "json": "application/json",
-    "png": "image/png",
-    "overlay": "image/jpeg",
-}
-
 MAX_NAME_LENGTH = 200
 """Characters of a class name. Splitting a word into tokens takes time by the square of them."""
+
+BETWEEN_NAMES = 4
+"""Characters that a list has for each name besides, as JSON has quotes, a comma and a blank."""
 
 MAX_EVIDENCE = 20
 MAX_LABEL_LENGTH = 512
@@ -36,10 +36,16 @@ MAX_LIST_LENGTH = 1_000_000
 """Texts of a form have a greatest length also because pydantic then sees that they are Unicode: a
 request may name an encoding that makes of bytes what no response could repeat."""
 
-MAX_FIELDS, MAX_FIELD_SIZE = 100, 1 << 20
+MAX_FIELDS, MAX_FIELD_SIZE = 1000, 1 << 20
 """Of a form: text fields, and bytes of each."""
 
 MULTIPART = "multipart/form-data"
+AS_A_FILE = (
+    f"send the picture's bytes as a file of {MULTIPART}, as curl does with -F image=@dog.jpg"
+)
+
+BASE64 = re.compile(rb"\s*(?:data:[\w/+.-]*;base64,)?(?:/9j/|iVBORw0KGgo|R0lGOD|UklGR|SUkqA|TU0AK)")
+"""How a picture in base64 begins: JPEG, PNG, GIF, WebP, TIFF."""
 
 UploadedPicture: TypeAlias = Annotated[
     UploadFile, Field(description="The picture: JPEG, PNG, WebP, BMP, TIFF or GIF.")
@@ -49,9 +55,13 @@ Label: TypeAlias = Annotated[str, Field(max_length=MAX_LABEL_LENGTH)]
 
 
 class PictureForm(BaseModel):
-    """A form with a picture; read-only."""
+    """A form with a picture; read-only.
 
-    model_config = ConfigDict(frozen=True)
+    repeated: the fields that may be given several times.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    repeated: ClassVar[frozenset[str]] = frozenset()
 
     image: UploadedPicture
 
@@ -62,12 +72,15 @@ F = TypeVar("F", bound=PictureForm)
 class SegmentForm(PictureForm):
     """The fields of `POST /v1/segment`."""
 
+    repeated = frozenset({"classes"})
+
     classes: Annotated[
-        str,
+        list[Annotated[str, Field(max_length=MAX_LIST_LENGTH)]],
         Field(
-            max_length=MAX_LIST_LENGTH,
-            description="Class names, as in `road, sky, person: man | woman`.",
-            examples=["road, sky, person: man | woman"],
+            min_length=1,
+            description="Class names, as in `road, sky, person: man | woman`, or a JSON list of "
+            "them; given several times, each is one class.",
+            examples=[["road, sky, person: man | woman"]],
         ),
     ]
     fusion: Annotated[
@@ -110,7 +123,9 @@ class RetrieveForm(PictureForm):
             examples=["0,0,40,30"],
         ),
     ] = None
-    noun: Annotated[Label | None, Field(description="Only what carries this noun.")] = None
+    noun: Annotated[
+        Label | None, Field(description="Only what carries this noun, in any spelling.")
+    ] = None
     source: Annotated[Label | None, Field(description="Only regions of this source.")] = None
     tag: Annotated[Label | None, Field(description="Only regions with this tag.")] = None
     limit: Annotated[int, Field(ge=1, le=100, description="Nouns, and regions, at most.")] = 10
@@ -131,18 +146,75 @@ async def parse_form(request: Request, kind: type[F]) -> AsyncIterator[F]:
     """Parse the form of a request, its picture in a temporary file that is removed on leaving.
 
     Raises:
+        Problem: the form has a field that it should not have, twice, or as a text (422).
         RequestValidationError: a field is missing, or has a wrong value.
     """
-    # Were it a parameter of the route, FastAPI would read the body before it checks the key.
-    form = request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_SIZE)
-    async with form as fields:
-        # Browsers send a field that nobody has filled in as an empty one.
-        filled = {name: value for name, value in fields.items() if value != ""}
+    fields = await _read_form(request)
+    try:
+        filled = _filled_fields(fields, kind)
         try:
             parsed = kind.model_validate(filled)
         except ValidationError as error:
             raise RequestValidationError(error.errors(include_input=False)) from error
         yield parsed
+    finally:
+        await fields.close()
+
+
+async def _read_form(request: Request) -> FormData:
+    # Were it a parameter of the route, FastAPI would read the body before it checks the key.
+    try:
+        return await request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_SIZE)
+    except HTTPException as error:
+        if "maximum size" not in error.detail:
+            raise
+        raise Problem(
+            error.status_code, f"{error.detail} Send a picture as a file: {AS_A_FILE}"
+        ) from error
+
+
+def _filled_fields(fields: FormData, kind: type[PictureForm]) -> dict[str, Any]:
+    """The values of a form by their fields' names, as `kind` takes them.
+
+    Raises:
+        Problem: as `parse_form`.
+    """
+    filled: defaultdict[str, list[Any]] = defaultdict(list)
+    for name, value in fields.multi_items():
+        # Browsers send a field that nobody has filled in as an empty one.
+        if value != "":
+            filled[name].append(value)
+    known = list(kind.model_fields)
+    for name, values in filled.items():
+        if name not in known:
+            near = get_close_matches(name.lower(), known, n=1)
+            meant = f", but {near[0]}" if near else ""
+            raise _unusable(
+                f"there is no field {name[:40]!a}{meant}; known: {', '.join(known)}"
+            )
+        if len(values) > 1 and name not in kind.repeated:
+            raise _unusable(f"{name}: given {len(values)} times; give it once")
+    if isinstance(text := next(iter(filled["image"]), None), str):
+        raise _unusable(f"image: it is {_kind_of_text(text)}, not a file; {AS_A_FILE}")
+    return {
+        name: values if name in kind.repeated else values[0]
+        for name, values in filled.items()
+        if values
+    }
+
+
+def _unusable(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+
+
+def _kind_of_text(text: str) -> str:
+    if text[:5].lower() == "data:":
+        return "a data URI"
+    if re.match(r"(?i)https?://", text):
+        return "an address, which is not fetched"
+    if BASE64.match(text.encode("utf-8", "replace")[:200]):
+        return "text that looks like base64"
+    return "text"
 
 
 def openapi_request_body(kind: type[PictureForm]) -> dict[str, Any]:
@@ -151,81 +223,25 @@ def openapi_request_body(kind: type[PictureForm]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def negotiate_format(form: SegmentForm, request: Request) -> ResponseFormat:
-    """The format of the response: the form's field, or else as the Accept header prefers.
-
-    Raises:
-        Problem: the header accepts none of the formats (406).
-    """
-    if form.format is not None:
-        return form.format
-    accept = ",".join(request.headers.getlist("Accept"))
-    by_media_type = {media_type: name for name, media_type in MEDIA_TYPES.items()}
-    preferred = preferred_media_type(accept, list(by_media_type))
-    if preferred is None:
-        raise Problem(
-            HTTPStatus.NOT_ACCEPTABLE,
-            f"Accept: {accept[:80]} takes none of {', '.join(by_media_type)}; name one of these",
-        )
-    return by_media_type[preferred]
-
-
-MEDIA_RANGE = re.compile(r"([^\s/;,]+)/([^\s/;,]+)((?:\s*;[^;,]*)*)")
-QUALITY = re.compile(r";\s*q\s*=\s*(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)\s*(?:;|$)", re.IGNORECASE)
-ANY_QUALITY = re.compile(r";\s*q\s*=", re.IGNORECASE)
-
-
-def preferred_media_type(accept: str, offered: Sequence[str]) -> str | None:
-    """Negotiate content (RFC 9110, section 12.5.1): the first of the best rated; None: none fits.
-
-    Args:
-        accept:  the header's value; a blank one accepts everything. Parts that are no media range
-            are ignored, and so are parameters other than q.
-        offered: media types in lower case, at least one.
-    """
-    if not accept.strip():
-        return offered[0]
-    qualities: dict[tuple[str, str], float] = {}
-    for part in accept.split(","):
-        match = MEDIA_RANGE.fullmatch(part.strip())
-        if match is None:
-            continue
-        kind, subtype, parameters = match.groups()
-        quality = QUALITY.search(parameters)
-        if quality is None and ANY_QUALITY.search(parameters):
-            continue
-        media_range = (kind.lower(), subtype.lower())
-        value = float(quality[1]) if quality else 1.0
-        qualities[media_range] = max(value, qualities.get(media_range, 0.0))
-    rated = {media_type: _quality(media_type, qualities) for media_type in offered}
-    best = max(offered, key=rated.__getitem__)
-    return best if rated[best] > 0 else None
-
-
-def _quality(media_type: str, qualities: dict[tuple[str, str], float]) -> float:
-    """The quality of the most specific range that includes a media type; 0 where none does."""
-    kind, _, subtype = media_type.partition("/")
-    for media_range in ((kind, subtype), (kind, "*"), ("*", "*")):
-        if media_range in qualities:
-            return qualities[media_range]
-    return 0.0
-
-
-def parse_class_list(text: str, *, limit: int) -> tuple[ClassName, ...]:
+def parse_class_list(texts: Sequence[str], *, limit: int) -> tuple[ClassName, ...]:
     """Parse the classes of a request; unlike the command line's they are never read from a file.
 
+    texts: one class list, or several classes.
+
     Raises:
-        WrongInput: it names a file, is empty or too long, or a name stands in it twice.
+        WrongInput: it names a file, is empty or too long, may mean several things, or a name stands
+            in it twice.
     """
-    if text.lstrip().startswith("@"):
+    if any(text.lstrip().startswith("@") for text in texts):
         raise WrongInput(
             "a class list that begins with @ would be a file of the service; send the names"
         )
-    if len(text) > limit * MAX_NAME_LENGTH:
+    length = sum(map(len, texts))
+    if length > limit * (MAX_NAME_LENGTH + BETWEEN_NAMES):
         raise WrongInput(
-            f"the class list has {len(text):,} characters; ask for at most {limit} names at a time"
+            f"the class list has {length:,} characters; ask for at most {limit} names at a time"
         )
-    classes = parse_classes(text)
+    classes = parse_classes(texts[0]) if len(texts) == 1 else to_classes(texts)
     names = [name for item in classes for name in item.prompts]
     if len(names) > limit:
         raise WrongInput(
@@ -264,7 +280,10 @@ def decode_upload(upload: UploadFile, *, max_pixels: int) -> LoadedPicture:
     Raises:
         UnreadablePicture: it is empty, too large, damaged, or not a picture.
     """
+    content = upload.file.read()
     # The client's own path, and what could garble a log, is not for messages.
     filename = PurePosixPath(upload.filename or "").name
     name = "".join(letter for letter in filename if letter.isprintable()) or "the picture"
-    return decode_picture(upload.file.read(), name=name, max_pixels=max_pixels)
+    if BASE64.match(content[:200]):
+        raise UnreadablePicture(f"{name} is a picture in base64; decode it, and send the bytes")
+    return decode_picture(content, name=name, max_pixels=max_pixels)

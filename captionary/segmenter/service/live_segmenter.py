@@ -2,13 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from time import monotonic
 from typing import Generic, TypeVar
 
 from captionary.schemas.dictionary import DictionaryStats, NounEntry
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch
+from captionary.schemas.nouns import NounIndex, normal_form
 from captionary.segmenter.segmenter import Segmenter
 from captionary.serving.problems import RETRY_AFTER, service_unavailable
 from captionary.vocabulary.stored_dictionary import StoredDictionary
@@ -83,7 +84,7 @@ class NounListing:
 
     def __init__(self, dictionary: StoredDictionary) -> None:
         self._dictionary = dictionary
-        self._entries = CachedCount(dictionary, self._sorted_entries)
+        self._nouns = CachedCount(dictionary, lambda: _CountedNouns(dictionary.entries()))
         self._stats = CachedCount(dictionary, dictionary.stats)
 
     def stats(self) -> DictionaryStats:
@@ -97,24 +98,36 @@ class NounListing:
 
     def entries(self) -> tuple[NounEntry, ...]:
         """All nouns, those of most pictures first."""
-        return self._entries.get()[1]
+        return tuple(self._nouns.get()[1].entries.values())
 
     def find(self, part: str) -> tuple[int, list[NounEntry]]:
-        """The revision, and the nouns that contain a text, those that start with it first."""
-        text = " ".join(part.casefold().split())
-        revision, entries = self._entries.get()
-        matches = [entry for entry in entries if text in entry.noun.casefold()]
-        return revision, sorted(
-            matches, key=lambda entry: not entry.noun.casefold().startswith(text)
-        )
+        """The revision, and the nouns that contain a text, those that start with it first.
+
+        The text may be in any spelling; where no noun contains it, it may be a plural.
+        """
+        text = normal_form(part)
+        revision, nouns = self._nouns.get()
+        matches = [noun for noun, form in nouns.forms.items() if text in form]
+        matches.sort(key=lambda noun: not nouns.forms[noun].startswith(text))
+        return revision, [nouns.entries[noun] for noun in matches or nouns.index.find(part)]
 
     def entry(self, noun: str) -> NounEntry | None:
-        """The entry of one noun; None: the dictionary lacks it."""
-        return next((entry for entry in self.entries() if entry.noun == noun), None)
+        """The entry of one noun, in any spelling; None: the dictionary lacks it."""
+        nouns = self._nouns.get()[1]
+        return next((nouns.entries[found] for found in nouns.index.resolve(noun)), None)
 
-    def _sorted_entries(self) -> tuple[NounEntry, ...]:
-        entries = self._dictionary.entries()
-        return tuple(sorted(entries, key=lambda entry: (-entry.pictures, entry.noun)))
+
+class _CountedNouns:
+    """The nouns of a dictionary with what is asked of them: entries and normal forms, by noun.
+
+    Those of most pictures come first.
+    """
+
+    def __init__(self, entries: Iterable[NounEntry]) -> None:
+        ranked = sorted(entries, key=lambda entry: (-entry.pictures, entry.noun))
+        self.entries = {entry.noun: entry for entry in ranked}
+        self.forms = {noun: normal_form(noun) for noun in self.entries}
+        self.index = NounIndex(self.entries)
 
 
 class LiveSegmenter:

@@ -20,7 +20,8 @@ from captionary.schemas.dictionary import NounEntry, Picture
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.json_data import exemplar_body, segmentation_json
 from captionary.segmenter.outputs import class_map_png, overlay_jpeg
-from captionary.segmenter.service.forms import MEDIA_TYPES, ResponseFormat, RetrieveForm
+from captionary.segmenter.service.forms import RetrieveForm
+from captionary.segmenter.service.negotiation import MEDIA_TYPES, ResponseFormat
 from captionary.vision.pictures.thumbnails import crop_thumbnail
 from captionary.vocabulary.retrieval import NearRegion, Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary

@@ -20,6 +20,7 @@ from captionary.segmenter.service.live_segmenter import (
     SegmenterOpener,
     errors_as_unavailable,
 )
+from captionary.segmenter.service.negotiation import negotiate_format
 from captionary.segmenter.service.page_router import page_router
 from captionary.serving.api_keys import KeyHeader, Keys
 from captionary.serving.limits import Limits
@@ -129,7 +130,7 @@ class SegmenterService:
         """Label every pixel of a picture with class names."""
         with self._reserve() as live:
             async with forms.parse_form(request, forms.SegmentForm) as form:
-                format = forms.negotiate_format(form, request)
+                format = negotiate_format(form.format, request)
                 classes = forms.parse_class_list(form.classes, limit=self._limits.classes)
 
                 def work() -> Response:

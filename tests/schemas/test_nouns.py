@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from captionary.segmenter.word_forms import base_forms
+from captionary.schemas.nouns import forms
 
 
 @pytest.mark.parametrize(
@@ -21,23 +21,23 @@ from captionary.segmenter.word_forms import base_forms
     ],
 )
 def test_a_plural_finds_its_singular(word: str, noun: str) -> None:
-    assert noun in base_forms(word)
+    assert noun in forms(word)
 
 
 @pytest.mark.parametrize("word", ["grass", "glass", "bus", "Scissors"])
 def test_the_word_itself_comes_first(word: str) -> None:
-    assert base_forms(word)[0] == word.lower()
+    assert forms(word)[0] == word.lower()
 
 
 @pytest.mark.parametrize("word", ["grass", "sheep", "tree"])
 def test_what_is_no_plural_has_one_form(word: str) -> None:
-    assert base_forms(word) == (word,)
+    assert forms(word) == (word,)
 
 
 @given(st.text(ascii_letters + " ", max_size=12))
 def test_forms_are_distinct_and_ignore_case_and_spaces(word: str) -> None:
-    found = base_forms(word)
+    found = forms(word)
 
     assert len(set(found)) == len(found)
-    assert base_forms(f"  {word.upper()} ") == found
+    assert forms(f"  {word.upper()} ") == found
     assert word.strip() == "" or all(found)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from captionary.segmenter.service.forms import preferred_media_type
+from captionary.segmenter.service.negotiation import preferred_media_type
 
 OFFERED = ("application/json", "image/png", "image/jpeg")
 
