@@ -45,8 +45,8 @@ def segment(
 
     if os.path.isfile(classes):  # noqa: PTH113  (pathlib's fails on names that are too long)
         raise WrongInput(
-            f"{classes} is a file; write @{classes} to have the classes in it read, or '{classes},' "
-            "for a class of that name"
+            f"{classes} is a file; write @{classes} to have the classes in it read, or "
+            f"'{classes},' for a class of that name"
         )
     named, formats = parse_classes(classes), parse_formats(format)
     files = list(_files(pictures))

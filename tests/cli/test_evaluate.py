@@ -11,7 +11,9 @@ from PIL import Image
 from tests.cli.running import World, captionary
 from tests.scenes import SIDE
 
-KEYS = {"miou", "pixel_accuracy", "iou", "images", "seconds_per_image", "settings"}
+KEYS = {
+    *("miou", "pixel_accuracy", "iou", "images", "seconds_per_image", "settings", "without_noun"),
+}
 
 
 @pytest.fixture
@@ -40,13 +42,18 @@ def test_figures_are_fractions_under_the_documented_keys(
         "evaluate", dataset, "--fusion", fusion, "--json", tmp_path / "a.json", *store, *models
     )
 
-    assert (answer.code, answer.err) == (0, "")
+    assert answer.code == 0
+    assert answer.err == (fusion == "both") * (
+        "captionary: the dictionary has no noun for [bear], grass, fish: judged by text, or by nouns of "
+        "nearly the same meaning\n"
+    )
     assert "\x1b" not in answer.out
     assert "[bear]" in answer.out
     assert "2 pictures" in answer.out
     figures = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert figures.keys() == KEYS
     assert figures["images"] == 2
+    assert figures["without_noun"] == (["[bear]", "grass", "fish"] if fusion == "both" else [])
     assert figures["seconds_per_image"] > 0
     assert list(figures["iou"]) == ["[bear]", "grass", "fish"]
     shares = [figures["miou"], figures["pixel_accuracy"], *figures["iou"].values()]

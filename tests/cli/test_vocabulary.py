@@ -42,6 +42,20 @@ def test_show_tells_the_captions_behind_a_noun(world: World) -> None:
     assert "a hound, a bus and the teddy bear under the night sky" in answer.out
 
 
+@pytest.mark.parametrize("name", ["Night_Sky", "night-skies", "the night sky"])
+def test_show_takes_any_spelling(world: World, name: str) -> None:
+    answer = captionary("vocabulary", "show", name, "--store", world.store)
+
+    assert answer == captionary("vocabulary", "show", "night sky", "--store", world.store)
+
+
+def test_show_of_an_unknown_noun(world: World) -> None:
+    answer = captionary("vocabulary", "show", "zeppelin", "--store", world.store)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert "the dictionary has no noun 'zeppelin'" in answer.err
+
+
 def test_stats_as_json_have_the_documented_keys(world: World) -> None:
     answer = captionary("vocabulary", "stats", "--json", "--store", world.store)
 

@@ -65,6 +65,23 @@ def test_classes_as_text_or_as_a_list(dictionary: Dictionary, scenes: Path) -> N
         dictionary.segment(path, ["dog", "Dog"])
 
 
+def test_a_noun_may_be_in_any_spelling(dictionary: Dictionary, scenes: Path) -> None:
+    path = scene(scenes, 20)
+    name, other = "teddy bear", "Teddy_Bears"
+    assert (
+        [p.vector.tobytes() for p in dictionary.prototypes(name)]
+        == [p.vector.tobytes() for p in dictionary.prototypes(other)]
+        != []
+    )
+    assert list(dictionary.pictures(noun=name)) == list(dictionary.pictures(noun=other)) != []
+    assert dictionary.retrieve(path, noun=name) == dictionary.retrieve(path, noun=other) != ([], [])
+    assert dictionary.prototypes("zeppelin") == list(dictionary.pictures(noun="zeppelin")) == []
+    by_name, by_other = (dictionary.segment(path, ["dog", item]) for item in (name, other))
+    assert by_name.without_noun == by_other.without_noun == ()
+    assert dictionary.segment(path, ["dog", "zeppelin"]).without_noun == ("zeppelin",)
+    assert dictionary.segment(path, ["zeppelin"], fusion="text").without_noun == ()
+
+
 def test_many_pictures_one_by_one(dictionary: Dictionary, scenes: Path) -> None:
     read: list[int] = []
 

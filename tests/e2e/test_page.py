@@ -57,14 +57,13 @@ def test_a_picture_is_segmented_and_each_region_tells_why(page: Page, picture: P
     assert explained >= 1
 
 
-def test_classes_that_only_text_can_judge_are_named(page: Page, picture: Path) -> None:
+def test_classes_without_a_noun_are_named(page: Page, picture: Path) -> None:
     choose(page, picture)
-    message = page.locator("#by-text")
-    segmentation = segment(page, f"{CLASSES}, accordion, tractor, snowman, kettle")
-    nulls = [one["class"] for one in segmentation["regions"] if one["prototype"] is None]
-    assert nulls
-    names = ", ".join(dict.fromkeys(nulls))
-    expect(message).to_have_text(f"No prototype in the dictionary, judged by text: {names}")
+    message = page.locator("#without-noun")
+    segment(page, f"{CLASSES}, Teddy_Bears, accordion, kettle")
+    expect(message).to_have_text(
+        "No noun in the dictionary, judged by text or by near nouns: accordion, kettle"
+    )
     page.get_by_label("Decide by").select_option("text")
     segment(page, CLASSES)
     expect(message).to_be_empty()
@@ -131,7 +130,7 @@ def test_the_list_is_completed_name_by_name(page: Page) -> None:
     field.press("Tab")
     expect(field).to_have_value("dog, ")
     expect(field).to_be_focused()
-    field.press_sequentially("teddy")
+    field.press_sequentially("Teddy_be")
     expect(options.first).to_contain_text("teddy bear")
     field.press("ArrowDown")
     expect(options.first).to_have_attribute("aria-selected", "true")
@@ -149,6 +148,25 @@ def test_the_list_is_completed_name_by_name(page: Page) -> None:
     field.press("ArrowDown")
     expect(options.first).to_contain_text("apple")
     assert "dog" not in options.locator("span:first-child").all_inner_texts()
+
+
+def test_pasted_lines_become_a_list(page: Page) -> None:
+    field = page.locator("#classes")
+    for text, shown in (
+        ("dog\r\nnight sky,\ncat\n", "dog, night sky, cat"),
+        ('[\n "dog",\n "cat"\n]', '[ "dog", "cat" ]'),
+    ):
+        field.fill("")
+        field.evaluate(
+            """(input, text) => {
+              const clipboardData = new DataTransfer();
+              clipboardData.setData("text/plain", text);
+              const options = { clipboardData, bubbles: true, cancelable: true };
+              input.dispatchEvent(new ClipboardEvent("paste", options));
+            }""",
+            text,
+        )
+        expect(field).to_have_value(shown)
 
 
 def test_what_is_chosen_stays_so_when_a_later_answer_comes(page: Page) -> None:

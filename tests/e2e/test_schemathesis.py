@@ -97,7 +97,7 @@ def described(role: str, *, key: str | None, examples: int) -> Callable[[Test], 
         "query.q": "nouns",
         "body.noun": "nouns",
         "body.box": "boxes",
-        "body.classes": "classes",
+        "body.classes[*]": "classes",
         "body.caption[*]": "captions",
         "body.pairs[*].captions[*]": "captions",
     }

@@ -99,6 +99,8 @@ def test_the_stop_list_is_lower_case_and_without_comments() -> None:
 def test_numbers_possessives_and_hyphens() -> None:
     assert nouns("The man's hat and 2 dogs") == ("man", "hat", "dog")
     assert nouns("a boy in a t-shirt") == ("boy", "t-shirt", "shirt")
+    assert nouns("a boy in a T shirt") == ("boy", "t-shirt", "shirt")
+    assert nouns("two Teddy-Bears") == nouns("two teddy bears") == ("teddy bear", "bear")
 
 
 def test_capitals_make_no_difference() -> None:

@@ -89,6 +89,8 @@ def nouns_of(reading: ClassVectors, class_id: int) -> list[str]:
         ("dog", ["dog"]),
         ("Dogs", ["dog"]),
         ("FIRE  hydrants", ["fire hydrant"]),
+        ("fire_hydrant (red)", ["fire hydrant"]),
+        ("a fire-hydrant", ["fire hydrant"]),
         ("buses", ["bus"]),
         ("wolves", ["wolf"]),
         ("cherries", ["cherry"]),
@@ -116,6 +118,12 @@ def test_a_class_that_nothing_is_near_has_no_prototypes(name: str, retriever: Re
 
     assert nouns_of(reading, 1) == []
     assert nouns_of(reading, 0) == ["road"]
+
+
+def test_classes_that_no_noun_is_named_by_are_told(retriever: Retriever) -> None:
+    """A noun that stands in does not name a class."""
+    assert read("puppy, Dogs, zeppelin: gondola, animal: cat", retriever).without_noun == (0, 2)
+    assert read("Dogs", retriever).without_noun == ()
 
 
 def test_a_class_list_of_strangers_has_no_prototypes_at_all(retriever: Retriever) -> None:

@@ -188,10 +188,8 @@ def _filled_fields(fields: FormData, kind: type[PictureForm]) -> dict[str, Any]:
     for name, values in filled.items():
         if name not in known:
             near = get_close_matches(name.lower(), known, n=1)
-            meant = f", but {near[0]}" if near else ""
-            raise _unusable(
-                f"there is no field {name[:40]!a}{meant}; known: {', '.join(known)}"
-            )
+            meant = f"; do you mean {near[0]}?" if near else ";"
+            raise _unusable(f"there is no field {name[:40]!a}{meant} known: {', '.join(known)}")
         if len(values) > 1 and name not in kind.repeated:
             raise _unusable(f"{name}: given {len(values)} times; give it once")
     if isinstance(text := next(iter(filled["image"]), None), str):

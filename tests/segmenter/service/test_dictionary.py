@@ -203,6 +203,21 @@ def test_every_noun_of_the_list_can_be_shown(client: TestClient) -> None:
         assert client.get(f"/v1/vocabulary/{noun}").json()["noun"] == noun
 
 
+@pytest.mark.parametrize("name", ["Teddy_Bears", "teddy-bear", "the teddy bear", "teddybear"])
+def test_a_noun_is_found_in_any_spelling(
+    client: TestClient, filled: FilledDictionary, name: str
+) -> None:
+    assert client.get(f"/v1/vocabulary/{name}").json()["noun"] == "teddy bear"
+    assert [line.noun for line in listed(client, f"?q={name}").nouns] == ["teddy bear"]
+    near = retrieved(client, filled, 20, noun=name, limit=4)
+    assert near == retrieved(client, filled, 20, noun="teddy bear", limit=4)
+    assert near.regions
+
+
+def test_a_part_of_a_noun_may_be_in_any_spelling(client: TestClient) -> None:
+    assert [line.noun for line in listed(client, "?q=TEDDY_b").nouns] == ["teddy bear"]
+
+
 @pytest.mark.parametrize("noun", ["zeppelin", "", "a/b", "..%2f..", "%00", "x" * 3000])
 def test_an_unknown_noun_is_not_there(client: TestClient, noun: str) -> None:
     assert "the dictionary has no noun" in assert_problem(client.get(f"/v1/vocabulary/{noun}"), 404)

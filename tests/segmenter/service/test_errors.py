@@ -30,6 +30,13 @@ def narrow(filled: FilledDictionary) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def roomy(filled: FilledDictionary) -> Iterator[TestClient]:
+    """Asks a service of the usual limits."""
+    with running_service(lambda: filled.segmenter) as client:
+        yield client
+
+
 @pytest.mark.parametrize(
     ("fields", "status", "says"),
     [
@@ -47,7 +54,17 @@ def narrow(filled: FilledDictionary) -> Iterator[TestClient]:
         ),
         ({"classes": ", ".join("abcdefghi")}, 400, "more than the limit of 8"),
         ({"classes": "x" * 201}, 400, "has 201 characters; give at most 200"),
-        ({"classes": "x" * 1601}, 400, "has 1,601 characters; ask for at most 8 names"),
+        ({"classes": "x" * 1633}, 400, "has 1,633 characters; ask for at most 8 names"),
+        ({"classes": ["x" * 900, "y" * 900]}, 400, "has 1,800 characters; ask for at most 8"),
+        ({"classes": ["dog", "@/etc/hostname"]}, 400, "would be a file of the service"),
+        ({"classes": ["dog", "Dog"]}, 400, "'Dog' stands twice"),
+        ({"classes": ["dog", "0: cat"]}, 400, "has a number; write the names alone"),
+        ({"classes": "dog . cat . bus"}, 400, "has full stops between words; write commas"),
+        ({"classes": "dog|cat"}, 400, "has '|' alone; write commas between classes"),
+        ({"treshold": "0.5"}, 422, "no field 'treshold'; do you mean threshold? known: image, cla"),
+        ({"Fusion": "text"}, 422, "there is no field 'Fusion'; do you mean fusion? known: image"),
+        ({"größe": "3"}, 422, r"there is no field 'gr\xf6\xdfe'; known: image, classes, fusion"),
+        ({"fusion": ["text", "both"]}, 422, "fusion: given 2 times; give it once"),
         ({"fusion": "magic"}, 422, "fusion: Input should be 'text', 'calibrated'"),
         ({"background": "black"}, 422, "background: Input should be 'none', 'names'"),
         ({"threshold": "1.5"}, 422, "threshold: Input should be less than or equal to 1"),
@@ -119,11 +136,36 @@ def test_a_body_that_is_no_form(narrow: TestClient) -> None:
 
 
 def test_a_form_without_a_picture(narrow: TestClient) -> None:
-    without = narrow.post("/v1/segment", files={"other": b"x"}, data={"classes": "dog"})
-    as_text = narrow.post("/v1/segment", files={"image": (None, b"x"), "classes": (None, "dog")})
+    without = narrow.post("/v1/segment", files={"classes": (None, "dog")})
+    elsewhere = narrow.post("/v1/segment", files={"img": b"x"}, data={"classes": "dog"})
 
     assert assert_problem(without, 422) == "image: Field required"
-    assert assert_problem(as_text, 422).startswith("image: ")
+    assert "no field 'img'" in assert_problem(elsewhere, 422)
+
+
+@pytest.mark.parametrize("path", ["segment", "retrieve"])
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("dog.png", "image: it is text, not a file; send the picture's bytes as a file of multi"),
+        (base64.b64encode(png()).decode(), "it is text that looks like base64, not a file; send"),
+        (f"data:image/png;base64,{base64.b64encode(png()).decode()}", "it is a data URI, not a"),
+        ("https://pictures/dog.png", "it is an address, which is not fetched, not a file; send"),
+        ("x" * (1 << 21), "maximum size of 1024KB. Send a picture as a file"),
+    ],
+)
+def test_a_picture_that_is_sent_as_text(roomy: TestClient, path: str, text: str, says: str) -> None:
+    response = roomy.post(f"/v1/{path}", files={"image": (None, text.encode())})
+
+    assert says in assert_problem(response, 400 if len(text) > 1 << 20 else 422)
+
+
+@pytest.mark.parametrize("before", ["", "data:image/png;base64,"])
+def test_a_file_of_base64(narrow: TestClient, before: str) -> None:
+    content = before.encode() + base64.b64encode(png())
+
+    answer = assert_problem(post_picture(narrow, content), 422)
+    assert "scene.png is a picture in base64; decode it, and send the bytes" in answer
 
 
 def test_words_that_are_no_unicode(narrow: TestClient) -> None:
@@ -138,7 +180,7 @@ def test_words_that_are_no_unicode(narrow: TestClient) -> None:
     segmented = narrow.post("/v1/segment", content=body, headers=headers)
     retrieved = narrow.post("/v1/retrieve", content=body.replace(CLASSES, NOUN), headers=headers)
 
-    assert assert_problem(segmented, 422).startswith("classes: Input should be a valid string")
+    assert assert_problem(segmented, 422).startswith("classes.0: Input should be a valid string")
     assert assert_problem(retrieved, 422).startswith("noun: Input should be a valid string")
 
 

@@ -58,6 +58,34 @@ def test_defaults_are_those_of_the_command_line(
     assert response.json() == segmentation_json(in_process(filled))
 
 
+@pytest.mark.parametrize(
+    ("given", "classes"),
+    [
+        (["dog", "person: man | woman"], ["dog", "person"]),
+        (["dog", "traffic light, red", ""], ["dog", "traffic light, red"]),
+        ('["traffic light, red"]', ["traffic light, red"]),
+        ("dog\nbus\n", ["dog", "bus"]),
+        ("dog,bus", ["dog", "bus"]),
+        ([str(number) for number in range(300)], [str(number) for number in range(300)]),
+    ],
+)
+def test_classes_in_one_field_or_several(
+    client: TestClient, filled: FilledDictionary, given: list[str] | str, classes: list[str]
+) -> None:
+    response = post_picture(client, filled.picture(UNSEEN), classes=given, fusion="text")
+
+    assert response.json()["classes"] == classes
+
+
+def test_classes_without_a_noun_are_named(client: TestClient, filled: FilledDictionary) -> None:
+    classes = "Teddy_Bears, zeppelin, buses, kettle: pot"
+    known = post_picture(client, filled.picture(UNSEEN), classes=classes, background="auto")
+    by_text = post_picture(client, filled.picture(UNSEEN), classes=classes, fusion="text")
+
+    assert known.json()["without_noun"] == ["zeppelin", "kettle"]
+    assert by_text.json()["without_noun"] == []
+
+
 def test_pictures_are_what_the_segmenter_draws(
     client: TestClient, filled: FilledDictionary
 ) -> None:

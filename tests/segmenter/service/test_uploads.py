@@ -95,7 +95,7 @@ def test_a_form_of_many_files_or_fields_is_refused(client: TestClient, path: str
     two = [("image", ("a.png", png())), ("image", ("b.png", png()))]
     files = client.post(f"/v1/{path}", files=two, data={"classes": "dog"})
     fields = client.post(
-        f"/v1/{path}", files=two[:1], data={f"field{number}": "x" for number in range(101)}
+        f"/v1/{path}", files=two[:1], data={f"field{number}": "x" for number in range(1001)}
     )
     long = client.post(f"/v1/{path}", files=two[:1], data={"classes": "x" * (1 << 21)})
 

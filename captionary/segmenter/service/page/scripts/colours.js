@@ -3,7 +3,7 @@
 import { BACKGROUND, COLOURS, GREY } from "./palette.js";
 
 /** Whether a class is the background, where no other class fits. */
-export const isBackground = (name) => name.toLowerCase() === BACKGROUND;
+const isBackground = (name) => name.toLowerCase() === BACKGROUND;
 
 /** The colour of a class by its place in the list, as [red, green, blue]. */
 export function colourOf(index, name) {

@@ -1,6 +1,7 @@
 // Autocompletion of class names: a combobox that completes the name around the caret.
 
 import { count, make } from "./elements.js";
+import { joinLines, normalForm } from "./names.js";
 
 const SEPARATOR = /[,:|]/;
 const MAX_COMPLETIONS = 8;
@@ -15,7 +16,7 @@ export function nameAt(text, caret) {
   return { start, end, typed: text.slice(start, caret).trim() };
 }
 
-const namesIn = (text) => text.split(SEPARATOR).map((name) => name.trim().toLowerCase());
+const namesIn = (text) => text.split(SEPARATOR).map(normalForm);
 
 export class ClassField {
   /**
@@ -28,6 +29,7 @@ export class ClassField {
     input.addEventListener("input", () => this.complete());
     input.addEventListener("keydown", (event) => this.handleKey(event));
     input.addEventListener("blur", () => this.close());
+    input.addEventListener("paste", (event) => this.pasteLines(event));
     // A press must not take the focus away from the field.
     list.addEventListener("pointerdown", (event) => event.preventDefault());
     list.addEventListener("click", (event) => {
@@ -50,7 +52,7 @@ export class ClassField {
 
   /** Put a class at the end of the list, unless it is there. */
   add(noun) {
-    if (namesIn(this.input.value).includes(noun.toLowerCase())) return;
+    if (namesIn(this.input.value).includes(normalForm(noun))) return;
     const before = this.input.value.replace(/[\s,]+$/, "");
     this.input.value = before ? `${before}, ${noun}` : noun;
   }
@@ -80,7 +82,7 @@ export class ClassField {
     const active = this.nouns[this.active]?.noun;
     const { start, end } = nameAt(this.input.value, this.input.selectionStart);
     const others = namesIn(`${this.input.value.slice(0, start)},${this.input.value.slice(end)}`);
-    const unused = nouns.filter(({ noun }) => !others.includes(noun.toLowerCase()));
+    const unused = nouns.filter(({ noun }) => !others.includes(normalForm(noun)));
     this.nouns = unused.slice(0, MAX_COMPLETIONS);
     const isComplete = this.nouns.length === 1 && this.nouns[0].noun === this.typed.toLowerCase();
     if (this.nouns.length === 0 || isComplete) return this.close();
@@ -127,6 +129,20 @@ export class ClassField {
     this.close();
   }
 
+  /** A field of one line would join pasted lines to one name. */
+  pasteLines(event) {
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    if (!/[\r\n]/.test(text.trim())) return;
+    event.preventDefault();
+    this.input.setRangeText(
+      joinLines(text),
+      this.input.selectionStart,
+      this.input.selectionEnd,
+      "end",
+    );
+    this.input.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+
   handleKey(event) {
     if (event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
     const handled = this.isOpen && this.handleKeyWhileOpen(event);
@@ -154,8 +170,8 @@ export class ClassField {
 
   /** Tab accepts the active noun, or the first that continues what is typed; else it moves on. */
   acceptByTab() {
-    const typed = this.typed.toLowerCase();
-    const first = this.nouns[0].noun;
+    const typed = normalForm(this.typed);
+    const first = normalForm(this.nouns[0].noun);
     const continues = typed && first.startsWith(typed) && first !== typed;
     const index = this.active >= 0 ? this.active : continues ? 0 : -1;
     if (index >= 0) this.accept(index);

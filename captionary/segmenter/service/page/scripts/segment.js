@@ -1,7 +1,7 @@
 // The segment view: a picture and class names in, the overlay and its evidence out.
 
 import { sleep } from "./api.js";
-import { colourOf, isBackground } from "./colours.js";
+import { colourOf } from "./colours.js";
 import { ClassField } from "./completion.js";
 import { MEANING, byId, make, percent } from "./elements.js";
 import { showDetails, showPointed, swatch } from "./evidence.js";
@@ -10,7 +10,6 @@ import { PictureInput } from "./picture.js";
 import { ButtonTask } from "./task.js";
 
 const MAX_EVIDENCE = "2";
-const PROTOTYPE_FUSIONS = ["prototypes", "both"];
 
 export class SegmentView {
   constructor({ api, onRevision }) {
@@ -87,7 +86,7 @@ export class SegmentView {
       {
         onResult: (segmentation) => {
           this.show(segmentation, (performance.now() - started) / 1000);
-          this.showByText(PROTOTYPE_FUSIONS.includes(form.get("fusion")));
+          this.showWithoutNoun();
         },
         onStop: (words) => {
           this.status.textContent = words;
@@ -167,13 +166,11 @@ export class SegmentView {
     byId("unseen").textContent = unseen.length > 0 ? `Not seen: ${unseen.join(", ")}` : "";
   }
 
-  /** Name the classes that prototypes should have judged and could not, as far as regions tell. */
-  showByText(wanted) {
-    const without = this.segmentation.regions.filter((region) => region.prototype === null);
-    const classes = without.map((region) => region.class).filter((name) => !isBackground(name));
-    const names = new Set(classes);
-    const words = `No prototype in the dictionary, judged by text: ${[...names].join(", ")}`;
-    byId("by-text").textContent = wanted && names.size > 0 ? words : "";
+  /** Name the classes that the dictionary has no noun for. */
+  showWithoutNoun() {
+    const names = this.segmentation.without_noun.join(", ");
+    const words = `No noun in the dictionary, judged by text or by near nouns: ${names}`;
+    byId("without-noun").textContent = names && words;
   }
 
   legendEntry(mask, pixels) {

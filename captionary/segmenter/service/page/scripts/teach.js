@@ -2,6 +2,7 @@
 
 import { sleep } from "./api.js";
 import { byId, count, make, nounHref } from "./elements.js";
+import { normalForm } from "./names.js";
 import { PictureInput } from "./picture.js";
 import { ButtonTask } from "./task.js";
 
@@ -136,7 +137,7 @@ export class TeachView {
 
   /** The dictionary's nouns that stand in captions. */
   async nounsIn(captions) {
-    const text = captions.join(" ").toLowerCase();
+    const text = normalForm(captions.join(" "));
     // Plurals and compounds start like their noun: the first letters find all candidates.
     const starts = new Set(text.match(/\p{L}{3,}/gu)?.map((word) => word.slice(0, 4)));
     const pages = await Promise.all(
@@ -152,7 +153,7 @@ export class TeachView {
 
 /** Whether a noun stands in a text, in the singular or with a usual ending. */
 function occursIn(noun, text) {
-  const plain = noun.toLowerCase().replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const plain = normalForm(noun).replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
   return new RegExp(`(?<!\\p{L})${plain}(e?s)?(?!\\p{L})`, "u").test(text);
 }
 
