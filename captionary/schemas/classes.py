@@ -124,9 +124,6 @@ def _check_unique(classes: Sequence[ClassName]) -> tuple[ClassName, ...]:
     return tuple(classes)
 
 
-# A text is split
-
-
 def _parse_text(text: str, *, in_file: bool) -> tuple[ClassName, ...]:
     """Parse a text that is a list.
 
@@ -215,8 +212,6 @@ def _split_commas(line: str) -> list[str]:
     return [name for name in (",".join(parts).strip() for parts in whole) if name]
 
 
-# What is in doubt
-
 _COMMAS = "write commas between classes"
 _SYNONYMS = "write synonyms as 'name: a | b'"
 
@@ -227,28 +222,34 @@ _IN_NO_NAME = (
     (r"[;\uff1b\u061b]", f"has a semicolon; {_COMMAS}, synonyms as 'name: a | b'"),
     (r"[\uff5c\uff1a]", f"has a wide sign; {_SYNONYMS}"),
     (r"^@", "would be a file; give @FILE alone, or the names"),
-    (r"(?i)\S\.(?:csv|data|json|jsonl|lst|list|names|tsv|txt|ya?ml)$|^(?:\.{0,2}|~)/",
+    (r"\S\.(?i:csv|data|json|jsonl|lst|list|names|tsv|txt|ya?ml)$|^(?:\.{0,2}|~)/",
      "is the name of a file; write @{} to have the names in it read"),
     (r"^(?:[-*+#\u2022\u2013\u2014\u00b7]|\d+[.)]|[a-zA-Z]\))\s+\S",
      "has a mark before the name; write the name alone"),
-    (r"^[^:]*\|.*:|:.*:", f"has more than one ':', or '|' before it; {_SYNONYMS}"),
+    (r"^[^:|]*\|.*:|:.*:", f"has more than one ':', or '|' before it; {_SYNONYMS}"),
     (r"^\d+\s*[:=]|[:=]\s*\d+$", "has a number; write the names alone, in their order"),
 )  # fmt: skip
 """What no name of a class has, and what to do."""
 
 _BETWEEN_NAMES = (
     (r"[\uff0c\u3001\u060c\ufe50\ufe51\u3002]", "has a comma of another script; write ','"),
-    (r"(?i)\s\.(?:\s|$)|\b(?!(?:dr|ft|jr|mr|mrs|ms|mt|no|sr|st)\.)[^\W\d]{2,}\.\s*[^\W\d]",
+    (r"\s\.(?:\s|$)|\b(?!(?i:dr|ft|jr|mr|mrs|ms|mt|no|sr|st)\.)[^\W\d]{2,}\.\s*[^\W\d]",
      f"has full stops between words; {_COMMAS}"),
     (r"\s/\s|/.+/", f"has '/' between words; {_COMMAS}, synonyms as 'name: a | b'"),
-    (r"(?i)^(?:and|or|&)\s+\S", f"begins with a word that joins a list; {_COMMAS} only"),
+    (r"^(?i:and|or|&)\s+\S", f"begins with a word that joins a list; {_COMMAS} only"),
     (r"^['`\u2018-\u201f\u00ab\u300c]|[\u201c-\u201f\u00bb\u300d]$",
      'has odd quotes; leave them out, or write "" around a name with commas'),
 )  # fmt: skip
 """What more likely separates names than it stands in one; an item of its own may have it."""
 
 
+# At once: most names are in no doubt.
+_ANYTHING = re.compile("|".join(f"(?:{p})" for p, _ in (*_IN_NO_NAME, *_BETWEEN_NAMES)))
+
+
 def _refuse(item: str, doubts: Iterable[tuple[str, str]]) -> None:
+    if not _ANYTHING.search(item):
+        return
     for pattern, trouble in doubts:
         if re.search(pattern, item):
             raise WrongInput(f"{_shown(item)} {trouble.format(item[:60])}")
@@ -257,10 +258,8 @@ def _refuse(item: str, doubts: Iterable[tuple[str, str]]) -> None:
 def _refuse_numbers(items: Sequence[str]) -> None:
     """Refuse a list whose names are numbered, 0 or 1 first."""
     found = [int(match[1]) for item in items if (match := re.match(r"(\d{1,9})[\s.):=]", item))]
-    if 1 < len(items) == len(found) and found in (
-        [*range(len(items))],
-        [*range(1, len(items) + 1)],
-    ):
+    expected = [*range(len(items) + 1)]
+    if len(items) > 1 and found in (expected[:-1], expected[1:]):
         raise WrongInput(
             f"the classes are numbered ({_shown(items[0])}); write the names alone, in order"
         )
@@ -277,9 +276,6 @@ def _refuse_hidden_list(item: str, *, in_file: bool) -> None:
             f'{_shown(item)} is one class of {words} words; {_COMMAS}, or write "" around it if '
             "it is one name"
         )
-
-
-# One class
 
 
 def _parse_item(text: str) -> ClassName:

@@ -83,5 +83,5 @@ def without_noun_line(names: Sequence[str]) -> str:
     more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
     return (
         f"the dictionary has no noun for {', '.join(names[:MOST_NAMED])}{more}: "
-        "judged by text, or by nouns of nearly the same meaning"
+        "judged by text, or by near nouns"
     )

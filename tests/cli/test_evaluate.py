@@ -44,8 +44,8 @@ def test_figures_are_fractions_under_the_documented_keys(
 
     assert answer.code == 0
     assert answer.err == (fusion == "both") * (
-        "captionary: the dictionary has no noun for [bear], grass, fish: judged by text, or by nouns of "
-        "nearly the same meaning\n"
+        "captionary: the dictionary has no noun for [bear], grass, fish: judged by text, or by "
+        "near nouns\n"
     )
     assert "\x1b" not in answer.out
     assert "[bear]" in answer.out

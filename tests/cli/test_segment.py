@@ -50,8 +50,8 @@ def test_a_picture_becomes_the_files_asked_for(
 
     assert answer.code == 0
     assert answer.err == (
-        "captionary: the dictionary has no noun for grass, zeppelin: judged by text, or by nouns of "
-        "nearly the same meaning\n"
+        "captionary: the dictionary has no noun for grass, zeppelin: judged by text, or by "
+        "near nouns\n"
     )
     assert answer.out == f"1 of 1 pictures segmented into {tmp_path}\n"
     stem = world.images[0].stem
