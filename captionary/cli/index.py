@@ -85,8 +85,10 @@ def failures_file(store: str) -> Path:
 
 
 def _print_job(job: Job, *, failures: Path, store: str) -> None:
+    # Rows are told where several made a pair: every row is in a pair or refused.
+    rows = f"{job.rows} rows, " if job.rows != job.pairs else ""
     print(
-        f"{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
+        f"{rows}{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
         f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {store}"
     )
     _write_failures(job.failures, failures)
@@ -108,6 +110,7 @@ def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         if lines:
-            write_atomically(path, "".join(lines).encode())
+            # Text that is no Unicode (a cut emoji, an old file name) is kept as JSON's own escape.
+            write_atomically(path, "".join(lines).encode(errors="backslashreplace"))
     except OSError as error:
         raise WrongInput(f"cannot write the list of refused pairs: {error}") from error

@@ -5,7 +5,7 @@ not grow with the source. What is stored already is skipped, so a run that was k
 """
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -93,18 +93,20 @@ class Indexer:
         """
         job = Job(state="running")
         notes: list[Note] = []
+        rows: Counter[str] = Counter()
         batch: list[EmbeddedPair | PairFailure] = []
         # Each worker has a core to itself; threads within a forward pass would only compete.
         with one_torch_thread():
             if self._dictionary.retired():
                 # A removal was cut short. Its pictures may come again, and would hide what is left.
                 self._refresher.refresh()
-            for result in self._process_all(_set_notes_aside(pairs, notes)):
+            for result in self._process_all(_count_rows(_set_notes_aside(pairs, notes), rows)):
                 batch.append(result)
                 if len(batch) == BATCH:
                     job, batch = self._store(batch, job), []
                 report(replace(job, pairs=job.pairs + len(batch)))
-            job = replace(self._store(batch, job), notes=merge_notes(notes))
+            job = self._store(batch, job)
+            job = replace(job, notes=merge_notes(notes), rows=rows.total())
             return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
     def _process_all(
@@ -193,6 +195,14 @@ def _set_notes_aside(
             notes[:] = merge_notes((*notes, item))
         else:
             yield item
+
+
+def _count_rows(
+    items: Iterable[ImageCaption | PairFailure], rows: Counter[str]
+) -> Iterator[ImageCaption | PairFailure]:
+    for item in items:
+        rows["read"] += item.rows if isinstance(item, ImageCaption) else 1
+        yield item
 
 
 def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCaption | PairFailure:

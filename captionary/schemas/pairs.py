@@ -1,6 +1,6 @@
 """What a reader yields: pictures with captions."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from captionary.schemas.notes import Note
@@ -18,6 +18,7 @@ class ImageCaption:
     where:    where in the SOURCE it stands ("captions.jsonl:17"), for reports.
     name:     what records and messages call the picture (`image` may be a temporary file or bytes).
     replaces: its captions take the place of those that the dictionary has of the picture.
+    rows:     how many rows of the SOURCE it was made of.
     """
 
     image: str | bytes
@@ -28,6 +29,7 @@ class ImageCaption:
     where: str = ""
     name: str = ""
     replaces: bool = False
+    rows: int = field(default=1, compare=False)
 
     @property
     def picture_name(self) -> str:

@@ -1,15 +1,23 @@
 """Rows -> pairs: what the columns of any format mean, checked value by value."""
 
+import ast
 import json
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from captionary.indexer.readers.addresses import Pictures
-from captionary.schemas.errors import WrongInput
+from captionary.indexer.readers.columns import is_absent
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 
-COLUMNS = ("image", "caption", "captions", "id", "source", "tags")
+TEXT = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+PYTHON_LIST = re.compile(
+    rf"(?:array\()?[\[(]\s*(?:(?:{TEXT})[\s,]*)+[\])](?:,\s*dtype=\w+)?\)?", re.DOTALL
+)
+"""A list of texts as Python or numpy writes it into a table; numpy leaves out the commas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +25,8 @@ class Row:
     """One entry of a SOURCE, as it stands there.
 
     where:  file and line, for reports.
-    values: by column; columns that pairs do not know are ignored.
+    values: by column: `image`, `caption` or `captions`, `id`, `source`, `tags`. An image is a name,
+            bytes, or `bytes` and `path` together.
     """
 
     where: str
@@ -31,23 +40,6 @@ class BadValueError(ValueError):
     """A value that cannot be used; the message completes a report."""
 
 
-def has_columns(names: Iterable[str]) -> bool:
-    """Whether a table can hold pairs at all."""
-    present = set(names)
-    return "image" in present and bool(present & {"caption", "captions"})
-
-
-def require_columns(names: Iterable[str], *, source: str) -> None:
-    """Raise WrongInput unless there is a column for pictures and one for captions."""
-    present = list(names)
-    if not has_columns(present):
-        listed = ", ".join(present[:8]) or "none"
-        raise WrongInput(
-            f"{source} has no columns image and caption (or captions), only: {listed}; "
-            "rename its columns"
-        )
-
-
 def make_pair(
     row: Row | PairFailure, *, pictures: Pictures, source_name: str = ""
 ) -> ImageCaption | PairFailure:
@@ -55,18 +47,20 @@ def make_pair(
     if isinstance(row, PairFailure):
         return row
     values = row.values
+    name, data = _image(values.get("image"))
     try:
+        image = data or pictures.address(_image_name(name))
         return ImageCaption(
-            image=pictures.address(_image(values.get("image"))),
+            image=image,
             captions=_captions(values),
             id=_name(values.get("id"), "id") or None,
             source=_name(values.get("source"), "source") or source_name,
             tags=_tags(values.get("tags")),
             where=row.where,
+            name=_text(name or "", "image") if data else "",
         )
     except BadValueError as error:
-        image = values.get("image")
-        return PairFailure(row.where, image if isinstance(image, str) else "", str(error))
+        return PairFailure(row.where, name if isinstance(name, str) else "", str(error))
 
 
 def merge_rows(
@@ -95,31 +89,68 @@ def _merge(run: list[ImageCaption]) -> ImageCaption:
         return run[0]
     captions = tuple(caption for pair in run for caption in pair.captions)
     tags = tuple(dict.fromkeys(tag for pair in run for tag in pair.tags))
-    return replace(run[0], captions=captions, tags=tags)
+    return replace(run[0], captions=captions, tags=tags, rows=sum(pair.rows for pair in run))
 
 
-def _image(value: object) -> str:
-    if value is None or value == "":
+def _image(value: object) -> tuple[object, bytes]:
+    """The name of a picture, and its file where the row holds that."""
+    if isinstance(value, bytes):
+        return None, value
+    if isinstance(value, Mapping) and isinstance(value.get("bytes"), bytes | None):
+        return value.get("path"), value.get("bytes") or b""
+    return value, b""
+
+
+def _image_name(value: object) -> str:
+    blank = isinstance(value, str) and value.isspace()
+    if is_absent(value) and not blank:
         raise BadValueError("it names no picture; give its path in the column image")
     name = _text(value, "image")
-    if not name.strip() or "\0" in name:
+    if blank or "\0" in name:
         raise BadValueError(f"{name!r} is not the name of a picture")
     return name
 
 
 def _captions(values: Mapping[str, object]) -> tuple[str, ...]:
     value = values.get("captions")
-    if value is None or value == "":
+    if is_absent(value):
         value = values.get("caption")
+    if isinstance(value, str):
+        value = _split_list(value)
     listed = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    captions = tuple(_text(caption, "caption").strip() for caption in listed)
+    texts = [_text(_sentence(caption), "caption").strip() for caption in listed]
+    captions = tuple(text for text in texts if not text or not is_absent(text))
     if not any(captions):
         raise BadValueError("it has no caption, or only blank ones")
     return captions
 
 
+def _sentence(value: object) -> object:
+    """The text of a caption that stands in an object with its tokens or its number."""
+    if isinstance(value, dict):
+        return next((value[key] for key in ("raw", "caption", "text") if key in value), value)
+    return value
+
+
+def _split_list(text: str) -> object:
+    """The list that a text is written as, in JSON or by Python; else the text."""
+    stripped = text.strip()
+    if not stripped.startswith(("[", "(", "array(")):
+        return text
+    with suppress(ValueError, RecursionError):
+        listed = json.loads(stripped)
+        if isinstance(listed, list) and all(isinstance(item, str) for item in listed):
+            return listed
+    if PYTHON_LIST.fullmatch(stripped) is None:
+        return text
+    with warnings.catch_warnings(), suppress(ValueError, SyntaxError):
+        warnings.simplefilter("ignore")  # of backslashes that escape nothing
+        return [ast.literal_eval(item) for item in re.findall(TEXT, stripped)]
+    return text
+
+
 def _tags(value: object) -> tuple[str, ...]:
-    if value is None:
+    if is_absent(value):
         return ()
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple):
@@ -129,8 +160,11 @@ def _tags(value: object) -> tuple[str, ...]:
 
 
 def _name(value: object, column: str) -> str:
-    if value is None:
+    if is_absent(value):
         return ""
+    # pandas makes whole numbers floats where one is missing.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     # Ids are often numbers in a table; True and False are numbers to Python only.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -138,15 +172,27 @@ def _name(value: object, column: str) -> str:
 
 
 def _text(value: object, column: str) -> str:
+    if isinstance(value, bytes):  # of Parquet files that do not say that it is text
+        value = value.decode(errors="surrogateescape")
     if not isinstance(value, str):
         raise BadValueError(f"{column} is {_abbreviate(value)}, not text")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise BadValueError(f"{column} is not valid UTF-8 text") from error
+        broken = ord(value[error.start])
+        # Bytes that could not be decoded are kept as surrogates, too.
+        what = (
+            f"the byte {broken - 0xDC00:#04x}"
+            if 0xDC80 <= broken <= 0xDCFF
+            else f"half a character (\\u{broken:04x}), as of an emoji that was cut"
+        )
+        raise BadValueError(f"{column} is not valid UTF-8 text: it holds {what}") from error
     return value
 
 
 def _abbreviate(value: object) -> str:
-    text = json.dumps(value, default=repr)
+    try:
+        text = json.dumps(value, default=repr)
+    except RecursionError:
+        text = type(value).__name__
     return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,13 +1,11 @@
 """SOURCE -> pairs: captioned pictures from whatever file or folder they stand in.
 
-What SOURCE is decides who reads it: `tables` (JSON Lines, CSV, TSV, Parquet), `coco`, `folders` or
-`shards`. Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the
-pictures. All are streams, so memory stays flat for a SOURCE of any length (a COCO file is one JSON
-document and is read whole).
+What SOURCE is decides who reads it: `tables` (JSON, CSV and TSV, Parquet), `folders` or `shards`.
+Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the pictures.
+All are streams, so memory stays flat for a SOURCE of any length (a JSON document is read whole).
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from itertools import chain, islice
 
 from captionary.indexer.readers.addresses import (
@@ -18,7 +16,6 @@ from captionary.indexer.readers.addresses import (
     parent,
     suffix_of,
 )
-from captionary.indexer.readers.coco import count_coco, read_coco
 from captionary.indexer.readers.folders import count_folder, read_folder
 from captionary.indexer.readers.rows import Rows, make_pair, merge_rows
 from captionary.indexer.readers.shards import (
@@ -28,13 +25,10 @@ from captionary.indexer.readers.shards import (
     list_shards,
     read_shards,
 )
-from captionary.indexer.readers.tables import (
-    count_lines,
-    count_parquet,
-    read_delimited,
-    read_json_lines,
-    read_parquet,
-)
+from captionary.indexer.readers.tables.delimited import read_delimited
+from captionary.indexer.readers.tables.json_documents import count_json, read_json
+from captionary.indexer.readers.tables.parquet_files import count_parquet, read_parquet
+from captionary.indexer.readers.tables.text_lines import count_lines
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import PairItem
@@ -51,15 +45,18 @@ SAMPLE = 500
 
 Reader = Callable[[str], Rows]
 FILES: dict[str, Reader] = {
-    ".jsonl": read_json_lines,
-    ".ndjson": read_json_lines,
-    ".csv": partial(read_delimited, delimiter=","),
-    ".tsv": partial(read_delimited, delimiter="\t"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), read_json),
+    **dict.fromkeys((".csv", ".tsv", ".tab", ".psv", ".txt", ".token"), read_delimited),
     ".parquet": read_parquet,
-    ".json": read_coco,
     ".tar": read_shards,
     ".tgz": read_shards,
 }
+COUNTERS: dict[Reader, Callable[[str], int | None]] = {
+    read_json: count_json,
+    read_delimited: count_lines,
+    read_parquet: count_parquet,
+}
+"""How many rows a file has."""
 
 
 def read_pairs(
@@ -108,18 +105,22 @@ def count_pairs(source: str) -> int | None:
             return count_folder(source)
         if reader is read_shards:
             return count_shards(source)
-        if reader is read_coco:
-            return count_coco(source)
-        rows = count_parquet(source) if reader is read_parquet else count_lines(source)
+        rows = COUNTERS[reader](source)
         if rows is None:
             return None
-        head = list(islice(reader(source), SAMPLE))
+        taken = 0
+
+        def head() -> Rows:
+            nonlocal taken
+            for row in islice(reader(source), SAMPLE):
+                taken += not isinstance(row, Note)
+                yield row
+
+        merged = merge_rows(_make_pairs(head(), Pictures((".",))))
+        items = sum(not isinstance(item, Note) for item in merged)
     except WrongInput:
         return None
-    anywhere = Pictures((".",))
-    merged = merge_rows(_make_pairs(iter(head), anywhere))
-    items = sum(not isinstance(item, Note) for item in merged)
-    return items if len(head) < SAMPLE else round(rows * items / len(head))
+    return items if taken < SAMPLE else round(rows * items / taken)
 
 
 def local_shards(source: str) -> list[str]:

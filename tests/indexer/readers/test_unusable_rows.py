@@ -53,7 +53,8 @@ def test_a_bad_line_is_reported_and_the_next_one_read(tmp_path: Path, reason: st
         (b"b.jpg,a dog, a cat", "3 values for 2 columns"),
         (b"b.jpg", "no caption"),
         (b",a dog", "names no picture"),
-        (b"b.jpg,caf\xe9", "not valid UTF-8"),
+        (b"b.jpg,caf\xe9 \x81", "neither UTF-8 nor"),
+        ("b.jpg,собака".encode("cp1251"), "neither UTF-8 nor"),
         (b"b.jpg," + b"x" * 200_000, "field larger than"),
     ],
 )
@@ -137,13 +138,39 @@ SOURCES: dict[str, tuple[str, bytes, str]] = {
     "unknown kind": ("s.docx", b"x", "no known kind"),
     "empty lines": ("s.jsonl", b"", "no line with image and caption"),
     "lines without captions": ("s.jsonl", b'{"image": "a.jpg"}', "no line with image and caption"),
-    "not lines": ("s.jsonl", b'[\n{"image": "a.jpg",\n"caption": "a"}]', "no line with image"),
+    "not lines": (
+        "s.jsonl",
+        b'{\n"image": "a.jpg"\n}\n{\n"image": "b.jpg"\n}',
+        "no line with image",
+    ),
+    "lines without names": (
+        "s.jsonl",
+        b'{"image_id": 7, "caption": "a"}',
+        "only: image_id, caption; an image_id is no file",
+    ),
     "empty csv": ("s.csv", b"", "no columns image and caption"),
-    "other columns": ("s.csv", b"path,text\na,b\n", "only: path, text"),
+    "other columns": ("s.csv", b"place;words\na;b\n", "only: place, words"),
+    "numbers for pictures": ("s.csv", b"image_id,caption\n7,a\n", "an image_id is no file"),
+    "blanks between columns": ("s.csv", b"image caption\na.jpg a\n", "separate its columns by"),
+    "no header": ("s.csv", b"a.jpg\ta dog\n", "has no header: its first line is"),
+    "a workbook": ("s.csv", b"PK\x03\x04 and more", "is an Excel workbook or a ZIP file"),
+    "gzipped by another name": ("s.tsv", b"\x1f\x8b\x08", "its name must end in .gz"),
+    "a text": ("s.txt", b"a dog on a beach\n", "its first line is a dog on a beach; where a.txt"),
     "headless csv": ("s.csv", b'"' + b"x" * 200_000, "not readable as CSV"),
     "not parquet": ("s.parquet", b"PAR1 but not really", "not readable as Parquet"),
     "not JSON": ("s.json", b"{", "is not JSON"),
     "not COCO": ("s.json", b"[]", "not a COCO captions file"),
+    "COCO results": (
+        "s.json",
+        b'[{"image_id": 7, "caption": "a"}]',
+        "only: image_id, caption; an image_id is no file",
+    ),
+    "conversations": (
+        "s.json",
+        b'[{"image": "a.jpg", "conversations": []}]',
+        "write the sentence that describes the picture in a column caption",
+    ),
+    "columns": ("s.json", b'{"image": {"0": "a.jpg"}, "text": {"0": "a"}}', "column by column"),
     "COCO instances": (
         "s.json",
         b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1}]}',
@@ -182,8 +209,8 @@ def test_a_folder_takes_no_other_folder_of_images(tmp_path: Path) -> None:
         read_pairs(str(write_folder(tmp_path, PAIRS)), images="elsewhere")
 
 
-def test_parquet_with_pictures_inside_is_refused(tmp_path: Path) -> None:
-    table = pa.table({"image": [{"bytes": b"x", "path": "a.jpg"}], "caption": ["a"]})
+def test_parquet_without_names_or_pictures_is_refused(tmp_path: Path) -> None:
+    table = pa.table({"image": [{"height": 7, "path": "a.jpg"}], "caption": ["a"]})
     parquet.write_table(table, tmp_path / "s.parquet")
 
     with pytest.raises(WrongInput, match=r"column image of .* holds struct"):

@@ -1,0 +1,1 @@
+"""Tables and JSON, one reader a format: each yields rows."""
