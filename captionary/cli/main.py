@@ -4,6 +4,7 @@ import gc
 import importlib.metadata
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -69,6 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: those after the program's name; None: those of this process.
     """
     gc.set_threshold(NEW_OBJECTS)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name of a file must not end a run
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, prog_name="captionary", standalone_mode=False)
     except CaptionaryError as error:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from captionary.schemas.bodies import PairBody
 from captionary.schemas.errors import WrongInput, one_line
+from captionary.schemas.file_names import readable
 
 Image: TypeAlias = str | PathLike[str] | bytes | IO[bytes]
 """A picture: the path of its file, its bytes, or a file open for reading."""
@@ -94,7 +95,7 @@ def _read_picture(image: Image) -> tuple[str, bytes]:
     if isinstance(image, str | PathLike):
         path = Path(image)
         try:
-            return path.name, path.read_bytes()
+            return readable(path.name), path.read_bytes()
         except OSError as error:
             raise WrongInput(f"cannot read the picture {path}: {one_line(error)}") from error
     return "", image.read()

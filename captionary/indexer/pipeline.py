@@ -22,6 +22,7 @@ from captionary.indexer.records import (
 )
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.errors import CaptionaryError, UnreadablePicture
+from captionary.schemas.file_names import readable
 from captionary.schemas.jobs import Job
 from captionary.schemas.notes import Note, merge_notes
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
@@ -215,4 +216,7 @@ def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCapti
     captions = tuple(dict.fromkeys(text.strip() for text in pair.captions if text.strip()))
     if not captions:
         return failure(pair, "it has no caption; give at least one sentence")
+    texts = (*captions, pair.id or "", pair.source, *pair.tags)
+    if wrong := next((text for text in texts if text != readable(text)), ""):
+        return failure(pair, f"{wrong!r} is not Unicode; write it in UTF-8")
     return replace(pair, captions=captions)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from captionary.schemas.dictionary import Picture
+from captionary.schemas.file_names import readable
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 from captionary.schemas.regions import RegionTable
 from captionary.vision.pictures.loading import LoadedPicture
@@ -53,7 +54,7 @@ def new_record(
     """The record of a picture that is not stored yet, without the captions of its pair."""
     return Picture(
         id=image_id,
-        image=pair.picture_name,
+        image=readable(pair.picture_name),
         sha256=sha256,
         size_hw=loaded.size_hw,
         captions=(),

@@ -15,6 +15,8 @@ Every message is one line: what is wrong, with which value, and what to do.
 from collections.abc import Sequence
 from urllib.parse import quote
 
+from captionary.schemas.file_names import readable
+
 LONGEST = 300
 """Characters of another program's error that are quoted in a message of ours, at most."""
 
@@ -31,6 +33,9 @@ def one_line(error: BaseException | str) -> str:
 
 class CaptionaryError(Exception):
     """Base class: an error that is reported in one line instead of a traceback."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(readable(message))
 
 
 class WrongInput(CaptionaryError):

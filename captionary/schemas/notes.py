@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from captionary.schemas.file_names import readable
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -22,7 +24,7 @@ class Note:
     def __str__(self) -> str:
         """One line for the user."""
         advice = f"; {self.advice}" if self.advice else ""
-        return f"{self.what}: {self.count} (first: {self.first}){advice}"
+        return readable(f"{self.what}: {self.count} (first: {self.first}){advice}")
 
 
 def merge_notes(notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from captionary.schemas.file_names import readable
 from captionary.schemas.notes import Note
 
 
@@ -39,11 +40,15 @@ class ImageCaption:
 
 @dataclass(frozen=True, slots=True)
 class PairFailure:
-    """A pair that could not be indexed, and why, in one line."""
+    """A pair that could not be indexed, and why, in one line; names as `readable` shows them."""
 
     where: str
     image: str
     reason: str
+
+    def __post_init__(self) -> None:
+        for field in ("where", "image", "reason"):
+            object.__setattr__(self, field, readable(getattr(self, field)))
 
 
 PairItem: TypeAlias = ImageCaption | PairFailure | Note

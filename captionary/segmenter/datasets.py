@@ -6,6 +6,7 @@ out.
 """
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from captionary.files.picture_formats import is_picture
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName, read_classes
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.file_names import normal_form
 from captionary.schemas.labels import MOST_LABELS
 from captionary.vision.pictures.label_maps import read_label_map
 
@@ -68,14 +70,14 @@ class DatasetFolder:
     @property
     def pictures(self) -> tuple[MaskedPicture, ...]:
         """The masked pictures of this part, sorted by file name."""
-        masks = {path.stem: path for path in (self.path / "masks").glob("*.png")}
+        masks = {normal_form(path.stem): path for path in (self.path / "masks").glob("*.png")}
         images = (
             path
             for path in (self.path / "images").iterdir()
-            if is_picture(path.name) and path.stem in masks
+            if is_picture(path.name) and normal_form(path.stem) in masks
         )
         chosen = _select_part(sorted(images, key=lambda path: path.name), self.part)
-        return tuple(MaskedPicture(path, masks[path.stem]) for path in chosen)
+        return tuple(MaskedPicture(path, masks[normal_form(path.stem)]) for path in chosen)
 
     def __iter__(self) -> Iterator[MaskedPicture]:
         return iter(self.pictures)
@@ -113,5 +115,5 @@ def _select_part(paths: list[Path], part: str | None) -> list[Path]:
         raise WrongInput(f"the part {part!r} is not of the form n/m, as in 1/2 and 2/2")
     number, count = int(match[1]), int(match[2])
     # Names often say what is shown; in the order of their hashes all parts are alike.
-    shuffled = sorted(paths, key=lambda path: hashlib.sha256(path.name.encode()).hexdigest())
+    shuffled = sorted(paths, key=lambda path: hashlib.sha256(os.fsencode(path.name)).hexdigest())
     return sorted(shuffled[number - 1 :: count], key=lambda path: path.name)

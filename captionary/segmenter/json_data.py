@@ -18,6 +18,7 @@ from captionary.schemas.bodies import (
     SegmentationBody,
 )
 from captionary.schemas.dictionary import Exemplar
+from captionary.schemas.file_names import readable
 from captionary.schemas.segmentation import LabelledRegion, Segmentation
 
 
@@ -73,7 +74,7 @@ def coco_json(segmentation: Segmentation, file_name: str) -> dict[str, Any]:
             }
         )
     return {
-        "images": [{"id": 1, "file_name": file_name, "height": height, "width": width}],
+        "images": [{"id": 1, "file_name": readable(file_name), "height": height, "width": width}],
         "categories": [
             {"id": index, "name": name} for index, name in enumerate(segmentation.classes)
         ],

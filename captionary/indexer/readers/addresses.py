@@ -1,37 +1,67 @@
 """Files and pictures by address: local paths directly, everything else through fsspec."""
 
 import gzip
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, cast
 
 import fsspec
 
+from captionary.files.look_alikes import LookAlikes
 from captionary.schemas.errors import WrongInput, one_line
 
 COMPRESSED = ".gz"
+HIDDEN = frozenset(("__MACOSX", "@eaDir", "$RECYCLE.BIN"))
+"""Folders that systems make for themselves."""
 
 
 class Pictures:
     """Finds the pictures that rows name.
 
     With several possible folders, names are looked up until a picture is found; the folder where
-    it was found then serves all others, so that a long SOURCE costs no look-up per picture.
+    it was found then serves all others, so that a long SOURCE costs no look-up per picture. A
+    picture on this machine is found by any name that looks like its own.
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
         self._folders = [folder.rstrip("/") for folder in folders]
+        self._alike = LookAlikes()
 
     def address(self, name: str) -> str:
         """The address of the picture `name`: itself when absolute, else inside the folder."""
-        if "://" in name or Path(name).is_absolute():
+        if "://" in name:
             return name
+        if Path(name).is_absolute():
+            return self._find(name)
         if len(self._folders) > 1:
-            found = next((at for at in self._folders if exists(f"{at}/{name}")), None)
-            self._folders = self._folders if found is None else [found]
-        return f"{self._folders[0]}/{name}"
+            places = [self._find(f"{at}/{name}") for at in self._folders]
+            found = next((n for n, place in enumerate(places) if exists(place)), None)
+            self._folders = self._folders if found is None else [self._folders[found]]
+        return self._find(f"{self._folders[0]}/{name}")
+
+    def _find(self, address: str) -> str:
+        if address.isascii() or not is_local(address):
+            return address
+        found = self._alike.find(Path(address))
+        return address if found == Path(address) else str(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What stands in a folder.
+
+    below:   where it is below the one that was asked for: "", or "a/b/".
+    names:   its files, sorted.
+    problem: why it cannot be listed; "": it can.
+    """
+
+    below: str
+    names: list[str]
+    problem: str = ""
 
 
 def is_local(address: str) -> bool:
@@ -52,6 +82,12 @@ def parent(address: str) -> str:
 def suffix_of(address: str) -> str:
     """The lower-case suffix of a file, not counting `.gz`."""
     return PurePosixPath(name_of(address).lower().removesuffix(COMPRESSED)).suffix
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder, or one that it stands in, is none that the user made."""
+    parts = name.split("/")
+    return any(part in HIDDEN or (part[:1] == "." and part.strip(".")) for part in parts)
 
 
 def is_compressed(address: str) -> bool:
@@ -113,18 +149,54 @@ def exists(address: str) -> bool:
         return False
 
 
-def list_names(folder: str) -> list[str]:
-    """The names of what stands in a folder, sorted, hidden ones left out.
+def walk_folders(folder: str) -> Iterator[Listing]:
+    """List a folder and those in it, in order of their names; hidden ones are left out.
+
+    Links are followed, but no folder is visited twice.
 
     Raises:
-        WrongInput: the folder cannot be listed.
+        WrongInput: the folder itself cannot be listed.
     """
-    try:
-        if is_local(folder):
-            names = [entry.name for entry in Path(folder).iterdir()]
-        else:
-            files, path = fsspec.core.url_to_fs(folder)
-            names = [name_of(str(entry)) for entry in files.ls(path, detail=False)]
-    except (OSError, ValueError, ImportError) as error:
-        raise WrongInput(f"cannot read {folder}: {one_line(error)}") from error
-    return sorted(name for name in names if not name.startswith("."))
+    visited: set[tuple[int, int]] = set()
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        at = f"{folder}/{below}".rstrip("/") or "/"
+        try:
+            if is_local(folder):
+                files, folders = _list_local(at, visited)
+            else:
+                files, folders = _list_remote(at)
+        except (OSError, ValueError, ImportError) as error:
+            problem = f"cannot read {at}: {one_line(error)}"
+            if not below:
+                raise WrongInput(problem) from error
+            yield Listing(below, [], problem)
+            continue
+        yield Listing(below, sorted(files))
+        waiting.extend(f"{below}{name}/" for name in sorted(folders, reverse=True))
+
+
+def _list_local(folder: str, visited: set[tuple[int, int]]) -> tuple[list[str], list[str]]:
+    """The names of the files in a folder, and of the folders; none where it was visited before."""
+    state = Path(folder).stat()
+    if (state.st_dev, state.st_ino) in visited:
+        return [], []
+    visited.add((state.st_dev, state.st_ino))
+    names: tuple[list[str], list[str]] = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not is_hidden(entry.name):
+                names[entry.is_dir()].append(entry.name)
+    return names
+
+
+def _list_remote(folder: str) -> tuple[list[str], list[str]]:
+    files, path = fsspec.core.url_to_fs(folder)
+    names: tuple[list[str], list[str]] = [], []
+    for entry in files.ls(path, detail=True):
+        name = name_of(str(entry["name"]).rstrip("/"))
+        # Some list the folder itself too.
+        if not is_hidden(name) and str(entry["name"]).rstrip("/") != path.rstrip("/"):
+            names[entry["type"] == "directory"].append(name)
+    return names

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from captionary.indexer.readers.addresses import Pictures
 from captionary.indexer.readers.columns import is_absent
+from captionary.schemas.file_names import is_file_name
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 
@@ -105,10 +106,12 @@ def _image_name(value: object) -> str:
     blank = isinstance(value, str) and value.isspace()
     if is_absent(value) and not blank:
         raise BadValueError("it names no picture; give its path in the column image")
-    name = _text(value, "image")
-    if blank or "\0" in name:
-        raise BadValueError(f"{name!r} is not the name of a picture")
-    return name
+    if not isinstance(value, str):
+        raise BadValueError(f"image is {_abbreviate(value)}, not text")
+    # Bytes that are not UTF-8 are names as well, where files have them.
+    if blank or "\0" in value or not is_file_name(value):
+        raise BadValueError(f"{value!r} is not the name of a picture")
+    return value
 
 
 def _captions(values: Mapping[str, object]) -> tuple[str, ...]:

@@ -19,8 +19,9 @@ from captionary.files.atomic import write_atomically
 from captionary.files.digests import digest_texts
 from captionary.files.tar_members import Member
 from captionary.indexer.readers.addresses import Pictures, name_of
+from captionary.indexer.readers.caption_files import JSON, TEXT, parse_captions
 from captionary.indexer.readers.rows import Row, make_pair
-from captionary.indexer.readers.shards import JSON, TEXT, Part, parse_captions, parse_samples
+from captionary.indexer.readers.shards import Part, parse_samples
 from captionary.indexer.readers.tar_headers import BLOCK
 from captionary.schemas.errors import UnreadablePicture, WrongInput, one_line
 from captionary.schemas.pairs import ImageCaption, PairFailure
@@ -29,7 +30,7 @@ Places = NDArray[np.uint32]
 """(N, 5), of each pair: block where the picture begins, bytes of it, block where its captions
 begin, bytes of them, and whether they are in a .json (1) or a .txt (0). A block is 512 bytes."""
 
-VERSION = 2
+VERSION = 3
 """Another where what makes a pair changes: lists of other rules are of no use then."""
 LONGEST = (1 << 32) - 1
 HERE = Pictures((".",))
@@ -155,7 +156,8 @@ def _read_listing(shard: str) -> tuple[ShardListing, bool]:
         if isinstance(pair, PairFailure):
             failures.append(pair)
         elif parsed.picture and parsed.text:
-            places.extend((*_place(parsed.picture), *_place(parsed.text), parsed.text.kind == JSON))
+            is_json = parsed.text.kind.endswith(JSON)
+            places.extend((*_place(parsed.picture), *_place(parsed.text), is_json))
             name = parsed.picture.member.name.rpartition("/")[2]
             digests.append(int(digest_texts(name, *pair.captions)[:16], 16))
     listing = ShardListing(

@@ -1,11 +1,10 @@
-"""Rows of WebDataset shards: tar files in which consecutive files of one stem are a sample.
+"""Rows of WebDataset shards: tar files in which files of one stem are a sample.
 
 Only headers and texts are read; the pictures are passed over, and named by where their bytes lie.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
@@ -16,44 +15,54 @@ from captionary.files.tar_members import Member
 from captionary.indexer.readers.addresses import (
     exists,
     is_folder,
+    is_hidden,
     is_local,
-    list_names,
     name_of,
     open_file,
     suffix_of,
+    walk_folders,
 )
-from captionary.indexer.readers.folders import split_captions
+from captionary.indexer.readers.caption_files import (
+    JSON,
+    TEXTS,
+    Columns,
+    caption_kinds,
+    parse_captions,
+    split_name,
+)
 from captionary.indexer.readers.rows import BadValueError, Row, Rows
 from captionary.indexer.readers.tar_headers import read_members
 from captionary.schemas.errors import WrongInput, one_line
+from captionary.schemas.notes import Note
 from captionary.schemas.pairs import PairFailure
 
-SHARD = ".tar"
+SHARDS = (".tar", ".tgz")
 PACKED = (".gz", ".tgz")
-TEXT, JSON = ".txt", ".json"
 HEAD = 100  # samples among which one must be usable
 SAMPLE = 500  # samples that tell how many bytes make one
+WAITING = 500_000  # samples of a shard that are kept until their other files come
 
 BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
-NAME = re.compile(r"((?:.*/)?[^./]+)(\.[^/]+)", re.DOTALL)
-"""Up to the first dot of the last part, and from it on: WebDataset's stem and kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A file of a sample: `a/0001` and `.jpg`, where it lies, and its content if it is a text."""
+    """A file of a shard: its `SplitName`, where it lies, and its content if it may be captions."""
 
     stem: str
     kind: str
     member: Member
     content: bytes
 
+    @property
+    def name(self) -> str:
+        """Equal for two files of the same name."""
+        return self.stem + self.kind
 
-Sample = Mapping[str, Part]
+
+Sample = dict[str, Part]
 """The parts of a sample by their kinds; never empty."""
-
-Columns = dict[str, object]
 
 
 class ParsedSample(NamedTuple):
@@ -70,7 +79,7 @@ def read_shards(source: str) -> Rows:
     A shard that cannot be read, or breaks off, is one failure; the next one is read.
 
     Raises:
-        WrongInput: the shards are compressed, or none of the first samples is a pair.
+        WrongInput: none of the first samples is a pair, as in shards that are compressed.
     """
     rows = (parsed.row for shard in list_shards(source) for parsed in parse_samples(shard))
     head = list(islice(rows, HEAD))
@@ -83,6 +92,18 @@ def read_shards(source: str) -> Rows:
         )
     yield from head
     yield from rows
+    yield from _pictures_beside(source)
+
+
+def _pictures_beside(source: str) -> Iterator[Note]:
+    """What a folder of shards holds besides."""
+    if is_folder(source):
+        for listing in walk_folders(source):
+            pictures = [name for name in listing.names if suffix_of(name) in SUFFIXES]
+            if pictures:
+                first = f"{listing.below}{pictures[0]}"
+                advice = "give their folder as SOURCE"
+                yield Note("pictures beside shards, not read", first, advice, len(pictures))
 
 
 def parse_samples(shard: str) -> Iterator[ParsedSample]:
@@ -99,24 +120,26 @@ def count_shards(source: str) -> int | None:
     sizes = [Path(shard).stat().st_size if Path(shard).exists() else 0 for shard in shards]
     count = passed = 0
     for shard, size in zip(shards, sizes, strict=True):
-        for item in _read_samples(shard):
-            count += 1
-            if count >= SAMPLE and not isinstance(item, PairFailure):
-                read = passed + max(part.member.end for part in item.values())
-                return round(count * sum(sizes) / read)
+        for group in _read_groups(shard):
+            count += not isinstance(group, str) and any(part.kind in SUFFIXES for part in group)
+            if count >= SAMPLE and not isinstance(group, str):
+                return round(count * sum(sizes) / (passed + group[-1].member.end))
         passed += size
-    return count
+    return sum(1 for shard in shards for _ in _read_samples(shard))
 
 
 def has_shard_braces(source: str) -> bool:
     """Whether braces in SOURCE name shards."""
-    return "{" in source and suffix_of(expand_braces(source)[0]) == SHARD
+    return "{" in source and suffix_of(expand_braces(source)[0]) in SHARDS
 
 
 def holds_shards(folder: str) -> bool:
-    """Whether a folder holds shards, and no pictures beside them."""
-    kinds = {suffix_of(name) for name in list_names(folder)}
-    return SHARD in kinds and not kinds & set(SUFFIXES)
+    """Whether a folder, or the first in it that has either, holds shards and no pictures."""
+    for listing in walk_folders(folder):
+        kinds = {suffix_of(name) for name in listing.names}
+        if not kinds.isdisjoint((*SHARDS, *SUFFIXES)):
+            return kinds.isdisjoint(SUFFIXES)
+    return False
 
 
 def expand_braces(pattern: str) -> list[str]:
@@ -138,60 +161,138 @@ def _expand_choices(inside: str) -> list[str]:
 
 
 def list_shards(source: str) -> list[str]:
-    """The shards that a SOURCE of shards names.
-
-    Raises:
-        WrongInput: they are compressed.
-    """
-    if is_folder(source):
-        names = [name for name in list_names(source) if suffix_of(name) == SHARD]
-        shards = [f"{source.rstrip('/')}/{name}" for name in names]
-    else:
-        shards = [source] if exists(source) else expand_braces(source)
-    packed = next((shard for shard in shards if shard.lower().endswith(PACKED)), None)
-    if packed is not None:
-        raise WrongInput(
-            f"{packed} is compressed, so its pictures cannot be opened one by one; "
-            "unpack it to a .tar (gunzip), pictures are compressed already"
-        )
-    return shards
+    """The shards that a SOURCE of shards names."""
+    if not is_folder(source):
+        return [source] if exists(source) else expand_braces(source)
+    folder = source.rstrip("/")
+    names = (f"{found.below}{name}" for found in walk_folders(source) for name in found.names)
+    return [f"{folder}/{name}" for name in names if suffix_of(name) in SHARDS]
 
 
 def _read_samples(shard: str) -> Iterator[Sample | PairFailure]:
-    """The samples of a shard, and last why it could not be read to its end, if so."""
-    sample: dict[str, Part] = {}
+    """The samples of a shard, and last why it could not be read to its end, if so.
+
+    Samples whose files stand apart, as in a shard that is not sorted, come after the others.
+    """
+    waiting: dict[str, list[Part]] = {}
     trouble = ""
+    for group in _read_groups(shard):
+        if isinstance(group, str):
+            trouble = group
+            continue
+        pairs, rest = _split_group(group)
+        yield from pairs
+        if not rest:
+            continue
+        stem = _shortest_stem(rest)
+        before = waiting.pop(stem, [])
+        if {part.name for part in before}.isdisjoint(part.name for part in rest):
+            rest = before + rest
+        else:
+            yield from _settle(before)
+        waiting[stem] = rest
+        if len(waiting) > WAITING:
+            yield from _settle(waiting.pop(next(iter(waiting))))
+    for stem in list(waiting):
+        shorter = stem.rpartition(".")[0]
+        if shorter in waiting and _goes_on(stem, shorter):
+            waiting[shorter] += waiting.pop(stem)
+    for rest in waiting.values():
+        yield from _settle(rest)
+    if trouble:
+        yield PairFailure(name_of(shard), "", trouble)
+
+
+def _read_groups(shard: str) -> Iterator[list[Part] | str]:
+    """Groups of files of a shard, and last why it could not be read to its end, if so.
+
+    A group is consecutive files of one stem, with those whose stem goes on after a dot, as that of
+    `0001.seg.png`.
+    """
+    group: list[Part] = []
+    names: set[str] = set()
+    stem = trouble = ""
     try:
         for part in _read_parts(shard):
-            if sample and (part.kind in sample or part.stem != _stem(sample)):
-                yield sample
-                sample = {}
-            sample[part.kind] = part
+            together = part.stem == stem or _goes_on(part.stem, stem) or _goes_on(stem, part.stem)
+            if group and (part.name in names or not together):
+                yield group
+                group, names = [], set()
+            if not group or len(part.stem) < len(stem):
+                stem = part.stem
+            group.append(part)
+            names.add(part.name)
     except WrongInput as error:
         trouble = str(error)
     except Exception as error:  # each fsspec back end has errors of its own
         trouble = f"it cannot be read to its end: {one_line(error)}; what follows is left out"
-    if sample:
-        yield sample
+    if group:
+        yield group
     if trouble:
-        yield PairFailure(name_of(shard), "", trouble)
+        yield trouble
+
+
+def _split_group(group: list[Part]) -> tuple[list[Sample], list[Part]]:
+    """The samples of a group that have a picture and captions, and what belongs to none of them."""
+    samples: dict[str, Sample] = {}
+    for part in group:
+        samples.setdefault(part.stem, {})[part.kind] = part
+    whole = {
+        stem: sample
+        for stem, sample in samples.items()
+        if caption_kinds(sample) and not sample.keys().isdisjoint(SUFFIXES)
+    }
+    if len(whole) == len(samples):
+        return list(whole.values()), []
+    # Label maps and the like belong to the picture whose stem they go on.
+    rest = [
+        part
+        for part in group
+        if part.stem not in whole and not any(_goes_on(part.stem, stem) for stem in whole)
+    ]
+    return list(whole.values()), rest
+
+
+def _settle(parts: list[Part]) -> Iterator[Sample]:
+    """The samples of files that stood apart, and last, as one, those that make no pair."""
+    pairs, rest = _split_group(parts)
+    yield from pairs
+    if rest:
+        start = len(_shortest_stem(rest))
+        yield {part.name[start:]: part for part in rest}
+
+
+def _goes_on(longer: str, shorter: str) -> bool:
+    """Whether a stem goes on another one after a dot: `a/0001.seg`, but not `a.b/0001`."""
+    rest = longer[len(shorter) :]
+    return rest.startswith(".") and "/" not in rest and longer.startswith(shorter)
+
+
+def _shortest_stem(parts: list[Part]) -> str:
+    return min((part.stem for part in parts), key=len)
 
 
 def _read_parts(shard: str) -> Iterator[Part]:
     """The files of a shard that belong to samples, in order, each complete.
 
     Raises:
+        WrongInput: it cannot be opened, or is compressed.
         tarfile.TarError: it is no tar file, or breaks off.
     """
+    if shard.lower().endswith(PACKED):
+        raise WrongInput(
+            f"{shard} is compressed, so its pictures cannot be opened one by one; "
+            "unpack it to a .tar (gunzip), pictures are compressed already"
+        )
     with open_file(shard) as file:
         for member in read_members(file, shard):
-            if found := NAME.fullmatch(member.name.removeprefix("./")):
-                kind = found[2].lower()
-                yield Part(found[1], kind, member, _read_content(file, member, kind))
+            name = member.name.removeprefix("./")
+            if not is_hidden(name) and (split := split_name(name)):
+                yield Part(*split, member, _read_content(file, member, split.kind))
 
 
 def _read_content(file: BinaryIO, member: Member, kind: str) -> bytes:
-    if kind not in (TEXT, JSON):
+    if not kind.endswith((*TEXTS, JSON)):
         return b""
     file.seek(member.offset)
     return file.read(member.length)
@@ -201,18 +302,19 @@ def _parse_sample(item: Sample | PairFailure, shard: str) -> ParsedSample:
     """A sample as a row; `shard` names where it stands, for reports."""
     if isinstance(item, PairFailure):
         return ParsedSample(item)
-    stem = _stem(item)
+    stem = _shortest_stem(list(item.values()))
     where = f"{shard}:{stem}"
     picture = next((item[kind] for kind in SUFFIXES if kind in item), None)
     if picture is None:
         return ParsedSample(PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}"))
     image = picture.member.address
-    if TEXT not in item and JSON not in item:
-        return ParsedSample(
-            PairFailure(where, image, f"no {stem}.txt or .json with captions beside it")
-        )
+    kinds = caption_kinds(kind for kind, part in item.items() if part.stem == stem)
+    if not kinds:
+        others = ", ".join(kind for kind in item if kind not in SUFFIXES)
+        reason = f"no {stem}.txt or .json with captions beside it"
+        return ParsedSample(PairFailure(where, image, reason + f", only {others}" * bool(others)))
     try:
-        text, columns = _captions(item)
+        text, columns = _captions([item[kind] for kind in kinds])
         return ParsedSample(Row(where, {"image": image, **columns}), picture, text)
     except UnicodeDecodeError:
         problem = "its text is not valid UTF-8"
@@ -223,29 +325,9 @@ def _parse_sample(item: Sample | PairFailure, shard: str) -> ParsedSample:
     return ParsedSample(PairFailure(where, image, problem))
 
 
-def _captions(sample: Sample) -> tuple[Part, Columns]:
-    """The captions in the .txt or, where it has no line, in the .json, and that file."""
-    if TEXT in sample:
-        columns = parse_captions(sample[TEXT].content, TEXT)
-        if columns["captions"] or JSON not in sample:
-            return sample[TEXT], columns
-    return sample[JSON], parse_captions(sample[JSON].content, JSON)
-
-
-def parse_captions(content: bytes, kind: str) -> Columns:
-    """Parse a file of captions, .txt or .json, into columns.
-
-    Raises:
-        ValueError: it cannot be read, as text (UnicodeDecodeError), as JSON or as an object.
-        RecursionError: its JSON is too deep.
-    """
-    if kind == TEXT:
-        return {"captions": split_captions(content)}
-    parsed = json.loads(content.decode("utf-8-sig"))
-    if not isinstance(parsed, dict):
-        raise BadValueError("its .json is not an object in braces")
-    return {column: parsed.get(column) for column in ("caption", "captions")}
-
-
-def _stem(sample: Sample) -> str:
-    return next(iter(sample.values())).stem
+def _captions(texts: list[Part]) -> tuple[Part, Columns]:
+    """The captions of the first file or, where it has no line, of the last, a .json; and it."""
+    columns = parse_captions(texts[0].content, texts[0].kind)
+    if texts[-1].kind.endswith(JSON) and not any(columns.values()):
+        return texts[-1], parse_captions(texts[-1].content, JSON)
+    return texts[0], columns

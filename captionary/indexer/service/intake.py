@@ -14,14 +14,14 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from captionary.files.picture_formats import FORMATS
+from captionary.files.picture_formats import open_picture
 from captionary.indexer.pipeline import ID_DIGITS
 from captionary.indexer.service.job_queue import JobQueue
 from captionary.indexer.service.jobs import AcceptedJob, AcceptedPair
 from captionary.indexer.service.spool import Spool, SpooledFile
 from captionary.indexer.service.url_fetching import Fetcher
 from captionary.schemas.bodies import PairBody
-from captionary.schemas.errors import CaptionaryError, UnreadablePicture, WrongInput
+from captionary.schemas.errors import CaptionaryError, UnreadablePicture, WrongInput, one_line
 from captionary.serving.limits import Limits
 from captionary.serving.problems import Problem
 from captionary.serving.work_queue import WorkQueue
@@ -265,15 +265,16 @@ def _check_header(path: Path, spooled: SpooledFile, name: str, most: int) -> Non
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of large sizes, on which we decide ourselves
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            with path.open("rb") as file, open_picture(file, name=name) as image:
                 pixels = image.width * image.height
         except Image.DecompressionBombError:
             most = min(most, 2 * (Image.MAX_IMAGE_PIXELS or most))  # Pillow's own limit
             pixels = most + 1
+        except UnreadablePicture:
+            raise
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(
-                f"{name} is not a picture ({spooled.bytes:,} bytes); "
-                f"give one of {', '.join(FORMATS)}"
+                f"{name} is truncated or damaged: {one_line(error)}; send the picture again"
             ) from error
     if pixels > most:
         raise UnreadablePicture(f"{name} has more than {most:,} pixels; make it smaller")

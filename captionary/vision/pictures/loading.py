@@ -15,9 +15,9 @@ from typing import BinaryIO
 
 import fsspec
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from captionary.files.picture_formats import FORMATS
+from captionary.files.picture_formats import open_picture
 from captionary.files.tar_members import Member
 from captionary.schemas.arrays import Rgb
 from captionary.schemas.errors import UnreadablePicture, one_line
@@ -181,14 +181,11 @@ def _decode(data: bytes, *, address: str, name: str, max_pixels: int) -> LoadedP
         # Pillow warns of large sizes and odd metadata; we decide on both ourselves.
         warnings.simplefilter("ignore")
         try:
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            with open_picture(io.BytesIO(data), name=address) as image:
                 count = image.width * image.height
                 pixels = upright_rgb(image) if count <= max_pixels else None
-        except UnidentifiedImageError as error:
-            raise UnreadablePicture(
-                f"{address} is not a picture ({len(data):,} bytes); "
-                f"give one of {', '.join(FORMATS)}, not cut off"
-            ) from error
+        except UnreadablePicture:
+            raise
         except Image.DecompressionBombError as error:
             # Pillow's own limit, which it checks before ours; its message has the number of pixels.
             most = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))

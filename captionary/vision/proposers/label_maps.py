@@ -1,10 +1,11 @@
 """The proposers `whole` and `masks`: the whole picture, or a label map that is there already."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from captionary.files.look_alikes import LookAlikes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import IGNORE
 from captionary.schemas.regions import Region
@@ -42,6 +43,7 @@ class LabelMaps:
     """
 
     folder: Path
+    _alike: LookAlikes = field(default_factory=LookAlikes, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.folder.is_dir():
@@ -59,7 +61,8 @@ class LabelMaps:
             UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
         """
         # In the size of the file, in which the map was drawn, and only then made smaller.
-        labels = read_label_map(self.folder / f"{picture.name}.png", size_hw=picture.file_hw)
+        path = self._alike.find(self.folder / f"{picture.name}.png")
+        labels = read_label_map(path, size_hw=picture.file_hw)
         labels = resize_labels(labels, picture.size_hw)
         masks = [labels == value for value in np.unique(labels) if value != IGNORE]
         return [Region(mask) for mask in masks] or WholePicture().propose(picture)

@@ -40,7 +40,7 @@ def test_what_a_sample_lacks_is_told_and_the_next_one_read(tmp_path: Path) -> No
         pair("a.tar", 0),
         pair("a.tar", 9),
     ]
-    found = failures(source)
+    found = sorted(failures(source))
     assert [where for where, _ in found] == [f"a.tar:{n}" for n in range(1, 9)]
     reasons = [
         "no 1.txt or .json with captions beside it",
