@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -15,8 +16,8 @@ from captionary.files.look_alikes import LookAlikes
 from captionary.schemas.errors import WrongInput, one_line
 
 COMPRESSED = ".gz"
-HIDDEN = frozenset(("__MACOSX", "@eaDir", "$RECYCLE.BIN"))
-"""Folders that systems make for themselves."""
+HIDDEN = re.compile(r"(?<![^/])(?:\.(?!\.?(?:/|$))|(?:__MACOSX|@eaDir|\$RECYCLE\.BIN)(?:/|$))")
+"""A name that begins with a dot, or a folder that a system makes for itself."""
 
 
 class Pictures:
@@ -86,8 +87,7 @@ def suffix_of(address: str) -> str:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder, or one that it stands in, is none that the user made."""
-    parts = name.split("/")
-    return any(part in HIDDEN or (part[:1] == "." and part.strip(".")) for part in parts)
+    return HIDDEN.search(name) is not None
 
 
 def is_compressed(address: str) -> bool:

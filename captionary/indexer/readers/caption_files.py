@@ -6,6 +6,7 @@ writes it; in folders and in shards alike.
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from captionary.files.picture_formats import SUFFIXES
@@ -15,6 +16,7 @@ from captionary.schemas.file_names import normal_form
 TEXT, JSON = ".txt", ".json"
 TEXTS = (TEXT, ".caption", ".captions")
 """Suffixes of texts with a caption on each line; of several the first counts."""
+ENDS = (*TEXTS, JSON)
 WITHIN = frozenset((".caption", ".captions", *SUFFIXES))
 """What may stand before the suffix of a file of captions."""
 
@@ -34,23 +36,30 @@ class SplitName(NamedTuple):
 
 def split_name(name: str) -> SplitName | None:
     """Split the name of a file; None where it has no suffix."""
-    stem, dot, suffix = name.rpartition(".")
-    if not dot or not stem or "/" in suffix or stem.endswith("/"):
+    stem, _, suffix = name.rpartition(".")
+    if not stem or "/" in suffix or stem[-1] == "/":
         return None
     kind = f".{suffix.lower()}"
-    while kind.endswith((*TEXTS, JSON)):
-        shorter, dot, within = stem.rpartition(".")
-        if f"{dot}{within.lower()}" not in WITHIN or not shorter or shorter.endswith("/"):
-            break
-        stem, kind = shorter, f".{within.lower()}{kind}"
+    if kind in ENDS:
+        while "." in stem:
+            shorter, _, within = stem.rpartition(".")
+            if f".{within.lower()}" not in WITHIN or not shorter or shorter[-1] == "/":
+                break
+            stem, kind = shorter, f".{within.lower()}{kind}"
     return SplitName(normal_form(stem), kind)
 
 
 def caption_kinds(kinds: Iterable[str]) -> list[str]:
     """The kinds of one stem that may hold captions, the one that counts first."""
-    return sorted((kind for kind in kinds if kind.endswith((*TEXTS, JSON))), key=_rank)
+    return sorted(filter(may_be_captions, kinds), key=_rank)
 
 
+def may_be_captions(kind: str) -> bool:
+    """Whether a file of this kind may hold captions."""
+    return kind.endswith(ENDS)
+
+
+@lru_cache(1024)
 def _rank(kind: str) -> tuple[bool, bool, int]:
     return kind.endswith(JSON), not kind.endswith(TEXT), len(kind)
 

@@ -4,8 +4,8 @@ Only headers and texts are read; the pictures are passed over, and named by wher
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice, product
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -24,9 +24,9 @@ from captionary.indexer.readers.addresses import (
 )
 from captionary.indexer.readers.caption_files import (
     JSON,
-    TEXTS,
     Columns,
     caption_kinds,
+    may_be_captions,
     parse_captions,
     split_name,
 )
@@ -46,23 +46,22 @@ BRACES = re.compile(r"\{([^{}]*)\}")
 RANGE = re.compile(r"([0-9]+)\.\.([0-9]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """A file of a shard: its `SplitName`, where it lies, and its content if it may be captions."""
 
     stem: str
     kind: str
     member: Member
-    content: bytes
+    content: bytes | None
 
-    @property
-    def name(self) -> str:
-        """Equal for two files of the same name."""
-        return self.stem + self.kind
 
+PICTURES = frozenset(SUFFIXES)
 
 Sample = dict[str, Part]
-"""The parts of a sample by their kinds; never empty."""
+"""The parts of a sample by their kinds; never empty, and the shortest stem comes first."""
+
+Group = dict[str, Part]
+"""Files that stand together, by stem and kind."""
 
 
 class ParsedSample(NamedTuple):
@@ -121,9 +120,12 @@ def count_shards(source: str) -> int | None:
     count = passed = 0
     for shard, size in zip(shards, sizes, strict=True):
         for group in _read_groups(shard):
-            count += not isinstance(group, str) and any(part.kind in SUFFIXES for part in group)
-            if count >= SAMPLE and not isinstance(group, str):
-                return round(count * sum(sizes) / (passed + group[-1].member.end))
+            if isinstance(group, str):
+                continue
+            count += any(part.kind in SUFFIXES for part in group.values())
+            if count >= SAMPLE:
+                read = passed + max(part.member.end for part in group.values())
+                return round(count * sum(sizes) / read)
         passed += size
     return sum(1 for shard in shards for _ in _read_samples(shard))
 
@@ -174,7 +176,7 @@ def _read_samples(shard: str) -> Iterator[Sample | PairFailure]:
 
     Samples whose files stand apart, as in a shard that is not sorted, come after the others.
     """
-    waiting: dict[str, list[Part]] = {}
+    waiting: dict[str, Group] = {}
     trouble = ""
     for group in _read_groups(shard):
         if isinstance(group, str):
@@ -182,46 +184,36 @@ def _read_samples(shard: str) -> Iterator[Sample | PairFailure]:
             continue
         pairs, rest = _split_group(group)
         yield from pairs
-        if not rest:
-            continue
-        stem = _shortest_stem(rest)
-        before = waiting.pop(stem, [])
-        if {part.name for part in before}.isdisjoint(part.name for part in rest):
-            rest = before + rest
-        else:
-            yield from _settle(before)
-        waiting[stem] = rest
-        if len(waiting) > WAITING:
-            yield from _settle(waiting.pop(next(iter(waiting))))
+        if rest:
+            yield from _keep(rest, waiting)
     for stem in list(waiting):
         shorter = stem.rpartition(".")[0]
         if shorter in waiting and _goes_on(stem, shorter):
-            waiting[shorter] += waiting.pop(stem)
+            waiting[shorter] |= waiting.pop(stem)
     for rest in waiting.values():
         yield from _settle(rest)
     if trouble:
         yield PairFailure(name_of(shard), "", trouble)
 
 
-def _read_groups(shard: str) -> Iterator[list[Part] | str]:
+def _read_groups(shard: str) -> Iterator[Group | str]:
     """Groups of files of a shard, and last why it could not be read to its end, if so.
 
     A group is consecutive files of one stem, with those whose stem goes on after a dot, as that of
     `0001.seg.png`.
     """
-    group: list[Part] = []
-    names: set[str] = set()
+    group: Group = {}
     stem = trouble = ""
     try:
         for part in _read_parts(shard):
-            together = part.stem == stem or _goes_on(part.stem, stem) or _goes_on(stem, part.stem)
-            if group and (part.name in names or not together):
-                yield group
-                group, names = [], set()
-            if not group or len(part.stem) < len(stem):
-                stem = part.stem
-            group.append(part)
-            names.add(part.name)
+            name, together = part.stem + part.kind, part.stem == stem
+            if not together and (_goes_on(part.stem, stem) or _goes_on(stem, part.stem)):
+                together, stem = True, min(part.stem, stem, key=len)
+            if not together or name in group:
+                if group:
+                    yield group
+                group, stem = {}, part.stem
+            group[name] = part
     except WrongInput as error:
         trouble = str(error)
     except Exception as error:  # each fsspec back end has errors of its own
@@ -232,44 +224,56 @@ def _read_groups(shard: str) -> Iterator[list[Part] | str]:
         yield trouble
 
 
-def _split_group(group: list[Part]) -> tuple[list[Sample], list[Part]]:
+def _split_group(group: Group) -> tuple[list[Sample], Group]:
     """The samples of a group that have a picture and captions, and what belongs to none of them."""
-    samples: dict[str, Sample] = {}
-    for part in group:
-        samples.setdefault(part.stem, {})[part.kind] = part
-    whole = {
-        stem: sample
-        for stem, sample in samples.items()
-        if caption_kinds(sample) and not sample.keys().isdisjoint(SUFFIXES)
-    }
+    samples: defaultdict[str, Sample] = defaultdict(dict)
+    for part in group.values():
+        samples[part.stem][part.kind] = part
+    whole = {stem: sample for stem, sample in samples.items() if _is_whole(sample)}
     if len(whole) == len(samples):
-        return list(whole.values()), []
+        return list(whole.values()), {}
     # Label maps and the like belong to the picture whose stem they go on.
-    rest = [
-        part
-        for part in group
+    rest = {
+        name: part
+        for name, part in group.items()
         if part.stem not in whole and not any(_goes_on(part.stem, stem) for stem in whole)
-    ]
+    }
     return list(whole.values()), rest
 
 
-def _settle(parts: list[Part]) -> Iterator[Sample]:
+def _is_whole(sample: Sample) -> bool:
+    return any(map(may_be_captions, sample)) and any(map(PICTURES.__contains__, sample))
+
+
+def _keep(group: Group, waiting: dict[str, Group]) -> Iterator[Sample]:
+    """Keep files until their others come; yields what is not kept any longer."""
+    stem = min((part.stem for part in group.values()), key=len)
+    before = waiting.pop(stem, {})
+    if before.keys().isdisjoint(group):
+        group = before | group
+    else:  # another sample of the same name
+        yield from _settle(before)
+    waiting[stem] = group
+    if len(waiting) > WAITING:
+        yield from _settle(waiting.pop(next(iter(waiting))))
+
+
+def _settle(group: Group) -> Iterator[Sample]:
     """The samples of files that stood apart, and last, as one, those that make no pair."""
-    pairs, rest = _split_group(parts)
+    pairs, rest = _split_group(group)
     yield from pairs
     if rest:
-        start = len(_shortest_stem(rest))
-        yield {part.name[start:]: part for part in rest}
+        parts = sorted(rest.items(), key=lambda item: len(item[1].stem))
+        start = len(parts[0][1].stem)
+        yield {name[start:]: part for name, part in parts}
 
 
 def _goes_on(longer: str, shorter: str) -> bool:
     """Whether a stem goes on another one after a dot: `a/0001.seg`, but not `a.b/0001`."""
+    if not longer.startswith(shorter):
+        return False
     rest = longer[len(shorter) :]
-    return rest.startswith(".") and "/" not in rest and longer.startswith(shorter)
-
-
-def _shortest_stem(parts: list[Part]) -> str:
-    return min((part.stem for part in parts), key=len)
+    return rest.startswith(".") and "/" not in rest
 
 
 def _read_parts(shard: str) -> Iterator[Part]:
@@ -291,9 +295,9 @@ def _read_parts(shard: str) -> Iterator[Part]:
                 yield Part(*split, member, _read_content(file, member, split.kind))
 
 
-def _read_content(file: BinaryIO, member: Member, kind: str) -> bytes:
-    if not kind.endswith((*TEXTS, JSON)):
-        return b""
+def _read_content(file: BinaryIO, member: Member, kind: str) -> bytes | None:
+    if not may_be_captions(kind):
+        return None
     file.seek(member.offset)
     return file.read(member.length)
 
@@ -302,13 +306,13 @@ def _parse_sample(item: Sample | PairFailure, shard: str) -> ParsedSample:
     """A sample as a row; `shard` names where it stands, for reports."""
     if isinstance(item, PairFailure):
         return ParsedSample(item)
-    stem = _shortest_stem(list(item.values()))
+    stem = next(iter(item.values())).stem
     where = f"{shard}:{stem}"
     picture = next((item[kind] for kind in SUFFIXES if kind in item), None)
     if picture is None:
         return ParsedSample(PairFailure(where, "", f"no {stem}.jpg beside {', '.join(item)}"))
     image = picture.member.address
-    kinds = caption_kinds(kind for kind, part in item.items() if part.stem == stem)
+    kinds = caption_kinds([kind for kind, part in item.items() if part.stem == stem])
     if not kinds:
         others = ", ".join(kind for kind in item if kind not in SUFFIXES)
         reason = f"no {stem}.txt or .json with captions beside it"
@@ -327,7 +331,7 @@ def _parse_sample(item: Sample | PairFailure, shard: str) -> ParsedSample:
 
 def _captions(texts: list[Part]) -> tuple[Part, Columns]:
     """The captions of the first file or, where it has no line, of the last, a .json; and it."""
-    columns = parse_captions(texts[0].content, texts[0].kind)
+    columns = parse_captions(texts[0].content or b"", texts[0].kind)
     if texts[-1].kind.endswith(JSON) and not any(columns.values()):
-        return texts[-1], parse_captions(texts[-1].content, JSON)
+        return texts[-1], parse_captions(texts[-1].content or b"", JSON)
     return texts[0], columns
