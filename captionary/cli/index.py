@@ -12,6 +12,7 @@ import typer
 from captionary.cli import options
 from captionary.files.atomic import write_atomically
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.file_names import readable
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import PairFailure
 
@@ -89,13 +90,14 @@ def _print_job(job: Job, *, failures: Path, store: str) -> None:
     rows = f"{job.rows} rows, " if job.rows != job.pairs else ""
     print(
         f"{rows}{job.pairs} pairs: {job.added} indexed, {job.known} known already, "
-        f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {store}"
+        f"{len(job.failures)} refused; {job.nouns} nouns refreshed in {readable(store)}"
     )
     _write_failures(job.failures, failures)
     if job.failures:
         first = job.failures[0]
         print(
-            f"refused, first: {first.where}: {first.reason}\nall of them: {failures}",
+            f"refused, first: {first.where}: {first.reason}\n"
+            f"all of them: {readable(str(failures))}",
             file=sys.stderr,
         )
     for note in job.notes:

@@ -12,6 +12,7 @@ from captionary.cli import options
 from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.file_names import readable
 from captionary.schemas.options import DEFAULT_THRESHOLD
 
 
@@ -79,7 +80,9 @@ def segment(
             except UnreadablePicture as error:
                 refused.append(str(error))
             bar.show(done)
-    print(f"{len(files) - len(refused)} of {len(files)} pictures segmented into {out}")
+    print(
+        f"{len(files) - len(refused)} of {len(files)} pictures segmented into {readable(str(out))}"
+    )
     if without_noun:
         print(f"captionary: {without_noun_line(without_noun)}", file=sys.stderr)
     for reason in refused:

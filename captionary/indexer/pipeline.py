@@ -218,5 +218,5 @@ def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCapti
         return failure(pair, "it has no caption; give at least one sentence")
     texts = (*captions, pair.id or "", pair.source, *pair.tags)
     if wrong := next((text for text in texts if text != readable(text)), ""):
-        return failure(pair, f"{wrong!r} is not Unicode; write it in UTF-8")
+        return failure(pair, f"'{wrong}' is not Unicode; write it in UTF-8")
     return replace(pair, captions=captions)
