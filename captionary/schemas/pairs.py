@@ -47,8 +47,8 @@ class PairFailure:
     reason: str
 
     def __post_init__(self) -> None:
-        for field in ("where", "image", "reason"):
-            object.__setattr__(self, field, readable(getattr(self, field)))
+        for name in ("where", "image", "reason"):
+            object.__setattr__(self, name, readable(getattr(self, name)))
 
 
 PairItem: TypeAlias = ImageCaption | PairFailure | Note
