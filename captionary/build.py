@@ -205,12 +205,14 @@ class Parts:
 
         Raises:
             WrongInput: the store cannot be written to, or there is no such pipeline.
+            DiskFull: its disk has too little space left.
             FingerprintMismatch: the dictionary was built with other models.
         """
         from captionary.indexer.nouns import NounExtractor
         from captionary.indexer.pipeline import Indexer
 
-        options, _ = self.indexing, self._open_engine()  # without a store no model is loaded
+        options = self.indexing
+        self._open_engine().check_writable()  # before a model is loaded
         extractor, nouns = self.extractor, NounExtractor(options.pipeline)
         names = self.plan.completed(self.encoder).names
         if "stored" in self.built:  # what reads it goes on reading it

@@ -5,6 +5,7 @@ CaptionaryError
 |   +-- UnreadablePicture     one picture; in a batch it is reported and skipped
 |   +-- FingerprintMismatch   the store was built with other models
 |   +-- StoreInUse            another process holds the folder
++-- DiskFull                  too little space is left on a disk
 +-- StoreUnreachable          the server of a store does not answer
 +-- MissingRegions            a store has lost regions of pictures
 +-- MissingExtra              an optional package is not installed
@@ -19,6 +20,9 @@ from captionary.schemas.file_names import readable
 
 LONGEST = 300
 """Characters of another program's error that are quoted in a message of ours, at most."""
+
+NEARLY_FULL = 64 << 20
+"""Free bytes above which a disk that takes nothing more is not simply full."""
 
 
 def one_line(error: BaseException | str) -> str:
@@ -53,6 +57,26 @@ class StoreInUse(WrongInput):
         super().__init__(
             f"the store {store} is in use by another process; "
             "wait for it to end, or give another --store"
+        )
+
+
+class DiskFull(CaptionaryError):
+    """Too little space is left on a disk; what was written before is whole.
+
+    place:  a file or folder on it, or a server.
+    free:   bytes that are left; None: not known.
+    needed: bytes that must be free; 0: not known.
+    """
+
+    def __init__(self, place: str, *, free: int | None = None, needed: int = 0) -> None:
+        left = "" if free is None else f"; free {free >> 20} MB"
+        if free is not None and needed:
+            left += f" of the {needed >> 20} MB that this needs"
+        elif free is not None and free > NEARLY_FULL:
+            left += ", so it has no more files, or there is a quota"
+        super().__init__(
+            f"no space left on {place}'s disk{left}; nothing is lost: make room there, then run "
+            "this again"
         )
 
 

@@ -139,6 +139,9 @@ class ExactEngine:
     def read_meta(self) -> Payload | None:
         return copy.deepcopy(self.meta)
 
+    def check_writable(self) -> None:
+        """It always can."""
+
     def write_meta(self, meta: Payload) -> None:
         self.meta = copy.deepcopy(meta)
 

@@ -13,14 +13,16 @@ Settings, as measured on 2 cores (see benchmarks/retrieval.py):
 """
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 import qdrant_edge as edge
 
-from captionary.schemas.errors import CaptionaryError, StoreInUse, WrongInput
+from captionary.files.free_space import free_space
+from captionary.schemas.errors import CaptionaryError, DiskFull, StoreInUse, WrongInput
 from captionary.vocabulary.engines.edge_collection import EdgeCollection, engine_errors
-from captionary.vocabulary.engines.edge_folder import StoreFolder, damaged
+from captionary.vocabulary.engines.edge_folder import StoreFolder, damaged, file_errors
 from captionary.vocabulary.engines.engine import (
     INTEGERS,
     KEYWORDS,
@@ -36,13 +38,20 @@ from captionary.vocabulary.engines.qdrant_requests import VECTOR
 class EdgeEngine:
     """An Engine on a folder, open in one process at a time; never use it in a forked child.
 
+    Args:
+        folder: the store. One that cannot be written is read from a copy.
+        free:   tells the bytes that are free on the disk of a path.
+
     Raises:
-        WrongInput: the folder is not a store, is damaged, or cannot be written.
+        WrongInput: the folder is not a store, or is damaged.
         StoreInUse: another process has it open.
+        DiskFull: there is too little space to open it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = StoreFolder(Path(folder))
+    def __init__(
+        self, folder: str | os.PathLike[str], *, free: Callable[[Path], int] = free_space
+    ) -> None:
+        self._folder = StoreFolder(Path(folder), free=free)
         self._open: dict[CollectionName, EdgeCollection] = {}
         try:
             if (meta := self._folder.read_meta()) is not None:
@@ -58,6 +67,7 @@ class EdgeEngine:
 
     def create(self, *, dim: int) -> None:
         """Make the three collections, on top of whatever a cut-short creation left."""
+        self._folder.check_writable()
         self._folder.lock()
         if self.read_meta() is not None:
             raise CaptionaryError(f"the store {self.address} exists already")
@@ -67,6 +77,10 @@ class EdgeEngine:
             with engine_errors(self._folder.path):
                 self._open[name] = self._created(name, dim=vector_size(name, dim=dim))
             self._open[name].flush()
+
+    def check_writable(self) -> None:
+        """Check that there is room for another operation, and that the folder can be written."""
+        self._folder.check_writable()
 
     def read_meta(self) -> Payload | None:
         """What the store says of itself."""
@@ -94,7 +108,8 @@ class EdgeEngine:
 
     def _created(self, name: CollectionName, *, dim: int) -> EdgeCollection:
         path = self._folder.path / name
-        path.mkdir()
+        with file_errors(self._folder.path):
+            path.mkdir()
         shard = edge.EdgeShard.create(str(path), _config(dim))
         for field in KEYWORDS[name]:
             index = edge.KeywordIndexParams(is_tenant=field == TENANT)
@@ -102,23 +117,27 @@ class EdgeEngine:
         for field in INTEGERS[name]:
             order = edge.IntegerIndexParams(lookup=False, range=True)
             shard.update(edge.UpdateOperation.create_field_index(field, order))
-        return EdgeCollection(path, shard, dim=dim)
+        return EdgeCollection(self._folder, name, shard, dim=dim)
 
     def _load(self, dim: int) -> None:
+        self._folder.prepare_shards()
         for name in NAMES:
-            path = self._folder.path / name
+            path = self._folder.shards / name
             # The engine itself opens a shard that lost its segments as an empty one.
             if not (path / "wal").is_dir() or not any((path / "segments").glob("*")):
                 raise WrongInput(damaged(self._folder.path, f"{name}/ is incomplete"))
             try:
                 with engine_errors(path):
                     shard = edge.EdgeShard.load(str(path))
+            except DiskFull:
+                raise
             except CaptionaryError as error:
                 # The engine has a lock of its own, for programs that do not know ours.
                 if "WouldBlock" in str(error):
                     raise StoreInUse(self.address) from error
                 raise WrongInput(damaged(self._folder.path, str(error))) from error
-            self._open[name] = EdgeCollection(path, shard, dim=vector_size(name, dim=dim))
+            size = vector_size(name, dim=dim)
+            self._open[name] = EdgeCollection(self._folder, name, shard, dim=size)
 
 
 def _config(dim: int) -> edge.EdgeConfig:

@@ -1,5 +1,6 @@
 """A Collection in one shard of Qdrant Edge, the engine in process."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +10,13 @@ from uuid import UUID
 import numpy as np
 import qdrant_edge as edge
 
+from captionary.files.free_space import free_space
 from captionary.schemas.arrays import Vectors
-from captionary.schemas.errors import CaptionaryError, one_line
+from captionary.schemas.errors import CaptionaryError, DiskFull, one_line
+from captionary.vocabulary.engines.edge_folder import StoreFolder, allocated
 from captionary.vocabulary.engines.engine import (
     EVERYTHING,
+    CollectionName,
     Hits,
     Payload,
     Point,
@@ -36,22 +40,35 @@ WRITE_PAGE = 500
 """Points written in one operation."""
 
 
+FULL = re.compile(r"no space left|quota exceeded|os error (28|122)\b", re.IGNORECASE)
+"""What the engine says where the disk is full; 28 and 122 are ENOSPC and EDQUOT."""
+
+
 @contextmanager
 def engine_errors(path: Path) -> Iterator[None]:
-    """Translate what the engine raises: plain Exception, or a panic that is no Exception."""
+    """Translate what the engine raises: plain Exception, or a panic that is no Exception.
+
+    Raises:
+        DiskFull, CaptionaryError: instead.
+    """
     try:
         yield
     except (CaptionaryError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
+        if FULL.search(str(error)):
+            raise DiskFull(str(path), free=free_space(path)) from error
         raise CaptionaryError(f"the store {path} failed: {one_line(error)}") from error
 
 
 class EdgeCollection:
     """A Collection in one shard of Qdrant Edge; `dim` 0 is a collection without vectors."""
 
-    def __init__(self, path: Path, shard: edge.EdgeShard, *, dim: int) -> None:
-        self._path = path
+    def __init__(
+        self, folder: StoreFolder, name: CollectionName, shard: edge.EdgeShard, *, dim: int
+    ) -> None:
+        self._folder = folder
+        self._path = folder.shards / name
         self._shard = shard
         self._dim = dim
         self._written = False
@@ -209,12 +226,15 @@ class EdgeCollection:
             try:
                 # A store that was only read is left as it is, down to its files' times.
                 if self._written:
-                    self._shard.optimize()
+                    # It writes what is left once more, beside what there is; another time will do.
+                    if self._folder.has_room_for(allocated(self._path / "segments")):
+                        self._shard.optimize()
                     self._shard.flush()
             finally:
                 self._shard.close()
 
     def _update(self, operation: edge.UpdateOperation) -> None:
+        self._folder.check_writable()
         self._written, self._flushed = True, False
         self._shard.update(operation)
 

@@ -5,23 +5,42 @@
     pictures/ regions/ prototypes/   the engine's own files
 
 A lock file without a meta file is a store whose creation was cut short: it holds nothing yet.
+
+**A full disk.** The engine maps files of 32 MB that are mostly holes. Where a hole cannot be filled
+the system kills the process (SIGBUS), and no error can be caught. So there must be room before each
+operation, and before the engine opens its files (measured: docs/results.md).
+
+**A store that cannot be written** is read from a private copy in the folder for temporary files: to
+read, too, the engine opens all of its files to write, and writes some of them.
 """
 
 import fcntl
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from captionary.files.atomic import remove_drafts, write_atomically
-from captionary.schemas.errors import StoreInUse, WrongInput, one_line
-from captionary.vocabulary.engines.engine import Payload
+from captionary.files.free_space import disk_full, free_space
+from captionary.files.sparse_copy import copy_sparsely
+from captionary.schemas.errors import DiskFull, StoreInUse, WrongInput, one_line
+from captionary.vocabulary.engines.engine import NAMES, Payload
 
 META = "captionary.json"
 LOCK = "captionary.lock"
 FORMAT = 1
+
+TO_WRITE = 64 << 20
+"""Bytes that must be free before an operation: a piece of the engine's log and a page of its points,
+32 MB each. 500 large points (1,024 numbers and 30 KB of payload each) took 34 MB of them."""
+
+TO_OPEN = 8 << 20
+"""Bytes that must be free to open a store, beside those of its logs: what a killed process left in
+them is written to the segments then. Where nothing was left, some KB are written."""
 
 
 @contextmanager
@@ -29,11 +48,13 @@ def file_errors(path: Path) -> Iterator[None]:
     """Say in one line what the file system refused.
 
     Raises:
-        WrongInput: instead of OSError.
+        DiskFull, WrongInput: instead of OSError.
     """
     try:
         yield
     except OSError as error:
+        if (full := disk_full(error, path)) is not None:
+            raise full from error
         reason = error.strerror or str(error)
         raise WrongInput(
             f"cannot use the store {path}: {reason}; give a folder that can be written with --store"
@@ -43,14 +64,24 @@ def file_errors(path: Path) -> Iterator[None]:
 class StoreFolder:
     """One folder, locked from the moment that it is found to be, or made, a store.
 
+    shards:    where the engine's files are: the folder itself, or a copy of what is read only.
+    read_only: it is a store that this process cannot write.
+
+    Args:
+        path: the folder.
+        free: tells the bytes that are free on the disk of a path.
+
     Raises:
         WrongInput: the path is something else than a store or an empty folder, or cannot be used.
         StoreInUse: another process has it open.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, *, free: Callable[[Path], int] = free_space) -> None:
+        self.path = self.shards = path
+        self.read_only = False
+        self._free = free
         self._lock: IO[bytes] | None = None
+        self._copy: TemporaryDirectory[str] | None = None
         with file_errors(path):
             inside = {entry.name for entry in path.iterdir()} if path.exists() else set()
         if inside and not inside & {META, LOCK}:
@@ -67,17 +98,72 @@ class StoreFolder:
             return
         with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / LOCK).open("ab")
+            self.read_only = self._cannot_be_written()
+            if not self.read_only:
+                lock = (self.path / LOCK).open("ab")
+            else:  # a copy may have come without the lock's file, and none can be made
+                lock = (self.path / (LOCK if (self.path / LOCK).exists() else META)).open("rb")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Any number may read what none of them can change, and nobody changes it meanwhile.
+            fcntl.flock(lock, (fcntl.LOCK_SH if self.read_only else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
             raise StoreInUse(str(self.path)) from error
         self._lock = lock
-        remove_drafts(self.path / META)
+        if not self.read_only:
+            remove_drafts(self.path / META)
+
+    def _cannot_be_written(self) -> bool:
+        """Whether it is a store with a file or folder that this process cannot write."""
+        files = [self.path, *self.path.rglob("*")] if (self.path / META).exists() else []
+        return not all(os.access(file, os.W_OK) for file in files)
+
+    def prepare_shards(self) -> None:
+        """See to it that the engine can open its files.
+
+        Raises:
+            DiskFull: there is too little space to open them, or to copy those that are read only.
+        """
+        if self.read_only:
+            try:
+                self._copy = TemporaryDirectory(prefix="captionary-")
+                self.shards = Path(self._copy.name)
+                for name in (name for name in NAMES if (self.path / name).is_dir()):
+                    copy_sparsely(self.path / name, self.shards / name)
+            except OSError as error:
+                raise (disk_full(error, self.shards) or _unreadable(self.path, error)) from error
+        logs = sum(allocated(self.shards / name / "wal") for name in NAMES)
+        self._check_free(TO_OPEN + logs)
+
+    def check_writable(self) -> None:
+        """Check that it can be written at present.
+
+        Raises:
+            WrongInput: it is read only.
+            DiskFull: there is too little space for another operation.
+        """
+        if self.read_only:
+            raise WrongInput(
+                f"the store {self.path} is read-only: it can be read, not changed; make its folder "
+                f"writable, or change a copy: 'captionary vocabulary copy {self.path} COPY'"
+            )
+        self._check_free(TO_WRITE)
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many bytes can be written beside what an operation may take."""
+        return self._free(self.shards) >= TO_WRITE + size
+
+    def _check_free(self, needed: int) -> None:
+        with file_errors(self.path):
+            free = self._free(self.shards)
+        if free < needed:
+            raise DiskFull(str(self.shards), free=free, needed=needed)
 
     def unlock(self) -> None:
-        """Let go of the lock."""
+        """Let go of the lock, and of a copy."""
+        if self._copy is not None:
+            self._copy.cleanup()
+            self._copy = None
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -111,9 +197,20 @@ class StoreFolder:
 
     def write_meta(self, meta: Payload) -> None:
         """Replace the meta: a reader, or a crash, finds the old one or the new one."""
+        if self.read_only:
+            self.check_writable()
         text = json.dumps({**meta, "format": FORMAT}, ensure_ascii=False, indent=1)
         with file_errors(self.path):
             write_atomically(self.path / META, text.encode())
+
+
+def _unreadable(path: Path, error: OSError) -> WrongInput:
+    return WrongInput(f"the store {path} is read-only, and cannot be copied: {one_line(error)}")
+
+
+def allocated(folder: Path) -> int:
+    """Bytes that the files of a folder take on the disk, without their holes."""
+    return sum(512 * path.lstat().st_blocks for path in folder.rglob("*"))
 
 
 def damaged(path: Path, reason: str) -> str:

@@ -168,6 +168,15 @@ class Engine(Protocol):
         """Make the three collections, empty, for vectors of `dim`; the store has no meta yet."""
         ...
 
+    def check_writable(self) -> None:
+        """Check that it can be written at present, as far as can be told beforehand.
+
+        Raises:
+            WrongInput: it is read only.
+            DiskFull: its disk has too little space left.
+        """
+        ...
+
     def read_meta(self) -> Payload | None:
         """What the store says of itself; None where no store has been made completely."""
         ...

@@ -117,6 +117,9 @@ class ServerEngine:
             )
         return meta
 
+    def check_writable(self) -> None:
+        """Nothing: a server says so when it is written to."""
+
     def write_meta(self, meta: Payload) -> None:
         """Replace the meta point."""
         self._meta().upsert([Point(META_POINT, {**meta, "format": FORMAT})])
