@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from captionary.cli import options
+from captionary.files.free_space import disk_full
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.options import DEFAULT_THRESHOLD
 
@@ -77,7 +78,8 @@ def _check_writable(path: Path) -> None:
     try:
         path.open("a").close()
     except OSError as error:
-        raise WrongInput(f"cannot write {path}: {error.strerror}; change --json") from error
+        wrong = WrongInput(f"cannot write {path}: {error.strerror}; change --json")
+        raise disk_full(error, path) or wrong from error
 
 
 def _print_figures(figures: Mapping[str, Any]) -> None:

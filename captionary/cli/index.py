@@ -11,6 +11,7 @@ import typer
 
 from captionary.cli import options
 from captionary.files.atomic import write_atomically
+from captionary.files.free_space import disk_full
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.file_names import readable
 from captionary.schemas.jobs import Job
@@ -115,4 +116,5 @@ def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
             # Text that is no Unicode (a cut emoji, an old file name) is kept as JSON's own escape.
             write_atomically(path, "".join(lines).encode(errors="backslashreplace"))
     except OSError as error:
-        raise WrongInput(f"cannot write the list of refused pairs: {error}") from error
+        wrong = WrongInput(f"cannot write the list of refused pairs: {error}")
+        raise disk_full(error, path) or wrong from error

@@ -20,6 +20,7 @@ from captionary.cli import (
     vocabulary,
     world,
 )
+from captionary.files.free_space import disk_full
 from captionary.schemas.errors import CaptionaryError, WrongInput
 
 INTERRUPTED = 130
@@ -75,9 +76,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         code = app(args=arguments, prog_name="captionary", standalone_mode=False)
+        sys.stdout.flush()  # where it is a file its disk may be full, too
     except CaptionaryError as error:
         _print_error(str(error))
         sys.exit(2 if isinstance(error, WrongInput) else 1)
+    except OSError as error:
+        if (full := disk_full(error)) is None:
+            raise
+        _print_error(str(full))
+        sys.exit(1)
     except typer.TyperException as error:
         _print_error(_usage(error))
         sys.exit(2)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from captionary.files.free_space import disk_full
 from captionary.schemas.errors import WrongInput, one_line
 
 ABOUT = "ABOUT.txt"
@@ -49,9 +50,8 @@ def claim_folder(folder: Path) -> None:
         for name in MADE:
             _remove(folder / name)
     except OSError as error:
-        raise WrongInput(
-            f"cannot write into {folder}: {one_line(error)}; give another --out"
-        ) from error
+        wrong = WrongInput(f"cannot write into {folder}: {one_line(error)}; give another --out")
+        raise disk_full(error, folder) or wrong from error
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ from captionary.demo.panels import draw_gallery
 from captionary.demo.poster import draw_poster
 from captionary.demo.scenes import Sizes
 from captionary.demo.story import ProgressBars, play_story
+from captionary.files.free_space import disk_full
 from captionary.schemas.errors import WrongInput, one_line
 
 
@@ -36,7 +37,6 @@ def run_demo(
         results = json.dumps(figures, indent=1) + "\n"
         (folder / "results.json").write_text(results, encoding="utf-8")
     except OSError as error:
-        raise WrongInput(
-            f"cannot write into {folder}: {one_line(error)}; give another --out"
-        ) from error
+        wrong = WrongInput(f"cannot write into {folder}: {one_line(error)}; give another --out")
+        raise disk_full(error, folder) or wrong from error
     return figures

@@ -1,13 +1,10 @@
 """Free space on disks: how much there is, and whether an error comes of its end."""
 
-import errno
+import os
 import shutil
 from pathlib import Path
 
-from captionary.schemas.errors import DiskFull
-
-NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""The disk is full, or what this user may have of it."""
+from captionary.schemas.errors import NO_SPACE, DiskFull
 
 
 def free_space(path: Path) -> int:
@@ -19,6 +16,18 @@ def free_space(path: Path) -> int:
     while not path.exists() and path != path.parent:
         path = path.parent
     return shutil.disk_usage(path).free
+
+
+def is_in_memory(path: Path) -> bool:
+    """Whether a file or folder is on a tmpfs, where also reading a hole of a file takes space."""
+    device = path.stat().st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return False
+    lines = (line.split() for line in mounts.splitlines())
+    return any(line[2] == number and line[line.index("-") + 1] == "tmpfs" for line in lines)
 
 
 def disk_full(error: BaseException, place: Path | None = None) -> DiskFull | None:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import torch
 
 from captionary.files.atomic import remove_drafts, write_atomically
+from captionary.files.free_space import disk_full
 from captionary.schemas.errors import WrongInput
 from captionary.vision.clip.files import CONFIG_FILE
 
@@ -86,7 +87,8 @@ def make_run_folder(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass  # only writing tells: root, read-only mounts and quotas pass every check of modes
     except OSError as error:
-        raise WrongInput(f"cannot write into {folder} ({error.strerror}); change --out") from error
+        wrong = WrongInput(f"cannot write into {folder} ({error.strerror}); change --out")
+        raise disk_full(error, folder) or wrong from error
 
 
 class Log:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from captionary.files.free_space import disk_full
 from captionary.learning.checkpoints import LOG_FILE, Checkpoints, Facts, Log
 from captionary.learning.curves import CURVES_FILE, draw_curves
 from captionary.learning.data.batches import Batch, Batches
@@ -157,7 +158,7 @@ class Trainer:
         try:
             yield
         except (OSError, RuntimeError) as error:  # torch raises the second on a full disk
-            raise CaptionaryError(
+            raise disk_full(error, self._folder) or CaptionaryError(
                 f"cannot save into {self._folder} ({one_line(error)}); make room there and "
                 "run the same command again"
             ) from error

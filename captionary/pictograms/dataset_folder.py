@@ -18,6 +18,7 @@ from pathlib import Path
 from PIL import Image
 
 from captionary.files.atomic import write_atomically
+from captionary.files.free_space import disk_full
 from captionary.pictograms.nouns import Kind
 from captionary.pictograms.world import World
 from captionary.schemas.classes import format_classes
@@ -133,6 +134,5 @@ def _write_errors_as_wrong_input(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WrongInput(
-            f"cannot write into {folder}: {one_line(error)}; give another folder"
-        ) from error
+        wrong = WrongInput(f"cannot write into {folder}: {one_line(error)}; give another folder")
+        raise disk_full(error, folder) or wrong from error

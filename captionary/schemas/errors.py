@@ -13,6 +13,7 @@ CaptionaryError
 Every message is one line: what is wrong, with which value, and what to do.
 """
 
+import errno
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -20,6 +21,9 @@ from captionary.schemas.file_names import readable
 
 LONGEST = 300
 """Characters of another program's error that are quoted in a message of ours, at most."""
+
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Numbers of errors that say that a disk is full, or what this user may have of it."""
 
 NEARLY_FULL = 64 << 20
 """Free bytes above which a disk that takes nothing more is not simply full."""

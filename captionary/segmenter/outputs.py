@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from captionary.files.atomic import write_atomically
+from captionary.files.free_space import disk_full
 from captionary.schemas.arrays import LabelMap, Rgb
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import pack_labels
@@ -73,7 +74,8 @@ def write_outputs(result: Result, folder: Path, formats: Sequence[Format]) -> li
         for name, path in targets.items():
             write_atomically(path, encoders[name][1](), durable=False)
     except OSError as error:
-        raise WrongInput(f"cannot write into {folder}: {error}") from error
+        wrong = WrongInput(f"cannot write into {folder}: {error}")
+        raise disk_full(error, folder) or wrong from error
     return list(targets.values())
 
 

@@ -12,7 +12,9 @@ from starlette.exceptions import HTTPException
 
 from captionary.schemas.bodies import ProblemBody
 from captionary.schemas.errors import (
+    NO_SPACE,
     CaptionaryError,
+    DiskFull,
     FingerprintMismatch,
     StoreInUse,
     UnreadablePicture,
@@ -21,7 +23,7 @@ from captionary.schemas.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE})
+NO_ROOM = NO_SPACE | {errno.EFBIG, errno.EMFILE, errno.ENFILE}
 """The machine has no room for another byte of a file, or for another file."""
 
 NO_ROOM_RETRY_AFTER = 30
@@ -96,6 +98,8 @@ async def _captionary_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, WrongInput) and not operator_error:
         return problem_response(request, HTTPStatus.BAD_REQUEST, str(error))
     log.error("failed", extra={"said": str(error)})
+    if isinstance(error, DiskFull):
+        return _full(request, str(error))
     headers = {"Retry-After": str(RETRY_AFTER)}
     return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers)
 
@@ -105,9 +109,17 @@ async def _os_error(request: Request, error: Exception) -> JSONResponse:
     if error.errno not in NO_ROOM:
         raise error
     log.error("no room", extra={"said": str(error)})
+    if error.errno in NO_SPACE:
+        # Its file may be confidential.
+        return _full(request, str(DiskFull("the service")))
     detail = "the service has no room on its disk, or too many files open; try again later"
     headers = {"Retry-After": str(NO_ROOM_RETRY_AFTER)}
     return problem_response(request, HTTPStatus.SERVICE_UNAVAILABLE, detail, headers)
+
+
+def _full(request: Request, detail: str) -> JSONResponse:
+    headers = {"Retry-After": str(NO_ROOM_RETRY_AFTER)}
+    return problem_response(request, HTTPStatus.INSUFFICIENT_STORAGE, detail, headers)
 
 
 def internal_error_response(request: Request) -> JSONResponse:

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from captionary.schemas.bodies import PairBody, ProblemBody
 from captionary.schemas.errors import (
     CaptionaryError,
+    DiskFull,
     FingerprintMismatch,
     MissingExtra,
     StoreInUse,
@@ -29,6 +30,9 @@ RAISED: dict[str, Exception] = {
     "problem": Problem(429, "too many", headers={"Retry-After": "9"}),
     "plain": HTTPException(418, "a teapot"),
     "full": OSError(errno.ENOSPC, "a secret path"),
+    "quota": OSError(errno.EDQUOT, "a secret path"),
+    "handles": OSError(errno.EMFILE, "a secret path"),
+    "store-full": DiskFull("dictionary", free=5 << 20, needed=64 << 20),
     "elsewhere": FileNotFoundError(errno.ENOENT, "a secret path"),
 }
 
@@ -140,10 +144,19 @@ def test_every_route_tells_of_problems_in_its_document() -> None:
         assert content["application/problem+json"]["schema"]["$ref"].endswith("/ProblemBody")
 
 
-def test_a_full_disk_is_told_as_such() -> None:
-    body, headers = problem("GET", "/raise/full")
-    assert body.status == 503
-    assert "no room on its disk" in body.detail
+@pytest.mark.parametrize(
+    ("name", "status", "detail"),
+    [
+        ("full", 507, "no space left on the service's disk"),
+        ("quota", 507, "no space left on the service's disk"),
+        ("store-full", 507, "no space left on dictionary's disk; free 5 MB of the 64 MB"),
+        ("handles", 503, "no room on its disk, or too many files open"),
+    ],
+)
+def test_a_full_disk_is_told_as_such(name: str, status: int, detail: str) -> None:
+    body, headers = problem("GET", f"/raise/{name}")
+    assert body.status == status
+    assert detail in body.detail
     assert "secret" not in body.detail
     assert headers["retry-after"] == "30"
 

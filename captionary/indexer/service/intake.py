@@ -66,6 +66,16 @@ class Intake:
             self._requests.close()
             self._requests = None
 
+    def check_room(self) -> None:
+        """Check that another request may come, before it is read.
+
+        Raises:
+            Problem: too much is waiting (429).
+            DiskFull: there is too little space for the longest request and its pictures.
+        """
+        self._queue.check_room(pairs=1, size=0)
+        self._spool.check_room(2 * self._limits.body)
+
     async def accept_form(self, form: FormData, *, replace: bool) -> AcceptedJob:
         """Queue the one pair of a form; `replace` as `JobQueue.add_pairs`."""
         return await self._accept(self._read_form(form), replace)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from captionary.schemas.errors import CaptionaryError, WrongInput
+from captionary.files.free_space import free_space
+from captionary.schemas.errors import CaptionaryError, DiskFull, WrongInput
 
 VERSION = 1
 
@@ -123,7 +124,10 @@ class QueueFile:
         try:
             yield
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+            code = getattr(error, "sqlite_errorcode", None)
+            if code == sqlite3.SQLITE_FULL:
+                raise DiskFull(str(self._path), free=free_space(self._path)) from error
+            if code == sqlite3.SQLITE_BUSY:
                 raise WrongInput(
                     f"the queue {self._path} is in use by another process; wait for it to end, or "
                     "give another --state"

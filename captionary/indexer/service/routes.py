@@ -56,7 +56,7 @@ class IndexerRoutes:
             status_code=HTTPStatus.ACCEPTED,
             dependencies=writing,
             openapi_extra={"requestBody": _pairs_request_body(limits)},
-            responses=_problem_responses(400, 401, 403, 413, 415, 422, 429, 503),
+            responses=_problem_responses(400, 401, 403, 413, 415, 422, 429, 503, 507),
         )
         router.add_api_route(
             "/v1/jobs/{id}",
@@ -75,7 +75,7 @@ class IndexerRoutes:
                 methods=["DELETE"],
                 status_code=HTTPStatus.ACCEPTED,
                 dependencies=writing,
-                responses=_problem_responses(401, 403, 404, 422, 429, 503),
+                responses=_problem_responses(401, 403, 404, 422, 429, 503, 507),
             )
         return router
 
@@ -92,8 +92,9 @@ class IndexerRoutes:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"the body is {kind or 'of no type'}; send multipart/form-data or application/json",
             )
-        # Before the body is read: a full queue should not cost its transfer.
-        await run_in_threadpool(self._queue.check_room, pairs=1, size=0)
+        # Before the body is read: a full queue, or disk, should not cost its transfer.
+        await run_in_threadpool(self._intake.check_room)
+        await run_in_threadpool(self._dictionary.engine.check_writable)
         if kind == "application/json":
             job = await self._intake.accept_json(request.stream(), replace=replace)
         else:

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,11 @@ from typing import IO
 from uuid import uuid4
 
 from captionary.files.atomic import sync_folder
-from captionary.schemas.errors import CaptionaryError
+from captionary.files.free_space import disk_full, free_space
+from captionary.schemas.errors import CaptionaryError, DiskFull
+
+KEPT_FREE = 16 << 20
+"""Bytes of the disk that pictures leave to the queue's own file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +28,20 @@ class SpooledFile:
 
 
 class Spool:
-    """Files with random names, each of them written once."""
+    """Files with random names, each of them written once.
 
-    def __init__(self, folder: Path) -> None:
+    free: tells the bytes that are free on the disk of a path.
+
+    Its methods raise CaptionaryError where the folder cannot be used, and DiskFull where its disk
+    is full.
+    """
+
+    def __init__(self, folder: Path, *, free: Callable[[Path], int] = free_space) -> None:
         self._folder = folder
+        self._free = free
 
     def open(self) -> None:
-        """Make the folder.
-
-        Raises:
-            CaptionaryError: it cannot be used.
-        """
+        """Make the folder."""
         with self._errors():
             self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -48,11 +55,7 @@ class Spool:
         return self._folder / name
 
     def write(self, pieces: Iterable[bytes]) -> SpooledFile:
-        """Write a new file; what is written of it is removed when its pieces break off.
-
-        Raises:
-            CaptionaryError: the disk is full, or worse.
-        """
+        """Write a new file; what is written of it is removed when its pieces break off."""
         name, size, digest = uuid4().hex, 0, hashlib.sha256()
         with self._errors():
             try:
@@ -67,6 +70,13 @@ class Spool:
                 self.remove([name])
                 raise
         return SpooledFile(name, size, digest.hexdigest())
+
+    def check_room(self, size: int) -> None:
+        """Check that so many bytes can be written beside what the queue needs."""
+        with self._errors():
+            free = self._free(self._folder)
+        if free < size + KEPT_FREE:
+            raise DiskFull(str(self._folder), free=free, needed=size + KEPT_FREE)
 
     def sync(self) -> None:
         """Return when the names of all files would survive a power cut."""
@@ -88,6 +98,6 @@ class Spool:
         try:
             yield
         except OSError as error:
-            raise CaptionaryError(
+            raise disk_full(error, self._folder) or CaptionaryError(
                 f"the folder {self._folder} cannot be used: {error.strerror or error}"
             ) from error

@@ -1,8 +1,8 @@
 """The one thread that writes the dictionary: it takes jobs from the queue, a batch at a time.
 
-What breaks off is never lost. A store that does not answer is waited for; after any other error in
-a batch its pictures are tried singly, so that only the one to blame is given up, after some
-attempts.
+What breaks off is never lost. A store that does not answer, or whose disk is full, is waited for;
+after any other error in a batch its pictures are tried singly, so that only the one to blame is
+given up, after some attempts.
 """
 
 import logging
@@ -21,6 +21,7 @@ from captionary.indexer.service.spool import Spool
 from captionary.indexer.service.url_fetching import Fetcher
 from captionary.schemas.errors import (
     CaptionaryError,
+    DiskFull,
     StoreUnreachable,
     UnreadablePicture,
     WrongInput,
@@ -120,7 +121,7 @@ class Worker:
         return Counter(queued.job for queued in self._batch[: self._embedded])
 
     def _work(self) -> None:
-        wait = FIRST_PAUSE
+        wait, full = FIRST_PAUSE, False
         while not self._stopping.is_set():
             # Before the queue is read: work that comes after it wakes the worker again.
             self._woken.clear()
@@ -130,15 +131,18 @@ class Worker:
                 return
             except Exception as error:
                 self._problem = _reason(error)
-                log.warning(
-                    "indexing broke off and is tried again",
-                    extra={"reason": self._problem, "seconds": wait},
-                    exc_info=None if isinstance(error, CaptionaryError) else error,
-                )
+                # A full disk may stay so for days: said once, and by `check` all the time.
+                if not (full and isinstance(error, DiskFull)):
+                    log.warning(
+                        "indexing broke off and is tried again",
+                        extra={"reason": self._problem, "seconds": wait},
+                        exc_info=None if isinstance(error, CaptionaryError) else error,
+                    )
+                full = isinstance(error, DiskFull)
                 self._stopping.wait(wait)
                 wait = min(2 * wait, LONGEST_PAUSE)
             else:
-                self._problem, wait = "", FIRST_PAUSE
+                self._problem, wait, full = "", FIRST_PAUSE, False
                 if not busy:
                     self._woken.wait()
 
@@ -169,6 +173,7 @@ class Worker:
         fetched: list[str] = []
         self._batch = batch
         try:
+            self._dictionary.engine.check_writable()  # before anything is embedded in vain
             with closing(self._read_pairs(batch, fetched)) as pairs:
                 job = self._indexer.index(
                     pairs, report=self._between_pictures, refreshed=self._between_nouns
@@ -275,7 +280,7 @@ def _is_environmental(error: Exception) -> bool:
     reported as failures, and are not raised.
     """
     of_the_disk = isinstance(error, CaptionaryError) and isinstance(error.__cause__, OSError)
-    return isinstance(error, StoreUnreachable | WrongInput) or of_the_disk
+    return isinstance(error, StoreUnreachable | DiskFull | WrongInput) or of_the_disk
 
 
 def _reason(error: Exception) -> str:

@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 from typing import IO
 
 from captionary.files.atomic import remove_drafts, write_atomically
-from captionary.files.free_space import disk_full, free_space
+from captionary.files.free_space import disk_full, free_space, is_in_memory
 from captionary.files.sparse_copy import copy_sparsely
 from captionary.schemas.errors import DiskFull, StoreInUse, WrongInput, one_line
 from captionary.vocabulary.engines.engine import NAMES, Payload
@@ -35,7 +35,7 @@ LOCK = "captionary.lock"
 FORMAT = 1
 
 TO_WRITE = 64 << 20
-"""Bytes that must be free before an operation: a piece of the engine's log and a page of its points,
+"""Bytes that must be free before an operation: a file of the engine's log and one of its points, of
 32 MB each. 500 large points (1,024 numbers and 30 KB of payload each) took 34 MB of them."""
 
 TO_OPEN = 8 << 20
@@ -132,8 +132,7 @@ class StoreFolder:
                     copy_sparsely(self.path / name, self.shards / name)
             except OSError as error:
                 raise (disk_full(error, self.shards) or _unreadable(self.path, error)) from error
-        logs = sum(allocated(self.shards / name / "wal") for name in NAMES)
-        self._check_free(TO_OPEN + logs)
+        self._check_free(TO_OPEN + sum(_opening_takes(self.shards / name) for name in NAMES))
 
     def check_writable(self) -> None:
         """Check that it can be written at present.
@@ -206,6 +205,16 @@ class StoreFolder:
 
 def _unreadable(path: Path, error: OSError) -> WrongInput:
     return WrongInput(f"the store {path} is read-only, and cannot be copied: {one_line(error)}")
+
+
+def _opening_takes(shard: Path) -> int:
+    """Bytes that opening a shard may take: once more what is in its log, and on tmpfs its holes."""
+    taken = allocated(shard / "wal")
+    if shard.is_dir() and is_in_memory(shard):
+        # The engine has all of these read beforehand, not the points' payload.
+        read = [*shard.rglob("payload_index/**/*"), *shard.rglob("vector_storage-*/**/*")]
+        taken += sum(file.stat().st_size - 512 * file.stat().st_blocks for file in read)
+    return taken
 
 
 def allocated(folder: Path) -> int:
