@@ -73,6 +73,7 @@ def open_app(
             metrics=metrics,
             origins=settings.origins,
             guard=choose_guard_mode(settings.keys, allow_network=allow_network),
+            root_path=settings.root_path,
         )
 
 

@@ -22,6 +22,9 @@ def serve(
     role: Annotated[Role, typer.Option(help="What to serve; both share one process.")] = "both",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any free one.", min=0, max=65535)] = 8000,
+    root_path: Annotated[
+        str | None, typer.Option(help="Path under which a proxy shows it, as in /captionary.")
+    ] = None,
     state: Annotated[
         Path | None,
         typer.Option(help="Folder of the indexer's queue; beside the store unless given."),
@@ -47,7 +50,7 @@ def serve(
     from captionary.serving.logs import configure_json_logging
     from captionary.serving.settings import read_settings
 
-    settings = read_settings()
+    settings = read_settings(root_path=root_path)
     check_exposure(host, settings.keys, allow_network=allow_network)
     models = ModelNames(encoder, proposer, embed, precision, device)
     with server.listen(host, port) as listening, ExitStack() as opened:

@@ -22,6 +22,7 @@ from captionary.serving.problems import (
     service_unavailable,
 )
 from captionary.serving.request_log import RequestLog
+from captionary.serving.root_path import RootPath
 
 
 class Service(Protocol):
@@ -70,11 +71,13 @@ def build_app(
     metrics: Metrics,
     origins: Sequence[str] = (),
     guard: GuardMode = "host and origin",
+    root_path: str | None = None,
 ) -> FastAPI:
     """Build the app of some services.
 
     origins: cross-origin web pages that may use it from a browser (CORS).
     guard:   which cross-origin checks it needs (`cross_origin.choose_guard_mode`).
+    root_path: where a proxy shows it, as in /captionary.
     """
 
     @asynccontextmanager
@@ -90,6 +93,7 @@ def build_app(
         version=version,
         lifespan=lifespan,
         middleware=[
+            Middleware(RootPath, root=root_path or ""),
             *_cors(origins),
             Middleware(RequestLog, metrics=metrics),
             Middleware(CrossOriginGuard, mode=guard, origins=origins),
@@ -101,6 +105,8 @@ def build_app(
         # Those pages load their code from elsewhere; /openapi.json says the same.
         docs_url=None,
         redoc_url=None,
+        # Redirects would name an address without the path under which a proxy may show it.
+        redirect_slashes=False,
     )
     add_error_handlers(app)
     for service in services:
@@ -110,7 +116,7 @@ def build_app(
 
 
 def _cors(origins: Sequence[str]) -> list[Middleware]:
-    """The outermost middleware, so that error responses can be read by those pages too."""
+    """Outside of all that answers, so that error responses can be read by those pages too."""
     if not origins:
         return []
     return [

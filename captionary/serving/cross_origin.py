@@ -8,20 +8,18 @@ it was loaded from another (DNS rebinding), so that the page counts as the servi
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Literal, TypeAlias
-from urllib.parse import SplitResult, urlsplit
 
 from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from captionary.serving.addresses import DEFAULT_PORTS, split_url
 from captionary.serving.api_keys import Keys, is_loopback
 from captionary.serving.problems import problem_response
 
 GuardMode: TypeAlias = Literal["host and origin", "origin", "off"]
 """What is checked: that Host is this machine (against DNS rebinding) and Origin is the service's
 own (against cross-site requests); Origin alone; or nothing, because keys say who may do what."""
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def choose_guard_mode(keys: Keys, *, allow_network: bool) -> GuardMode:
@@ -59,7 +57,7 @@ class CrossOriginGuard:
         if self._mode == "off":
             return None
         host = headers.get("Host", "")
-        hostname = _split_url(f"//{host}").hostname or ""
+        hostname = split_url(f"//{host}").hostname or ""
         if self._mode == "host and origin" and not is_loopback(hostname):
             return (
                 f"the host {host[:80]!r} is not this machine; ask 127.0.0.1, or have the service "
@@ -79,24 +77,14 @@ class CrossOriginGuard:
 
 def _is_same_origin(origin: str, host: str) -> bool:
     """Whether a page comes from the host that the request goes to."""
-    page = _split_url(origin)
+    page = split_url(origin)
     if page.scheme not in DEFAULT_PORTS:
         return False
     # A service behind a proxy does not know whether it was reached by https; the page's own scheme
     # stands in for it, and only tells what port is meant where none is written.
-    target = _split_url(f"{page.scheme}://{host}")
+    target = split_url(f"{page.scheme}://{host}")
     default = DEFAULT_PORTS[page.scheme]
     return bool(page.hostname) and (page.hostname, page.port or default) == (
         target.hostname,
         target.port or default,
     )
-
-
-def _split_url(url: str) -> SplitResult:
-    """The parts of a URL; all of them empty where it is malformed."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port  # raises where it is no number
-    except ValueError:
-        return urlsplit("")
-    return parts

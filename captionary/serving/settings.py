@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from captionary.schemas.errors import WrongInput
+from captionary.serving.addresses import check_address, check_origin, check_root_path
 from captionary.serving.api_keys import Keys
 from captionary.serving.limits import Limits
 
@@ -34,6 +35,7 @@ class ServeSettings(BaseSettings):
     allowed_urls: where pictures may be fetched from, as in https://example.org/photos/.
     origins:      cross-origin web pages that may call the service from a browser.
     indexer_url:  where the segmenter's page sends captioned pictures, if that is another service.
+    root_path:    path under which a proxy shows the service, as in /captionary.
     """
 
     # Unknown variables are ignored: the store has settings of the same prefix. Typos among them are
@@ -51,6 +53,7 @@ class ServeSettings(BaseSettings):
     allowed_urls: CommaSeparated = ()
     origins: CommaSeparated = ()
     indexer_url: str | None = None
+    root_path: str | None = None
 
     @field_validator("read_keys", "write_keys", "allowed_urls", "origins", mode="before")
     @classmethod
@@ -58,6 +61,23 @@ class ServeSettings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("origins")
+    @classmethod
+    def _check_origins(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            check_origin(value)
+        return values
+
+    @field_validator("indexer_url")
+    @classmethod
+    def _check_address(cls, value: str | None) -> str | None:
+        return check_address(value) if value else None
+
+    @field_validator("root_path")
+    @classmethod
+    def _check_root_path(cls, value: str | None) -> str | None:
+        return check_root_path(value) if value else None
 
     @property
     def keys(self) -> Keys:
@@ -84,8 +104,10 @@ class ServeSettings(BaseSettings):
         return self.workers or os.cpu_count() or 1
 
 
-def read_settings() -> ServeSettings:
+def read_settings(*, root_path: str | None = None) -> ServeSettings:
     """Read the settings of this process.
+
+    root_path: instead of the variable's, where it is given.
 
     Raises:
         WrongInput: a variable has a wrong value, or its name is a typo of a setting's.
@@ -96,15 +118,15 @@ def read_settings() -> ServeSettings:
         if name != variable and name not in known:
             _check_spelling(variable, get_close_matches(name, known, cutoff=SIMILAR))
     try:
-        return ServeSettings()
+        return ServeSettings() if root_path is None else ServeSettings(root_path=root_path)
     except ValidationError as error:
         first = error.errors()[0]
         field = str(first["loc"][0])
         # A key that was refused must not appear in a log.
         value = "" if "key" in field else f" {first['input']!r}"
-        raise WrongInput(
-            f"{PREFIX}{field.upper()} cannot be{value}: {first['msg']}; see docs/operating.md"
-        ) from error
+        # Our own checks name the one of several values that is wrong.
+        reason = first.get("ctx", {}).get("error", f"cannot be{value}: {first['msg']}")
+        raise WrongInput(f"{PREFIX}{field.upper()} {reason}; see docs/operating.md") from error
 
 
 def _check_spelling(variable: str, similar: Sequence[str]) -> None:

@@ -19,6 +19,7 @@ SECRET = "zz9"
         (("--host", "0.0.0.0"), "on 0.0.0.0 everybody who reaches this machine could use the dict"),
         (("--host", "::"), "on :: everybody who reaches this machine could use the dictionary"),
         (("--host", "256.0.0.1", "--open"), "cannot listen on 256.0.0.1:8000"),
+        (("--root-path", "captionary"), "CAPTIONARY_ROOT_PATH cannot be 'captionary': write it"),
         (("--role", "reader"), "'reader' is not one of 'indexer', 'segmenter', 'both'"),
         (("--port", "70000"), "should be less than or equal to 65535"),
         (("--encoder", "nothing/here"), "nothing/here"),
@@ -41,6 +42,8 @@ def test_what_cannot_be_served_is_told_in_one_line(
         ("WORKERS", "many", "CAPTIONARY_WORKERS cannot be 'many'"),
         ("BODY_MB", "0", "CAPTIONARY_BODY_MB cannot be '0'"),
         ("WRITE_KEY", SECRET, "CAPTIONARY_WRITE_KEY is no setting; did you mean CAPTIONARY_WRITE_"),
+        ("ORIGINS", "*, https://a.example/", "CAPTIONARY_ORIGINS cannot have 'https://a.example/'"),
+        ("INDEXER_URL", "indexer:8001", "CAPTIONARY_INDEXER_URL cannot be 'indexer:8001': write"),
         ("WRITE_KEYS", SECRET, "an API key is shorter than 16 characters"),
     ],
 )

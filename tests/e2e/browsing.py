@@ -55,9 +55,15 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 @contextmanager
-def services(store: Path, role: Role = "both", keys: tuple[str, ...] = ()) -> Iterator[str]:
+def services(
+    store: Path,
+    role: Role = "both",
+    keys: tuple[str, ...] = (),
+    *,
+    root_path: str | None = None,
+) -> Iterator[str]:
     """Services on a store; the address of them."""
-    settings = ServeSettings(write_keys=keys, workers=1)
+    settings = ServeSettings(write_keys=keys, workers=1, root_path=root_path)
     with open_app(role, ModelNames("mini"), str(store), settings) as app, served(app) as address:
         yield address
 
@@ -99,12 +105,17 @@ class WatchedTab:
 
 
 @contextmanager
-def tab(browser: Browser, address: str, view: str = "", **options: Any) -> Iterator[WatchedTab]:
-    """A fresh tab that shows the page; at its end nothing may have gone wrong unnoticed."""
+def tab(
+    browser: Browser, address: str, view: str = "", *, entry: str | None = None, **options: Any
+) -> Iterator[WatchedTab]:
+    """A fresh tab that shows the page; at its end nothing may have gone wrong unnoticed.
+
+    entry: where it is entered, if it is not the address and a slash.
+    """
     options = {"viewport": {"width": 1280, "height": 900}, **options}
     with browser.new_context(**options) as context:
         watched = WatchedTab(context.new_page())
-        watched.page.goto(f"{address}/{view}")
+        watched.page.goto(entry or f"{address}/{view}")
         yield watched
         elsewhere = [url for url in watched.urls if not url.startswith((address, "blob:", "data:"))]
         assert not elsewhere

@@ -1,4 +1,4 @@
-"""Indexing stopped by a full disk: when there is room again, the same run ends as if never stopped."""
+"""Indexing stopped by a full disk: with room again, the same run ends as it would have."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,8 +41,7 @@ def test_a_run_that_a_full_disk_stopped_goes_on(
                 indexer(dictionary, nouns).index(world)
                 result = dump(dictionary)
             break
-        except DiskFull as error:
-            assert str(tmp_path / "store") in str(error)
+        except DiskFull:
             # A little further each time, so that it is stopped at every kind of step.
             disk.left, stops = 5 * (stops + 1), stops + 1
     assert stops >= 3

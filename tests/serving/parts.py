@@ -49,6 +49,7 @@ def app_of(
     metrics: Metrics | None = None,
     origins: Sequence[str] = (PAGE,),
     guard: GuardMode = "off",  # clients in this process name a host that there is not
+    root_path: str | None = None,
 ) -> FastAPI:
     return build_app(
         parts,
@@ -58,4 +59,5 @@ def app_of(
         metrics=metrics or Metrics(),
         origins=origins,
         guard=guard,
+        root_path=root_path,
     )

@@ -32,7 +32,10 @@ class Disk:
 
 
 def opened(
-    folder: Path, disk: Callable[[Path], int] | None = None, *, fingerprint: str | None = FINGERPRINT
+    folder: Path,
+    disk: Callable[[Path], int] | None = None,
+    *,
+    fingerprint: str | None = FINGERPRINT,
 ) -> StoredDictionary:
     engine = EdgeEngine(folder) if disk is None else EdgeEngine(folder, free=disk)
     return StoredDictionary(engine, fingerprint=fingerprint, dim=DIM if fingerprint else None)
@@ -92,7 +95,7 @@ def test_a_store_is_not_opened_where_that_might_not_fit(store: Path) -> None:
 
 
 def test_no_store_is_begun_on_a_full_disk(tmp_path: Path) -> None:
-    with pytest.raises(DiskFull, match="no space left on .*new's disk; free 0 MB of the 64"):
+    with pytest.raises(DiskFull, match=r"no space left on .*new's disk; free 0 MB of the 64"):
         opened(tmp_path / "far" / "new", Disk(0))
     assert list(tmp_path.iterdir()) == []
 
@@ -106,7 +109,10 @@ def test_no_store_is_begun_on_a_full_disk(tmp_path: Path) -> None:
     ],
 )
 def test_the_engines_own_words_for_a_full_disk_are_understood(tmp_path: Path, said: str) -> None:
-    with pytest.raises(DiskFull, match="no space left on .*'s disk; free"), engine_errors(tmp_path):
+    with (
+        pytest.raises(DiskFull, match=r"no space left on .*'s disk; free"),
+        engine_errors(tmp_path),
+    ):
         raise OSError(said)
     with pytest.raises(CaptionaryError, match="failed: os error 281"), engine_errors(tmp_path):
         raise OSError("os error 281")
@@ -144,7 +150,7 @@ def test_what_was_stored_before_the_disk_was_full_is_there_after_it(tmp_path: Pa
 
 @contextmanager
 def unwritable(store: Path) -> Iterator[Path]:
-    """A store as this process cannot write it: by its modes or, where those stop nobody, a mount."""
+    """A store as this process cannot write it: by its modes or, for root, by a mount."""
     if os.geteuid() == 0:
         with read_only_view(store, store.with_name("view")) as view:
             yield view
@@ -216,6 +222,6 @@ def test_where_temporary_files_have_no_room_that_disk_is_named(
 ) -> None:
     with small_disk(tmp_path / "small", 1) as small, unwritable(store) as view:
         monkeypatch.setattr("tempfile.tempdir", str(small))
-        with pytest.raises(DiskFull, match=f"no space left on {small}/captionary-.*'s disk; free"):
+        with pytest.raises(DiskFull, match=rf"no space left on {small}/captionary-.*'s disk; free"):
             opened(view, fingerprint=None)
         assert list(small.iterdir()) == []

@@ -5,7 +5,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from captionary.segmenter.background import BACKGROUND
@@ -45,7 +45,11 @@ def page_router(*, indexer: str | None) -> APIRouter:
     @router.api_route("/", methods=["GET", "HEAD"])
     async def page(request: Request) -> Response:
         """The page itself."""
-        return await file(request, "index.html")
+        if not (root := request.scope.get("root_path", "")):
+            return await file(request, "index.html")
+        # So it also works where the proxy shows it without a slash at the end.
+        html = (FOLDER / "index.html").read_text(encoding="utf-8")
+        return HTMLResponse(html.replace('"page/', f'"{root}/page/'), headers=headers)
 
     return router
 

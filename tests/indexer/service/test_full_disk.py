@@ -93,7 +93,7 @@ def test_pairs_are_refused_where_their_pictures_might_not_fit(
 def test_the_spool_leaves_room_for_the_queue(tmp_path: Path) -> None:
     spool = Spool(tmp_path, free=lambda _: KEPT_FREE + 10)
     spool.check_room(10)
-    with pytest.raises(DiskFull, match="no space left on .*'s disk; free 16 MB of the 16 MB"):
+    with pytest.raises(DiskFull, match=r"no space left on .*'s disk; free 16 MB of the 16 MB"):
         spool.check_room(11)
 
 
@@ -102,9 +102,11 @@ def test_the_queue_and_the_spool_live_through_a_full_disk(tmp_path: Path) -> Non
         queue, spool = queues.made(disk), Spool(disk)
         name = queue.add_pairs(queues.pairs(2))
         with filled(disk):
-            with pytest.raises(DiskFull, match=r"no space left on .*queue.sqlite's disk; free 0 MB"):
+            with pytest.raises(
+                DiskFull, match=r"no space left on .*queue.sqlite's disk; free 0 MB"
+            ):
                 queue.add_pairs(queues.pairs(500))
-            with pytest.raises(DiskFull, match="no space left on .*'s disk; free 0 MB"):
+            with pytest.raises(DiskFull, match=r"no space left on .*'s disk; free 0 MB"):
                 spool.write([b"x" * 100_000])
             job = queue.read_job(name, {})
             assert job is not None

@@ -134,6 +134,7 @@ def running_service(
     limits: Limits | None = None,
     queue: WorkQueue | None = None,
     indexer: str | None = None,
+    root_path: str | None = None,
     ready: bool = True,
 ) -> Iterator[TestClient]:
     """A client of the service; faults are raised here. ready: wait until it has opened."""
@@ -148,7 +149,9 @@ def running_service(
         indexer=indexer,
         retry_seconds=0.05,
     )
-    app = build_app([service], title="Tests", version="1", limits=limits, metrics=metrics)
+    app = build_app(
+        [service], title="Tests", version="1", limits=limits, metrics=metrics, root_path=root_path
+    )
     with TestClient(app, base_url="http://127.0.0.1") as client:
         if ready:
             wait_until(lambda: client.get("/readyz").is_success)

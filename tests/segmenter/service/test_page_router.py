@@ -1,6 +1,7 @@
 """The page's files, its colours, and what its headers allow it."""
 
 import json
+import re
 
 import pytest
 
@@ -77,6 +78,19 @@ def test_files_of_the_page_are_served_and_no_others() -> None:
     for response in outside:
         assert_problem(response, 404)
     assert_problem(written, 405)
+
+
+def test_the_page_of_a_known_path_finds_its_files_from_there_without_a_slash_too() -> None:
+    with running_service(_never, ready=False) as client:
+        plain = client.get("/")
+    with running_service(_never, ready=False, root_path="/captionary") as client:
+        page = client.get("/")
+
+    addresses = re.findall(r'(?:href|src)="([^"#]+)"', page.text)
+    assert len(addresses) > 8
+    assert all(address.startswith("/captionary/page/") for address in addresses)
+    assert page.text.replace("/captionary/", "") == plain.text
+    assert page.headers["Content-Security-Policy"] == plain.headers["Content-Security-Policy"]
 
 
 def test_the_page_has_the_colours_of_the_overlay() -> None:

@@ -3,6 +3,9 @@
 const MAX_RETRY_SECONDS = 60;
 const STORAGE_KEY = "captionary-key";
 
+/** Where the service is that this script is from: behind a proxy perhaps under a path. */
+const ROOT = new URL("../..", import.meta.url).href;
+
 /** What went wrong, in one line; status: of the response, 0 where there was none. */
 export class Problem extends Error {
   constructor(message, status = 0) {
@@ -32,6 +35,7 @@ export class Api {
   /**
    * Send a request, and return the JSON of its response.
    *
+   * path:   of the route, as in "/v1/about".
    * base:   address of the service; "" for where the page is from.
    * quiet:  neither prompt for a key nor retry when the service is busy.
    * onWait: called with the seconds left until a busy service is tried again; 0 at last.
@@ -40,7 +44,7 @@ export class Api {
     let retried = false;
     for (;;) {
       const key = sessionStorage.getItem(STORAGE_KEY);
-      const response = await fetchResponse(base + path, { body, signal, key });
+      const response = await fetchResponse((base || ROOT.slice(0, -1)) + path, { body, signal, key });
       if (response.ok) return parseJson(response);
       const problem = await readProblem(response);
       const seconds = Number(response.headers.get("Retry-After") ?? NaN);
