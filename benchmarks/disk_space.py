@@ -65,7 +65,9 @@ def main() -> None:
     grown: list[float] = []
     for number in range(options.operations):
         grown.append(taken(store, partial(collection.upsert, points(dim, payload, seed=number))))
-    print(f"an operation of {WRITE_PAGE} points: {np.median(grown):.1f} MB, at most {max(grown):.1f}")
+    print(
+        f"an operation of {WRITE_PAGE} points: {np.median(grown):.1f} MB, at most {max(grown):.1f}"
+    )
     print(f"all of it: {allocated(store) / 2**20:.0f} MB")
     print(f"closing: {taken(store, engine.close):.1f} MB")
     opened: list[EdgeEngine] = []

@@ -118,4 +118,4 @@ def test_the_settings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ServeSettings().root_path is None
     for wrong in ({"origins": "https://a.example/"}, {"indexer_url": "b"}, {"root_path": "c"}):
         with pytest.raises(ValidationError):
-            ServeSettings(**wrong)
+            ServeSettings.model_validate(wrong)

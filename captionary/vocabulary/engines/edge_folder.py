@@ -99,10 +99,9 @@ class StoreFolder:
         with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self.read_only = self._cannot_be_written()
-            if not self.read_only:
-                lock = (self.path / LOCK).open("ab")
-            else:  # a copy may have come without the lock's file, and none can be made
-                lock = (self.path / (LOCK if (self.path / LOCK).exists() else META)).open("rb")
+            # A read-only store may have come without its lock's file, and none can be made.
+            name = META if self.read_only and not (self.path / LOCK).exists() else LOCK
+            lock: IO[bytes] = (self.path / name).open("rb" if self.read_only else "ab")
         try:
             # Any number may read what none of them can change, and nobody changes it meanwhile.
             fcntl.flock(lock, (fcntl.LOCK_SH if self.read_only else fcntl.LOCK_EX) | fcntl.LOCK_NB)
