@@ -162,6 +162,7 @@ class Parts:
             WrongInput: there is none, or it cannot be downloaded or loaded.
             MissingExtra: it needs a package that is not installed.
         """
+        from captionary.files.cache import CacheFile, cache_folder
         from captionary.vision.clip.encoder import ClipEncoder
         from captionary.vision.plan import Plan
 
@@ -170,7 +171,13 @@ class Parts:
         names, stored = self.models, self._stored_names()
         kept = {name: stored[name] for name in ("encoder", "precision") if name in stored}
         plan = Plan.parse(names.encoder, precision=names.precision, stored=kept)
-        return ClipEncoder(plan.encoder, device=names.device, precision=plan.precision)
+        folder = cache_folder()
+        return ClipEncoder(
+            plan.encoder,
+            device=names.device,
+            precision=plan.precision,
+            cache=None if folder is None else CacheFile(folder / "texts.sqlite"),
+        )
 
     @_part
     def extractor(self) -> "RegionExtractor":

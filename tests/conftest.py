@@ -1,5 +1,6 @@
 """Fixtures shared by all tests: the bundled CLIP, scenes that it knows, and ../shared."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ from tests.scenes import draw
 # On a slow machine a first call may take longer than hypothesis gives an example.
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
+
+# Neither is the user's cache filled, nor does a test find what another has computed.
+os.environ["CAPTIONARY_CACHE"] = "off"
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

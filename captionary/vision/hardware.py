@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal, TypeAlias, get_args
 
+import numpy as np
 import torch
 
 from captionary.schemas.errors import WrongInput
@@ -56,6 +57,16 @@ def has_bfloat16(device: torch.device) -> bool:
         capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
         return any(capabilities.get(name) for name in BFLOAT16_INSTRUCTIONS)
     return False
+
+
+def describe_kernels(device: torch.device) -> str:
+    """Name what decides which kernels compute, and so the last bits of what they compute."""
+    versions = f"torch {torch.__version__}, numpy {np.__version__}, {device.type}"
+    if device.type == "cuda":
+        return f"{versions} {torch.cuda.get_device_name(device)}"
+    level = torch.backends.cpu.get_cpu_capability()
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return f"{versions} {level} {sorted(capabilities.items())} {torch.get_num_threads()} threads"
 
 
 @dataclass

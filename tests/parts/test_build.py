@@ -7,6 +7,7 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from captionary.build import ModelNames, Parts
@@ -135,6 +136,21 @@ def test_a_refused_indexer_leaves_the_dictionary_readable(scenes: Path, tmp_path
             assert parts.stored.stats().images == 2
             with pytest.raises(FingerprintMismatch, match="the store was built with"):
                 _ = parts.indexer
+
+
+def test_vectors_of_texts_are_kept_where_the_user_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CAPTIONARY_CACHE", str(tmp_path / "cache"))
+    vectors = []
+    for _ in range(2):
+        with closing(Parts(None, ModelNames("mini", device="cpu"))) as parts:
+            vectors.append(parts.encoder.encode_texts(["dog", "cat"]))
+            assert [path.name for path in (tmp_path / "cache").iterdir()] == ["texts.sqlite"]
+    np.testing.assert_array_equal(*vectors)
+    monkeypatch.setenv("CAPTIONARY_CACHE", "off")
+    with closing(Parts(None, ModelNames("mini", device="cpu"))) as parts:
+        np.testing.assert_array_equal(parts.encoder.encode_texts(["dog", "cat"]), vectors[0])
 
 
 def test_what_is_closed_says_so(tmp_path: Path) -> None:

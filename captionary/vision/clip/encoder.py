@@ -7,6 +7,7 @@ import numpy as np
 import open_clip
 import torch
 
+from captionary.files.cache import CacheFile
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.vectors import unit
 from captionary.vision.clip.batch_norm import fold_batch_norms
@@ -36,6 +37,7 @@ class ClipEncoder:
         precision: auto, float32 or bfloat16; auto is bfloat16 where the processor has it.
         templates: the sentences that a name is put in: 80, 7 or plain; None: what the model's
             folder says, or else 80.
+        cache: where vectors of texts are kept from run to run; None: nowhere.
 
     Raises:
         WrongInput: a name is unknown, or the model cannot be found, downloaded or loaded.
@@ -62,6 +64,7 @@ class ClipEncoder:
         device: str = "auto",
         precision: str = "auto",
         templates: str | None = None,
+        cache: CacheFile | None = None,
     ) -> None:
         choose_templates(templates or DEFAULT_TEMPLATES)
         self.device = choose_device(device)
@@ -88,7 +91,13 @@ class ClipEncoder:
                 module.to(device=self.device, dtype=self._dtype)
         # Convolutions run several times faster so; other layers do not care.
         model.visual.to(memory_format=torch.channels_last)
-        self._texts = ClipTextEncoder(model, load_tokenizer(files), dim=self.dim)
+        self._texts = ClipTextEncoder(
+            model,
+            load_tokenizer(files),
+            dim=self.dim,
+            cache=cache,
+            fingerprint=self.fingerprint,
+        )
 
     def _describe(self, model: Any, *, digest: str) -> None:
         preprocessing = open_clip.get_model_preprocess_cfg(model)

@@ -1,5 +1,6 @@
 """The text side of a CLIP: names, put into sentences, to unit vectors."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from cachetools import LRUCache
 
+from captionary.files.cache import CacheFile
 from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.vectors import unit
 from captionary.vision.clip.texts import (
@@ -16,12 +18,16 @@ from captionary.vision.clip.texts import (
     sentence_lengths,
     trimmable_tower,
 )
+from captionary.vision.hardware import describe_kernels
 
 TEXT_BATCH = {"cpu": 64, "mps": 128, "cuda": 512}
 """Sentences per pass."""
 
 NAMES_AT_ONCE = 64
 """Names whose sentences are encoded before they enter the cache: bounds memory."""
+
+CODE_VERSION = 1
+"""Raise it when a change of this code changes any bit of a vector: cached ones are stale then."""
 
 CACHED_NAMES = 20_000
 """Vectors that the cache holds: 40 MB of 512 numbers each."""
@@ -37,14 +43,24 @@ class ClipTextEncoder:
         model:    a CLIP of open_clip, on its device and in its number type.
         tokenize: N sentences to (N, context length) int64.
         dim:      D, length of its vectors.
+        cache:    where vectors are kept from run to run; None: nowhere.
+        fingerprint: names the model and its number type, for the cache.
     """
 
     def __init__(
-        self, model: Any, tokenize: Callable[[Sequence[str]], torch.Tensor], *, dim: int
+        self,
+        model: Any,
+        tokenize: Callable[[Sequence[str]], torch.Tensor],
+        *,
+        dim: int,
+        cache: CacheFile | None = None,
+        fingerprint: str = "",
     ) -> None:
         self._model = model
         self._tokenize = tokenize
         self._dim = dim
+        self._file = cache
+        self._fingerprint = fingerprint
         self._device = model.logit_scale.device
         self._batch_size = TEXT_BATCH[self._device.type]
         self._tower = trimmable_tower(model)
@@ -80,8 +96,35 @@ class ClipTextEncoder:
         sentences = [template(name) for name in names for template in sentences_of]
         with self._tokenizer_lock:  # a fast tokenizer refuses to be used by two threads at once
             tokens = self._tokenize(sentences)
-        each = self._encode_tokens(tokens)
-        return unit(each.reshape(len(names), len(sentences_of), self._dim).mean(axis=1))
+        tokens = tokens.reshape(len(names), len(sentences_of), -1)
+        if self._file is None:
+            return self._encode_sets(tokens)
+        keys = self._keys(tokens)
+        kept = {
+            key: np.frombuffer(value, np.float32)
+            for key, value in self._file.read(keys).items()
+            if len(value) == 4 * self._dim
+        }
+        if new := {key: row for row, key in enumerate(keys) if key not in kept}:
+            made = dict(zip(new, self._encode_sets(tokens[list(new.values())]), strict=True))
+            self._file.write({key: vector.tobytes() for key, vector in made.items()})
+            kept |= made
+        return np.stack([kept[key] for key in keys])
+
+    def _keys(self, tokens: torch.Tensor) -> list[bytes]:
+        """For each name, the digest of all that its vector depends on."""
+        # Of the tokens, not of the name: whatever the templates and the tokenizer are.
+        kernels = describe_kernels(self._device)
+        facts = f"{self._fingerprint} {CODE_VERSION} {kernels} {tuple(tokens.shape[1:])}".encode()
+        return [
+            hashlib.blake2b(facts + of_name.tobytes(), digest_size=16).digest()
+            for of_name in tokens.numpy()
+        ]
+
+    def _encode_sets(self, tokens: torch.Tensor) -> Vectors:
+        """Encode N names by the tokens of their S sentences, (N, S, L) int64, to (N, D)."""
+        each = self._encode_tokens(tokens.flatten(0, 1))
+        return unit(each.reshape(*tokens.shape[:2], self._dim).mean(axis=1))
 
     @torch.inference_mode()
     def _encode_tokens(self, tokens: torch.Tensor) -> Vectors:
