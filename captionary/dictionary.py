@@ -148,6 +148,7 @@ class Dictionary:
         threshold: float = ...,
         refine: bool = ...,
         evidence: int = ...,
+        on_name: Callable[[int, int], None] = ...,
     ) -> "Result": ...
 
     @overload
@@ -161,6 +162,7 @@ class Dictionary:
         threshold: float = ...,
         refine: bool = ...,
         evidence: int = ...,
+        on_name: Callable[[int, int], None] = ...,
     ) -> "Iterator[Result]": ...
 
     def segment(
@@ -173,6 +175,7 @@ class Dictionary:
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
         evidence: int = 3,
+        on_name: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> "Result | Iterator[Result]":
         """Label every pixel of a picture, or of several, with class names.
 
@@ -186,6 +189,7 @@ class Dictionary:
             threshold:  background below this probability (threshold, auto), in [0, 1].
             refine:     sharper borders, by the picture's colours; slower.
             evidence:   prototypes named for each region, at most.
+            on_name:    called with how many class names are encoded, and of how many.
 
         Raises:
             UnreadablePicture: a picture cannot be read.
@@ -199,7 +203,8 @@ class Dictionary:
         named = to_classes(classes)
         fusion = fusion or self._default_fusion
         settings = Settings(fusion, background, threshold, evidence, refine=refine)
-        self._segmenter_for(fusion)  # what it cannot do is said at once, not at the first picture
+        # What it cannot do is said at once, not at the first picture.
+        self._segmenter_for(fusion).encode_classes(named, settings, on_name)
 
         def one(item: "PictureLike", number: int = 0) -> Result:
             loaded, name = to_picture(item, number)
@@ -220,6 +225,7 @@ class Dictionary:
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        on_name: Callable[[int, int], None] = lambda _done, _total: None,
         on_picture: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> dict[str, Any]:
         """Measure mean IoU on a folder with images/, masks/ and classes.txt.
@@ -227,6 +233,7 @@ class Dictionary:
         Args:
             dataset:    the folder.
             part:       "N/M": the N-th of M equal parts, chosen by file name.
+            on_name:    called with how many class names are encoded, and of how many.
             on_picture: called after every picture with how many are done, and of how many.
             fusion, background, threshold, refine: as `segment`.
 
@@ -247,6 +254,7 @@ class Dictionary:
             settings,
             store=self.store,
             part=part,
+            on_name=on_name,
             on_picture=on_picture,
         )
 

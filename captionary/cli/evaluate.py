@@ -55,7 +55,7 @@ def evaluate(
         device=device,
     )
     with opened as dictionary, bars(Console(stderr=True)) as lines:
-        bar = lines.add("pictures")
+        names, bar = lines.add("class names"), lines.add("pictures")
         figures = dictionary.evaluate(
             dataset,
             part=part,
@@ -63,6 +63,7 @@ def evaluate(
             background=background,
             threshold=threshold,
             refine=refine,
+            on_name=names.show,
             on_picture=bar.show,
         )
     figures["settings"]["store"] = store

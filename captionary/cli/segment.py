@@ -62,7 +62,7 @@ def segment(
     refused = []
     without_noun: tuple[str, ...] = ()
     with opened as dictionary, bars(Console(stderr=True)) as lines:
-        bar = lines.add("pictures", len(files))
+        names, bar = lines.add("class names"), lines.add("pictures", len(files))
         results = dictionary.segment(
             files,
             named,
@@ -71,6 +71,7 @@ def segment(
             threshold=threshold,
             refine=refine,
             evidence=evidence,
+            on_name=names.show,
         )
         for done in range(1, len(files) + 1):
             try:

@@ -1,6 +1,6 @@
 """Class lists as vectors: prompts, the prototypes that speak for each class, and their weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from threading import Condition
@@ -42,6 +42,40 @@ class ScaledTextEncoder(TextEncoder, Protocol):
         ...
 
 
+NAMES_AT_ONCE = 64
+"""Names between two reports."""
+
+
+class ReportingEncoder:
+    """A text encoder that says how many of the names it was given are encoded."""
+
+    def __init__(self, text: ScaledTextEncoder, report: Callable[[int, int], None]) -> None:
+        self._text = text
+        self._report = report
+        self._done = self._asked = 0
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        return self._text.dim
+
+    @property
+    def logit_scale(self) -> float:
+        """As of the encoder."""
+        return self._text.logit_scale
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        """Encode N names to (N, D), and report after every few of them."""
+        self._asked += len(names)
+        parts = [np.empty((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(names), NAMES_AT_ONCE):
+            part = names[start : start + NAMES_AT_ONCE]
+            parts.append(self._text.encode_texts(part, templates=templates))
+            self._done += len(part)
+            self._report(self._done, self._asked)
+        return np.concatenate(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class ClassVectors:
     """A class list as vectors.
@@ -81,26 +115,41 @@ class ClassEncoder:
         self._cache: LRUCache[Any, ClassVectors] = LRUCache(CACHED_LISTS)
         self._condition = Condition()
 
-    def encode(self, classes: tuple[ClassName, ...], fusion: Fusion) -> ClassVectors:
+    def encode(
+        self,
+        classes: tuple[ClassName, ...],
+        fusion: Fusion,
+        report: Callable[[int, int], None] | None = None,
+    ) -> ClassVectors:
         """The vectors of a class list that a fusion needs.
+
+        Args:
+            report: called with how many names are encoded, and of how many that are known by then.
 
         Raises:
             WrongInput: the fusion needs a dictionary and there is none.
         """
+        text = self._text if report is None else ReportingEncoder(self._text, report)
         if fusion == "text":
-            return self._encode(classes, None)
+            return self._encode(classes, None, text)
         if self._retriever is None:
             raise WrongInput(
                 f"fusion {fusion!r} reads a dictionary; name one, or use fusion 'text'"
             )
-        return self._encode(classes, self._retriever.revision)
+        return self._encode(classes, self._retriever.revision, text)
 
     # With a condition, a class list that many threads want at once is encoded by one of them.
-    @cachedmethod(attrgetter("_cache"), condition=attrgetter("_condition"))
-    def _encode(self, classes: tuple[ClassName, ...], revision: int | None) -> ClassVectors:
+    @cachedmethod(
+        attrgetter("_cache"),
+        key=lambda _self, classes, revision, _text: (classes, revision),
+        condition=attrgetter("_condition"),
+    )
+    def _encode(
+        self, classes: tuple[ClassName, ...], revision: int | None, text: ScaledTextEncoder
+    ) -> ClassVectors:
         if revision is None or self._retriever is None:
-            return encode_classes_by_text(classes, self._text)
-        return encode_classes_by_dictionary(classes, self._text, self._retriever)
+            return encode_classes_by_text(classes, text)
+        return encode_classes_by_dictionary(classes, text, self._retriever)
 
 
 def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> ClassVectors:
@@ -180,6 +229,9 @@ def _noun_weights(
     ]
     # Without sentences around them: nouns are compared with words, not with pictures.
     vectors = text.encode_texts(candidates, templates="plain")
+    # All at once: name by name, each would take a whole pass of the encoder.
+    wanted = [item for item, own in zip(classes, by_name, strict=True) if not own]
+    text.encode_texts([prompt for item in wanted for prompt in item.prompts], templates="plain")
     return [
         own or _nouns_by_text(item, candidates, vectors, text)
         for item, own in zip(classes, by_name, strict=True)

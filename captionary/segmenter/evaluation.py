@@ -52,6 +52,7 @@ def evaluate_folder(
     *,
     store: str | None = None,
     part: str | None = None,
+    on_name: Callable[[int, int], None] = lambda _done, _total: None,
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> dict[str, Any]:
     """Evaluate on a dataset folder: figures and what they depend on, as `evaluation_json`.
@@ -61,6 +62,7 @@ def evaluate_folder(
         folder:         with images/, masks/ and classes.txt.
         store:          what the figures name as the dictionary.
         part:           "N/M": the N-th of M equal parts, chosen by file name.
+        on_name:        called with how many class names are encoded, and of how many.
         on_picture:     called after every picture with how many are done, and of how many.
 
     Raises:
@@ -68,6 +70,7 @@ def evaluate_folder(
     """
     data = DatasetFolder(folder, part=part)
     segmenter = load_segmenter()
+    segmenter.encode_classes(data.classes, settings, on_name)
     total = len(data)
     matrix, seconds = evaluate(
         segmenter, data, settings, report=lambda done: on_picture(done, total)

@@ -1,6 +1,6 @@
 """Segments a picture: a class for every pixel out of any class names, with the evidence."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
@@ -82,6 +82,20 @@ class Segmenter:
         self.text = text
         self.retriever = retriever
         self._class_encoder = ClassEncoder(text, retriever)
+
+    def encode_classes(
+        self, classes: Sequence[ClassName], settings: Settings, report: Callable[[int, int], None]
+    ) -> None:
+        """Encode a class list now; without it, the first picture that needs it waits for that.
+
+        Args:
+            report: called with how many names are encoded, and of how many that are known by then.
+
+        Raises:
+            WrongInput: the fusion needs a dictionary and there is none.
+        """
+        named, _ = add_background(tuple(classes), settings.background)
+        self._class_encoder.encode(named, settings.fusion, report)
 
     def segment(
         self,

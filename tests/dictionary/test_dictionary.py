@@ -258,12 +258,17 @@ def test_an_empty_dictionary_says_so(tmp_path: Path, scenes: Path) -> None:
 
 def test_evaluate(dictionary: Dictionary, scenes: Path) -> None:
     done: list[tuple[int, int]] = []
+    named: list[tuple[int, int]] = []
     figures = dictionary.evaluate(
-        scenes, part="1/20", on_picture=lambda *counts: done.append(counts)
+        scenes,
+        part="1/20",
+        on_name=lambda *counts: named.append(counts),
+        on_picture=lambda *counts: done.append(counts),
     )
     assert 0 < figures["miou"] <= 1
     assert figures["settings"]["fusion"] == "both"
     assert done[-1] == (figures["images"], figures["images"])
+    assert named[-1][0] == named[-1][1] >= len(figures["iou"])
 
 
 def test_the_package_names_what_it_has() -> None:

@@ -10,8 +10,10 @@ from numpy.testing import assert_allclose
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.classes import ClassName, parse_classes
 from captionary.schemas.dictionary import NounEntry, Prototype
+from captionary.schemas.options import Fusion
 from captionary.schemas.vectors import unit as to_unit
 from captionary.segmenter.class_vectors import (
+    ClassEncoder,
     ClassVectors,
     encode_classes_by_dictionary,
     encode_classes_by_text,
@@ -200,6 +202,40 @@ def test_by_text_alone_there_is_nothing_but_prompts() -> None:
     assert reading.revision is None
     assert reading.prototypes == ()
     assert not reading.common.any()
+
+
+class OnePassText(HandMadeText):
+    """Notes how many names it is given at a time."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
+        self.asked.append(len(names))
+        return super().encode_texts(names, templates=templates)
+
+
+@pytest.mark.parametrize("fusion", ["text", "both"])
+def test_names_are_counted_from_the_first_to_the_last(fusion: Fusion, retriever: Retriever) -> None:
+    classes = parse_classes(", ".join(f"stranger {number}" for number in range(150)))
+    counts: list[tuple[int, int]] = []
+    encoder = ClassEncoder(HandMadeText(), retriever)
+    encoder.encode(classes, fusion, lambda *count: counts.append(count))
+    done, known = zip(*counts, strict=True)
+    assert counts[:3] == [(64, 150), (128, 150), (150, 150)]
+    assert sorted(set(done)) == list(done)
+    assert done[-1] == known[-1]
+    counts.clear()
+    again = encoder.encode(classes, fusion, lambda *count: counts.append(count))
+    assert not counts, "a list that was encoded lately is not encoded again"
+    assert again is encoder.encode(classes, fusion)
+
+
+def test_strangers_are_compared_with_the_nouns_in_few_passes(retriever: Retriever) -> None:
+    text = OnePassText()
+    names = ", ".join(f"stranger {number}" for number in range(30))
+    encode_classes_by_dictionary(parse_classes(names), text, retriever)
+    assert text.asked[:3] == [30, len(NOUNS), 30]
 
 
 def test_nouns_are_counted_once_a_revision(retriever: Retriever) -> None:
