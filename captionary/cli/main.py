@@ -2,6 +2,7 @@
 
 import gc
 import importlib.metadata
+import logging
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -74,6 +75,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name of a file must not end a run
             stream.reconfigure(errors="backslashreplace")
+    # Before a library sets its own form; `serve` has another.
+    logging.basicConfig(format="captionary: %(message)s")
     try:
         code = app(args=arguments, prog_name="captionary", standalone_mode=False)
         sys.stdout.flush()  # where it is a file its disk may be full, too

@@ -18,6 +18,7 @@ from captionary.schemas.arrays import LabelMap, Rgb
 from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.options import Fusion
 from captionary.schemas.regions import Region
+from captionary.segmenter.drawing.lettering import Lettering
 from captionary.segmenter.drawing.overlay import draw_classes
 from captionary.segmenter.drawing.palette import GREY, class_colours
 
@@ -164,7 +165,7 @@ def _draw_labels(scene: Scene, class_map: LabelMap, classes: Sequence[str]) -> I
         names,
         colours=colours,
         size=(SIDE, SIDE),
-        text_size=TEXT_SIZE,
+        lettering=Lettering(names, size=TEXT_SIZE),
         plain=[new_id[label] for label in others if label < len(GROUNDS)],
     )
 

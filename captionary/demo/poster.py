@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from captionary.demo.panels import Gallery, Panel
-from captionary.segmenter.drawing.legend import FAINT, INK, PAPER, Font, load_font, truncate_text
+from captionary.segmenter.drawing.legend import FAINT, INK, PAPER
+from captionary.segmenter.drawing.lettering import Lettering, truncate_text
 
 WIDTH = 1200
 EDGE, GAP = 32, 16
@@ -25,12 +26,12 @@ class Poster:
     def __init__(self) -> None:
         # Higher than any story; `picture` crops it.
         self._page = Image.new("RGB", (WIDTH, 3000), PAPER)
-        self._draw = ImageDraw.Draw(self._page)
         self._bottom = EDGE
 
     def heading(self, text: str) -> None:
         """Add a heading."""
-        self._draw.text((EDGE, self._bottom), text, INK, load_font([text], size=HEADING))
+        lettering = Lettering([text], size=HEADING)
+        lettering.draw(self._page, (EDGE, self._bottom), text, INK, anchor="la")
         self._bottom += round(HEADING * 1.7)
 
     def row(self, panels: Sequence[Panel]) -> None:
@@ -63,9 +64,9 @@ class Poster:
         """Write title and text of a panel; returns where they end, in pixels from the top."""
         parts = ((panel.title, TITLE, INK, 1), (panel.text, TEXT, FAINT, LINES))
         for text, size, colour, lines in parts:
-            font = load_font([text], size=size)
-            for line in wrap_text(text, font=font, width=width, lines=lines):
-                self._draw.text((left, top), line, colour, font)
+            lettering = Lettering([text], size=size)
+            for line in wrap_text(text, lettering=lettering, width=width, lines=lines):
+                lettering.draw(self._page, (left, top), line, colour, anchor="la")
                 top += round(size * LEADING)
         return top
 
@@ -84,18 +85,20 @@ def draw_poster(gallery: Gallery, noun: str) -> Image.Image:
     return poster.picture()
 
 
-def wrap_text(text: str, *, font: Font, width: float, lines: int) -> list[str]:
+def wrap_text(text: str, *, lettering: Lettering, width: float, lines: int) -> list[str]:
     """Break a text into at most `lines` lines of a width in pixels; the rest is cut off."""
     words = text.split()
     wrapped: list[str] = []
     while words and len(wrapped) < lines - 1:
         count = 1
-        while count < len(words) and font.getlength(" ".join(words[: count + 1])) <= width:
+        while count < len(words) and lettering.getlength(" ".join(words[: count + 1])) <= width:
             count += 1
         wrapped.append(" ".join(words[:count]))
         words = words[count:]
     return [
-        truncate_text(line, font=font, width=width) for line in (*wrapped, " ".join(words)) if line
+        truncate_text(line, lettering=lettering, width=width)
+        for line in (*wrapped, " ".join(words))
+        if line
     ]
 
 

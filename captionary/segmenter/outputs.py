@@ -18,6 +18,7 @@ from captionary.schemas.arrays import LabelMap, Rgb
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import pack_labels
 from captionary.schemas.segmentation import Segmentation
+from captionary.segmenter.drawing.lettering import shown_names
 from captionary.segmenter.drawing.overlay import draw_overlay
 from captionary.segmenter.drawing.palette import class_colours
 from captionary.segmenter.result import Result
@@ -44,7 +45,7 @@ def write_outputs(result: Result, folder: Path, formats: Sequence[Format]) -> li
     """Write a result in some formats into a folder, named after the picture.
 
     NAME.overlay.jpg, NAME.png (with classes.txt, one class a line), NAME.json, NAME.coco.json.
-    The folder is made if need be.
+    The folder is made if need be. An overlay for which no font has the names has classes.txt too.
 
     Returns:
         The files written, `classes.txt` left out.
@@ -69,7 +70,11 @@ def write_outputs(result: Result, folder: Path, formats: Sequence[Format]) -> li
         raise WrongInput(f"{clash.pop()} would be overwritten; give another --out folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if "png" in targets:
+        # Where a picture calls classes by their numbers, their names stand beside it.
+        numbered = (
+            "overlay" in targets and shown_names(segmentation.classes) != segmentation.classes
+        )
+        if "png" in targets or numbered:
             _write_classes(segmentation.classes, folder / "classes.txt")
         for name, path in targets.items():
             write_atomically(path, encoders[name][1](), durable=False)

@@ -6,7 +6,7 @@ from captionary.demo.panels import SHOWN_SCENES, choose_scenes
 from captionary.demo.poster import wrap_text
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Scene
-from captionary.segmenter.drawing.legend import load_font
+from captionary.segmenter.drawing.lettering import Lettering
 
 SEEN, NOVEL = len(GROUNDS), len(GROUNDS) + 1
 
@@ -47,11 +47,11 @@ def test_few_scenes_are_all_shown() -> None:
     st.integers(1, 5),
 )
 def test_wrapped_lines_are_few_and_fit(words: list[str], width: int, lines: int) -> None:
-    font = load_font(words, size=15)
+    lettering = Lettering(words, size=15)
 
-    wrapped = wrap_text(" ".join(words), font=font, width=width, lines=lines)
+    wrapped = wrap_text(" ".join(words), lettering=lettering, width=width, lines=lines)
 
     assert len(wrapped) <= lines
-    assert all(font.getlength(line) <= width or line == "…" for line in wrapped)
+    assert all(lettering.getlength(line) <= width or line == "…" for line in wrapped)
     if not any("…" in line for line in wrapped):
         assert " ".join(wrapped).split() == words

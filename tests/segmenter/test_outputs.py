@@ -2,6 +2,7 @@ import io
 import json
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,18 @@ def test_all_formats_are_written_and_nothing_else(
     with Image.open(written[0]) as overlay:
         assert overlay.format == "JPEG"
         assert overlay.width == 800
+
+
+def test_names_that_no_font_has_stand_beside_the_picture(
+    segmentation: Segmentation, image: Rgb, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("captionary.segmenter.drawing.lettering.machine_fonts", lambda: ())
+    foreign = replace(segmentation, classes=("犬", "sky", "sausage", "background"))
+    write_outputs(Result(foreign, image, "plain.jpg"), tmp_path / "a", ["overlay"])
+    assert (tmp_path / "a" / "classes.txt").read_text("utf-8").splitlines()[0] == "犬"
+    plain = replace(segmentation, classes=("cat", "sky", "sausage", "background"))
+    write_outputs(Result(plain, image, "plain.jpg"), tmp_path / "b", ["overlay"])
+    assert not (tmp_path / "b" / "classes.txt").exists()
 
 
 def test_the_picture_is_never_overwritten(

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from captionary.schemas.arrays import LabelMap, Mask, Rgb
 from captionary.segmenter.background import BACKGROUND
-from captionary.segmenter.drawing.legend import LegendEntry, draw_legend, load_font
+from captionary.segmenter.drawing.legend import LegendEntry, draw_legend
+from captionary.segmenter.drawing.lettering import Lettering, shown_names
 from captionary.segmenter.drawing.palette import class_colours
 
 SHORTEST, LONGEST = 800, 1600
@@ -27,7 +28,8 @@ def draw_overlay(image: Rgb, class_map: LabelMap, classes: Sequence[str]) -> Rgb
     """Draw the overlay of a class map.
 
     Classes are tinted, separated by thin lines, named where there is room, and listed below with
-    their share of the picture, largest first.
+    their share of the picture, largest first. Where no font has the letters of a name, its number
+    stands for it (`lettering.shown_names`).
 
     Args:
         image:     (H, W, 3) uint8.
@@ -45,16 +47,19 @@ def draw_overlay(image: Rgb, class_map: LabelMap, classes: Sequence[str]) -> Rgb
     colours = class_colours(tuple(classes))
     background = [index for index, name in enumerate(classes) if name.casefold() == BACKGROUND]
     text_size = min(max(round(math.sqrt(size[0] * size[1]) / 38) + 2, 14), 34)
+    names = shown_names(tuple(classes))
+    # Of all classes, not of those present: fonts are then chosen once for all pictures.
+    lettering = Lettering(names, size=text_size)
     picture = draw_classes(
-        image, class_map, classes, colours=colours, size=size, text_size=text_size, plain=background
+        image, class_map, names, colours=colours, size=size, lettering=lettering, plain=background
     )
     shares = np.bincount(class_map.ravel(), minlength=len(classes)) / class_map.size
     entries = [
-        LegendEntry(classes[index], tuple(colours[index].tolist()), float(shares[index]))
+        LegendEntry(names[index], tuple(colours[index].tolist()), float(shares[index]))
         for index in np.argsort(-shares, kind="stable")
         if shares[index] > 0
     ]
-    return _stack(picture, draw_legend(entries, width=max(size[0], 400), text_size=text_size))
+    return _stack(picture, draw_legend(entries, width=max(size[0], 400), lettering=lettering))
 
 
 def draw_classes(
@@ -64,7 +69,7 @@ def draw_classes(
     *,
     colours: NDArray[np.uint8],
     size: tuple[int, int],
-    text_size: int,
+    lettering: Lettering,
     plain: Sequence[int] = (),
 ) -> Image.Image:
     """Draw the picture under translucent colours, with borders and names but without a legend.
@@ -74,13 +79,14 @@ def draw_classes(
         class_map: (H, W) int32, indices into `classes`.
         colours:   (C, 3) uint8, of each class.
         size:      width and height to draw at.
+        lettering: draws the names.
         plain:     classes that are dimmed instead of coloured, and named only once.
     """
     labels = _resize_labels(class_map, size)
     photograph = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
     tinted = _tint(photograph, labels, colours, plain=plain)
     picture = Image.fromarray(_draw_borders(tinted, labels, width=max(size) / 500))
-    _draw_names(picture, labels, classes, text_size=text_size, once=plain)
+    _draw_names(picture, labels, classes, lettering=lettering, once=plain)
     return picture
 
 
@@ -131,27 +137,25 @@ def _draw_names(
     labels: LabelMap,
     classes: Sequence[str],
     *,
-    text_size: int,
+    lettering: Lettering,
     once: Sequence[int],
 ) -> None:
     """Write each class's name in its parts where it fits; those of `once` in the largest only."""
-    font = load_font((classes[label] for label in np.unique(labels)), size=text_size)
-    draw = ImageDraw.Draw(picture)
     step = 4  # places for names are searched on a coarse grid, for speed
     coarse = labels[step // 2 :: step, step // 2 :: step]
     for label in np.unique(coarse):
         name = classes[label]
-        half_w, half_h = (font.getlength(name) / 2 + 4) / step, text_size * 0.75 / step
+        half_w, half_h = (lettering.getlength(name) / 2 + 4) / step, lettering.size * 0.75 / step
         places = _places(coarse == label, half_h=half_h, half_w=half_w)
         for row, column in places[:1] if label in once else places:
-            draw.text(
+            lettering.draw(
+                picture,
                 ((column + 0.5) * step, (row + 0.5) * step),
                 name,
                 (255, 255, 255),
-                font,
                 anchor="mm",
-                stroke_width=max(1, round(text_size / 9)),
-                stroke_fill=(20, 22, 26),
+                outline=max(1, round(lettering.size / 9)),
+                outline_colour=(20, 22, 26),
             )
 
 

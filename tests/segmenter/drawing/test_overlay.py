@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from captionary.segmenter.drawing.legend import LegendEntry, draw_legend, load_font, truncate_text
+from captionary.segmenter.drawing.legend import LegendEntry, draw_legend
+from captionary.segmenter.drawing.lettering import Lettering
 from captionary.segmenter.drawing.overlay import draw_classes, draw_overlay
 from captionary.segmenter.drawing.palette import DISTINCT, GREY, class_colours
 
@@ -59,7 +60,7 @@ def test_a_plain_class_is_named_once_in_its_largest_part() -> None:
                 *(image, class_map, CLASSES[:2]),
                 colours=colours,
                 size=(300, 100),
-                text_size=18,
+                lettering=Lettering(CLASSES[:2], size=18),
                 plain=plain,
             )
         )
@@ -101,20 +102,8 @@ def test_every_entry_of_the_legend_is_shown(count: int, width: int) -> None:
         LegendEntry(f"class {index}", tuple(colours[index].tolist()), 1 / count)
         for index in range(count)
     ]
-    legend = draw_legend(entries, width=width, text_size=18)
+    legend = draw_legend(entries, width=width, lettering=Lettering((), size=18))
     assert legend.width == width
     shown = legend.getcolors(1 << 24)
     assert shown is not None
     assert {entry.colour for entry in entries} <= {colour for _, colour in shown}
-
-
-def test_long_names_are_cut_to_fit() -> None:
-    font = load_font(["x"], size=16)
-    assert truncate_text("cat", font=font, width=100) == "cat"
-    cut = truncate_text("a very long name indeed", font=font, width=100)
-    assert cut.endswith("…")
-    assert font.getlength(cut) <= 100
-
-
-def test_names_in_other_letters_find_a_font() -> None:
-    assert load_font(["Weißwurst"], size=16).getlength("ß") > 0
