@@ -1,5 +1,6 @@
 """Class lists as vectors: prompts, the prototypes that speak for each class, and their weights."""
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -42,8 +43,8 @@ class ScaledTextEncoder(TextEncoder, Protocol):
         ...
 
 
-NAMES_AT_ONCE = 64
-"""Names between two reports."""
+NAMES_AT_ONCE = 128
+"""Names between two reports: as many as the encoder takes at once."""
 
 
 class ReportingEncoder:
@@ -255,12 +256,17 @@ def _links(
     weights: Sequence[dict[str, float]], prototypes: Sequence[Prototype]
 ) -> tuple[Ints, Ints, Floats]:
     """Prototype, class and weight of every link, (L,) each: a class's nouns' prototypes."""
-    # A link for each pair, as one noun may speak for several classes.
+    columns: defaultdict[str, list[int]] = defaultdict(list)
+    regions: Counter[str] = Counter()
+    for column, prototype in enumerate(prototypes):
+        columns[prototype.noun].append(column)
+        regions[prototype.noun] += prototype.size
+    # A link for each pair, as one noun may speak for several classes. A prototype counts by the
+    # share of its noun's regions that it stands for.
     links = [
-        (column, class_id, of_class[prototype.noun] * _share(prototype, prototypes))
+        (column, class_id, of_class[noun] * (prototypes[column].size / regions[noun]))
         for class_id, of_class in enumerate(weights)
-        for column, prototype in enumerate(prototypes)
-        if prototype.noun in of_class
+        for column, noun in sorted((column, noun) for noun in of_class for column in columns[noun])
     ]
     column, owner, weight = zip(*links, strict=True) if links else ((), (), ())
     return (
@@ -268,9 +274,3 @@ def _links(
         np.array(owner, dtype=np.int64),
         np.array(weight, dtype=np.float32),
     )
-
-
-def _share(prototype: Prototype, prototypes: Sequence[Prototype]) -> float:
-    """The share of its noun's regions that a prototype stands for, in (0, 1]."""
-    total = sum(other.size for other in prototypes if other.noun == prototype.noun)
-    return prototype.size / total

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, features
+from PIL import Image, ImageFont, features
 
 from captionary.segmenter.drawing import fonts as fonts_module
 from captionary.segmenter.drawing import lettering as module
@@ -164,7 +164,7 @@ def test_emoji_have_their_own_colours(tmp_path: Path) -> None:
 
 def test_colour_bitmaps_are_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of a font that can be loaded at one size only."""
-    truetype = fonts_module.ImageFont.truetype
+    truetype = ImageFont.truetype
 
     def at_one_size(file: Any, size: float, **options: Any) -> object:
         if file in files and size != 109:
@@ -172,7 +172,7 @@ def test_colour_bitmaps_are_scaled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         return truetype(file, size, **options)
 
     files = (make_font(tmp_path / "emoji.ttf", "🐕", colour="00ff00"),)
-    monkeypatch.setattr(fonts_module.ImageFont, "truetype", at_one_size)
+    monkeypatch.setattr(ImageFont, "truetype", at_one_size)
     lettering = Lettering(["🐕"], size=SIZE, fonts=files)
     assert lettering.getlength("🐕") == pytest.approx(SIZE * BAR / EM, abs=1)
     rows = (np.asarray(ink(lettering, "🐕"))[..., 1] > 128).any(axis=1)
