@@ -65,7 +65,7 @@ def describe_kernels(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{versions} {torch.cuda.get_device_name(device)}"
     level = torch.backends.cpu.get_cpu_capability()
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return f"{versions} {level} {sorted(capabilities.items())} {torch.get_num_threads()} threads"
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from captionary.files.cache import VARIABLE
 from captionary.serving.settings import PREFIX, ServeSettings
 from captionary.vocabulary.engines.server_settings import PREFIX as STORE_PREFIX
 from captionary.vocabulary.engines.server_settings import ServerSettings
@@ -11,7 +12,7 @@ from tests.deploy.tools import ROOT, run, texts
 OPERATING = ROOT / "docs/operating.md"
 
 KNOWN = {f"{PREFIX}{name}".upper() for name in ServeSettings.model_fields}
-KNOWN |= {f"{STORE_PREFIX}{name}".upper() for name in ServerSettings.model_fields}
+KNOWN |= {f"{STORE_PREFIX}{name}".upper() for name in ServerSettings.model_fields} | {VARIABLE}
 
 HOSTS = {"127.0.0.1", "localhost", "qdrant", "prometheus"}
 """What addresses may name, besides names reserved for examples."""

@@ -95,7 +95,7 @@ def a_folder(path: Path, _: pytest.MonkeyPatch) -> None:
 
 
 def little_space(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 20))
 
 
 def read_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,7 +105,7 @@ def read_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return connect(f"{place.as_uri()}?mode=ro", timeout=timeout, uri=True)
 
     path.touch()
-    monkeypatch.setattr(module.sqlite3, "connect", connect_to_read)
+    monkeypatch.setattr(sqlite3, "connect", connect_to_read)
 
 
 @pytest.mark.parametrize("obstacle", [no_folder, a_folder, little_space, read_only])

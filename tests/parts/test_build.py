@@ -147,7 +147,7 @@ def test_vectors_of_texts_are_kept_where_the_user_says(
         with closing(Parts(None, ModelNames("mini", device="cpu"))) as parts:
             vectors.append(parts.encoder.encode_texts(["dog", "cat"]))
             assert [path.name for path in (tmp_path / "cache").iterdir()] == ["texts.sqlite"]
-    np.testing.assert_array_equal(*vectors)
+    np.testing.assert_array_equal(vectors[0], vectors[1])
     monkeypatch.setenv("CAPTIONARY_CACHE", "off")
     with closing(Parts(None, ModelNames("mini", device="cpu"))) as parts:
         np.testing.assert_array_equal(parts.encoder.encode_texts(["dog", "cat"]), vectors[0])

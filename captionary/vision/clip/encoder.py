@@ -21,7 +21,7 @@ from captionary.vision.hardware import choose_device, choose_precision
 IMAGE_BATCH = {"cpu": 8, "mps": 32, "cuda": 64}
 """Pictures per pass. On a CPU small batches stay in the cache and are faster than large ones."""
 
-DEFAULT_TEMPLATES = "80"
+DEFAULT_TEMPLATES = "7"
 
 
 class ClipEncoder:
@@ -36,7 +36,7 @@ class ClipEncoder:
         device: auto, cpu, cuda or mps.
         precision: auto, float32 or bfloat16; auto is bfloat16 where the processor has it.
         templates: the sentences that a name is put in: 80, 7 or plain; None: what the model's
-            folder says, or else 80.
+            folder says, or else 7.
         cache: where vectors of texts are kept from run to run; None: nowhere.
 
     Raises:
