@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 
 if TYPE_CHECKING:
+    from captionary.indexer.nouns import Keep
     from captionary.indexer.pipeline import Indexer
     from captionary.indexer.refresh import Refresher
     from captionary.segmenter.segmenter import Segmenter
@@ -47,11 +48,13 @@ class IndexingOptions:
     """How pictures are indexed.
 
     pipeline:  an installed spaCy pipeline; None: the English one that comes with the program.
+    keep:      compounds that are one noun each, or a file of them, a line each.
     workers:   threads; None: one a core.
     max_pixels, max_bytes: of a picture; None: as of pictures anywhere.
     """
 
     pipeline: str | None = None
+    keep: "Keep" = ()
     workers: int | None = None
     max_pixels: int | None = None
     max_bytes: int | None = None
@@ -211,7 +214,8 @@ class Parts:
         """The indexer; a store that has no dictionary is given an empty one.
 
         Raises:
-            WrongInput: the store cannot be written to, or there is no such pipeline.
+            WrongInput: the store cannot be written to, there is no such pipeline, or no such file
+                of compounds.
             DiskFull: its disk has too little space left.
             FingerprintMismatch: the dictionary was built with other models.
         """
@@ -220,7 +224,7 @@ class Parts:
 
         options = self.indexing
         self._open_engine().check_writable()  # before a model is loaded
-        extractor, nouns = self.extractor, NounExtractor(options.pipeline)
+        extractor, nouns = self.extractor, NounExtractor(options.pipeline, keep=options.keep)
         names = self.plan.completed(self.encoder).names
         if "stored" in self.built:  # what reads it goes on reading it
             _check_fingerprint(self.stored, extractor)

@@ -3,6 +3,7 @@
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -34,6 +35,7 @@ def open_app(
     *,
     state: Path | None = None,
     pipeline: str | None = None,
+    keep: Path | None = None,
     allow_network: bool = False,
 ) -> "Iterator[FastAPI]":
     """The app of one service or of both, ready to be served.
@@ -43,6 +45,7 @@ def open_app(
 
     Args:
         state: folder of the indexer's queue; None: beside the store.
+        pipeline, keep: as `IndexingOptions`.
         allow_network: whether other machines are served without keys.
 
     Raises:
@@ -58,7 +61,8 @@ def open_app(
             ]
         else:
             queue = stack.enter_context(open_queue(state or _beside(store)))
-            parts = _indexing_parts(role, models, store, settings, pipeline)
+            indexing = IndexingOptions(pipeline, keep or ())
+            parts = _indexing_parts(role, models, store, settings, indexing)
             stack.callback(parts.close)
             services = [_indexer_service(parts, queue, settings, metrics)]
             if role == "both":
@@ -78,7 +82,7 @@ def open_app(
 
 
 def _indexing_parts(
-    role: Role, models: ModelNames, store: str, settings: ServeSettings, pipeline: str | None
+    role: Role, models: ModelNames, store: str, settings: ServeSettings, options: IndexingOptions
 ) -> Parts:
     import torch
 
@@ -86,7 +90,8 @@ def _indexing_parts(
     torch.set_num_threads(1)
     workers = max(1, settings.concurrency // (1 if role == "indexer" else 2))
     limits = settings.limits
-    return Parts(store, models, IndexingOptions(pipeline, workers, limits.pixels, limits.body))
+    options = replace(options, workers=workers, max_pixels=limits.pixels, max_bytes=limits.body)
+    return Parts(store, models, options)
 
 
 def _indexer_service(

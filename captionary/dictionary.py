@@ -14,6 +14,7 @@ from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import DEFAULT_STORE, DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 if TYPE_CHECKING:
+    from captionary.indexer.nouns import Keep
     from captionary.indexer.readers import Pair
     from captionary.schemas.dictionary import DictionaryStats, NounEntry, Picture, Prototype
     from captionary.schemas.jobs import Job
@@ -43,6 +44,8 @@ class Dictionary:
         precision: auto, float32 or bfloat16.
         device:    auto, cpu, cuda or mps.
         pipeline:  an installed spaCy pipeline, for captions in other languages than English.
+        keep:      compounds that are one noun each ("prairie dog"), or a file of them, a line each;
+            one that ends in "*" is no kind of its last word.
         workers:   threads that index; None: one a core.
 
     Raises:
@@ -61,11 +64,12 @@ class Dictionary:
         precision: str | None = None,
         device: str = "auto",
         pipeline: str | None = None,
+        keep: "Keep" = (),
         workers: int | None = None,
     ) -> None:
         self.store = None if store is None else fspath(store)
         models = ModelNames(encoder, proposer, embed, precision, device)
-        self._parts = Parts(self.store, models, IndexingOptions(pipeline, workers))
+        self._parts = Parts(self.store, models, IndexingOptions(pipeline, keep, workers))
         self._writing = RLock()  # a store has one writer at a time
 
     def index(

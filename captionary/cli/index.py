@@ -40,6 +40,7 @@ def index(
     pipeline: Annotated[
         str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
     ] = None,
+    keep: options.Keep = None,
     workers: Annotated[
         int | None, typer.Option(help="Threads; one a core unless given.", min=1)
     ] = None,
@@ -63,6 +64,7 @@ def index(
         precision=precision,
         device=device,
         pipeline=pipeline,
+        keep=keep or (),
         workers=workers,
     )
     with opened as dictionary, bars(Console(stderr=True)) as lines:

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -30,6 +31,13 @@ Embed: TypeAlias = Annotated[
     typer.Option(
         help="How regions become vectors: crop, tokens or dense, with a size or a last block "
         "(dense:sclip:2x), or several with +."
+    ),
+]
+Keep: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of compounds that are one noun each ('prairie dog'), a line each; "
+        "with * at its end one does not teach its last word."
     ),
 ]
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]

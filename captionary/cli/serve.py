@@ -35,6 +35,7 @@ def serve(
     pipeline: Annotated[
         str | None, typer.Option(help="An installed spaCy pipeline, for other languages.")
     ] = None,
+    keep: options.Keep = None,
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
@@ -67,6 +68,7 @@ def serve(
                 settings,
                 state=state,
                 pipeline=pipeline,
+                keep=keep,
                 allow_network=allow_network,
             )
         )

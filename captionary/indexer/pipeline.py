@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from captionary.indexer.nouns import NounExtractor
+from captionary.indexer.nouns import NounExtractor, doubts_about, why_nothing_named
 from captionary.indexer.records import (
     EmbeddedPair,
     PairWithNouns,
@@ -101,7 +101,8 @@ class Indexer:
             if self._dictionary.retired():
                 # A removal was cut short. Its pictures may come again, and would hide what is left.
                 self._refresher.refresh()
-            for result in self._process_all(_count_rows(_set_notes_aside(pairs, notes), rows)):
+            own = _count_rows(_set_notes_aside(pairs, notes), rows)
+            for result in self._process_all(own, notes):
                 batch.append(result)
                 if len(batch) == BATCH:
                     job, batch = self._store(batch, job), []
@@ -111,13 +112,13 @@ class Indexer:
             return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
     def _process_all(
-        self, pairs: Iterable[ImageCaption | PairFailure]
+        self, pairs: Iterable[ImageCaption | PairFailure], notes: list[Note]
     ) -> Iterator[EmbeddedPair | PairFailure]:
         """Cut and embed in threads; yields in order of the pairs, a bounded number ahead."""
         waiting: deque[Future[EmbeddedPair | PairFailure]] = deque()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="embed") as pool:
             # The bound keeps a slow store from filling the memory with embedded pictures.
-            for item in self._extract_nouns(pairs):
+            for item in self._extract_nouns(pairs, notes):
                 waiting.append(pool.submit(self._process, item))
                 if len(waiting) > self._workers * QUEUED_PER_WORKER:
                     yield waiting.popleft().result()
@@ -125,7 +126,7 @@ class Indexer:
                 yield waiting.popleft().result()
 
     def _extract_nouns(
-        self, pairs: Iterable[ImageCaption | PairFailure]
+        self, pairs: Iterable[ImageCaption | PairFailure], notes: list[Note]
     ) -> Iterator[PairWithNouns | PairFailure]:
         """Take the nouns out of captions first: a pair that names nothing is not embedded."""
         source = (_clean_captions(pair, number) for number, pair in enumerate(pairs, start=1))
@@ -136,10 +137,12 @@ class Indexer:
             for item in chunk:
                 if isinstance(item, PairFailure):
                     yield item
-                elif any(nouns := tuple(islice(found, len(item.captions)))):
+                    continue
+                notes[:] = merge_notes((*notes, *doubts_about(item, self._nouns.language)))
+                if any(nouns := tuple(islice(found, len(item.captions)))):
                     yield PairWithNouns(item, nouns)
                 else:
-                    yield failure(item, "its captions name nothing that can be seen")
+                    yield failure(item, why_nothing_named(item, self._nouns.language))
 
     def _process(self, item: PairWithNouns | PairFailure) -> EmbeddedPair | PairFailure:
         if isinstance(item, PairFailure):
