@@ -51,6 +51,7 @@ class IndexingOptions:
     keep:      compounds that are one noun each, or a file of them, a line each.
     workers:   threads; None: one a core.
     max_pixels, max_bytes: of a picture; None: as of pictures anywhere.
+    bands:     of TIFF files, as `load_picture`.
     """
 
     pipeline: str | None = None
@@ -58,6 +59,7 @@ class IndexingOptions:
     workers: int | None = None
     max_pixels: int | None = None
     max_bytes: int | None = None
+    bands: tuple[int, ...] = ()
 
 
 class _part(Generic[T]):
@@ -239,6 +241,7 @@ class Parts:
             workers=options.workers or os.cpu_count() or 1,
             max_pixels=options.max_pixels,
             max_bytes=options.max_bytes,
+            bands=options.bands,
         )
 
     @_part

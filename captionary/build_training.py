@@ -91,8 +91,7 @@ def load_evaluator(dataset: Path, device: str) -> "DatasetEvaluator":
     """
     from captionary.build import load_text_segmenter
     from captionary.segmenter.datasets import DatasetFolder
-    from captionary.segmenter.evaluation import DatasetEvaluator, validate_dataset
+    from captionary.segmenter.evaluation import DatasetEvaluator, read_whole_dataset
 
-    data = DatasetFolder(dataset)
-    validate_dataset(data)
-    return DatasetEvaluator(data, load_text_segmenter, device)
+    truth = read_whole_dataset(DatasetFolder(dataset))
+    return DatasetEvaluator(truth, load_text_segmenter, device)

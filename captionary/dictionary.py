@@ -1,6 +1,6 @@
 """The Python interface: a dictionary that is grown, read, corrected, and segments pictures."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
 from os import PathLike, fspath
 from pathlib import Path
@@ -11,7 +11,13 @@ from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.schemas.classes import ClassName, to_classes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.nouns import NounIndex
-from captionary.schemas.options import DEFAULT_STORE, DEFAULT_THRESHOLD, BackgroundMode, Fusion
+from captionary.schemas.options import (
+    DEFAULT_STORE,
+    DEFAULT_THRESHOLD,
+    BackgroundMode,
+    Fusion,
+    parse_bands,
+)
 
 if TYPE_CHECKING:
     from captionary.indexer.nouns import Keep
@@ -47,6 +53,8 @@ class Dictionary:
         keep:      compounds that are one noun each ("prairie dog"), or a file of them, a line each;
             one that ends in "*" is no kind of its last word.
         workers:   threads that index; None: one a core.
+        bands:     of TIFF files and arrays, which to take for red, green and blue, as `--bands`;
+            None: as the file says. Index and segment with the same.
 
     Raises:
         WrongInput: the store cannot be used.
@@ -66,10 +74,13 @@ class Dictionary:
         pipeline: str | None = None,
         keep: "Keep" = (),
         workers: int | None = None,
+        bands: str | Sequence[int] | None = None,
     ) -> None:
+        self._bands = parse_bands(bands)
         self.store = None if store is None else fspath(store)
         models = ModelNames(encoder, proposer, embed, precision, device)
-        self._parts = Parts(self.store, models, IndexingOptions(pipeline, keep, workers))
+        indexing = IndexingOptions(pipeline, keep, workers, bands=self._bands)
+        self._parts = Parts(self.store, models, indexing)
         self._writing = RLock()  # a store has one writer at a time
 
     def index(
@@ -109,7 +120,7 @@ class Dictionary:
             folder = None if images is None else fspath(images)
             pairs = read_pairs(fspath(source), images=folder, source_name=source_name)
         else:
-            pairs = to_pairs(source, source_name)
+            pairs = to_pairs(source, source_name, bands=self._bands)
         if replace:
             pairs = replace_captions(pairs)
         with self._writing:
@@ -211,9 +222,10 @@ class Dictionary:
         self._segmenter_for(fusion).encode_classes(named, settings, on_name)
 
         def one(item: "PictureLike", number: int = 0) -> Result:
-            loaded, name = to_picture(item, number)
+            loaded, name = to_picture(item, number, bands=self._bands)
             segmenter = self._segmenter_for(fusion)  # of the dictionary as it is by now
-            return Result(segmenter.segment(loaded, named, settings), loaded.pixels, name)
+            segmentation = segmenter.segment(loaded, named, settings)
+            return Result(segmentation, loaded.pixels, name, loaded.notes)
 
         if is_one_picture(picture):
             return one(picture)
@@ -229,16 +241,22 @@ class Dictionary:
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        on_mask: Callable[[int, int], None] = lambda _done, _total: None,
         on_name: Callable[[int, int], None] = lambda _done, _total: None,
         on_picture: Callable[[int, int], None] = lambda _done, _total: None,
+        on_refused: Callable[[str], None] = lambda _reason: None,
     ) -> dict[str, Any]:
         """Measure mean IoU on a folder with images/, masks/ and classes.txt.
+
+        All masks are read first; pictures that cannot be used are left out, and counted.
 
         Args:
             dataset:    the folder.
             part:       "N/M": the N-th of M equal parts, chosen by file name.
+            on_mask:    called after every mask that is read with how many are done, of how many.
             on_name:    called with how many class names are encoded, and of how many.
             on_picture: called after every picture with how many are done, and of how many.
+            on_refused: called with the reason for each picture that is left out.
             fusion, background, threshold, refine: as `segment`.
 
         Returns:
@@ -258,8 +276,11 @@ class Dictionary:
             settings,
             store=self.store,
             part=part,
+            bands=self._bands,
+            on_mask=on_mask,
             on_name=on_name,
             on_picture=on_picture,
+            on_refused=on_refused,
         )
 
     @property
@@ -323,7 +344,9 @@ class Dictionary:
         from captionary.vision.pictures.in_memory import to_picture
 
         retriever = self._parts.retriever
-        vector = self._parts.extractor.embed_box(to_picture(picture)[0], box_xyxy)
+        vector = self._parts.extractor.embed_box(
+            to_picture(picture, bands=self._bands)[0], box_xyxy
+        )
         nouns = retriever.nearest_nouns(vector, limit=limit, noun=noun)
         regions = retriever.nearest_regions(vector, limit=limit, noun=noun, source=source, tag=tag)
         return nouns, regions

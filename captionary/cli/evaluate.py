@@ -31,6 +31,7 @@ def evaluate(
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
+    bands: options.Bands = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
 ) -> None:
@@ -53,9 +54,11 @@ def evaluate(
         embed=embed,
         precision=precision,
         device=device,
+        bands=bands,
     )
     with opened as dictionary, bars(Console(stderr=True)) as lines:
-        names, bar = lines.add("class names"), lines.add("pictures")
+        masks, names, bar = lines.add("masks"), lines.add("class names"), lines.add("pictures")
+        refused = _Refused()
         figures = dictionary.evaluate(
             dataset,
             part=part,
@@ -63,8 +66,10 @@ def evaluate(
             background=background,
             threshold=threshold,
             refine=refine,
+            on_mask=masks.show,
             on_name=names.show,
             on_picture=bar.show,
+            on_refused=refused,
         )
     figures["settings"]["store"] = store
     _print_figures(figures)
@@ -72,6 +77,24 @@ def evaluate(
         print(f"captionary: {without_noun_line(figures['without_noun'])}", file=sys.stderr)
     if json_file is not None:
         write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode())
+    if figures["left_out"]:
+        raise typer.Exit(2)
+
+
+class _Refused:
+    """Says why pictures are left out, as soon as it is known; of very many the first."""
+
+    LISTED = 20
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, reason: str) -> None:
+        self.count += 1
+        if self.count <= self.LISTED:
+            print(f"captionary: {reason}", file=sys.stderr)
+        elif self.count == self.LISTED + 1:
+            print("captionary: more are left out; --json lists all", file=sys.stderr)
 
 
 def _check_writable(path: Path) -> None:
@@ -95,8 +118,11 @@ def _print_figures(figures: Mapping[str, Any]) -> None:
     for name, iou in figures["iou"].items():
         table.add_row(escape(name), percent(iou))
     Console().print(table)
+    left_out = len(figures["left_out"])
     print(
         f"mIoU {percent(figures['miou'])} %, pixel accuracy "
         f"{percent(figures['pixel_accuracy'])} %, {figures['images']} pictures, "
-        f"{figures['seconds_per_image']:.2f} s each"
+        f"{figures['seconds_per_image']:.2f} s each{f', {left_out} left out' * bool(left_out)}"
     )
+    for note in figures["notes"]:
+        print(note, file=sys.stderr)

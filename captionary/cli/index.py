@@ -44,6 +44,7 @@ def index(
     workers: Annotated[
         int | None, typer.Option(help="Threads; one a core unless given.", min=1)
     ] = None,
+    bands: options.Bands = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
 ) -> None:
@@ -66,6 +67,7 @@ def index(
         pipeline=pipeline,
         keep=keep or (),
         workers=workers,
+        bands=bands,
     )
     with opened as dictionary, bars(Console(stderr=True)) as lines:
         pictures = lines.add("pictures", count_pairs(source))

@@ -43,6 +43,13 @@ Keep: TypeAlias = Annotated[
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Precision: TypeAlias = Annotated[str | None, typer.Option(help="auto, float32 or bfloat16.")]
 
+Bands: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Bands of TIFF files that are red, green and blue, as in 4,3,2, or one that is grey."
+    ),
+]
+
 Fusion: TypeAlias = Annotated[
     options.Fusion, typer.Option(help="What scores regions; text needs no dictionary.")
 ]

@@ -13,6 +13,7 @@ from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.file_names import readable
+from captionary.schemas.notes import Note, merge_notes
 from captionary.schemas.options import DEFAULT_THRESHOLD
 
 
@@ -33,6 +34,7 @@ def segment(
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
+    bands: options.Bands = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
 ) -> None:
@@ -58,8 +60,10 @@ def segment(
         embed=embed,
         precision=precision,
         device=device,
+        bands=bands,
     )
-    refused = []
+    refused: list[str] = []
+    notes: tuple[Note, ...] = ()
     without_noun: tuple[str, ...] = ()
     with opened as dictionary, bars(Console(stderr=True)) as lines:
         names, bar = lines.add("class names"), lines.add("pictures", len(files))
@@ -76,6 +80,7 @@ def segment(
         for done in range(1, len(files) + 1):
             try:
                 result = next(results)
+                notes = merge_notes((*notes, *result.notes))
                 result.save(out, formats)
                 without_noun = result.without_noun
             except UnreadablePicture as error:
@@ -88,6 +93,8 @@ def segment(
         print(f"captionary: {without_noun_line(without_noun)}", file=sys.stderr)
     for reason in refused:
         print(f"captionary: {reason}", file=sys.stderr)
+    for note in notes:
+        print(note, file=sys.stderr)
     if refused:
         raise typer.Exit(2)
 

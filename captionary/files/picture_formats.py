@@ -121,6 +121,11 @@ def is_picture(name: str) -> bool:
     return PurePosixPath(name).suffix.lower() in SUFFIXES and not name.startswith(".")
 
 
+def is_raw(name: str) -> bool:
+    """Whether a file is called as cameras call their raw data."""
+    return PurePosixPath(name).suffix.lower() in RAW_SUFFIXES
+
+
 @cache
 def readable_formats() -> tuple[str, ...]:
     """The formats, by Pillow's names, for which this installation has a decoder."""
@@ -152,13 +157,13 @@ def open_picture(file: BinaryIO, *, name: str) -> "Image.Image":
     """
     from PIL import Image, UnidentifiedImageError
 
-    is_raw = PurePosixPath(name).suffix.lower() in RAW_SUFFIXES
+    raw = is_raw(name)
     with suppress(UnidentifiedImageError):
-        if not is_raw:
+        if not raw:
             return Image.open(file, formats=readable_formats())
     file.seek(0)
     head = file.read(HEAD)
-    found = RAW if is_raw else _find_kind(head)
+    found = RAW if raw else _find_kind(head)
     raise UnreadablePicture(f"{name} {_explain(found, head, file.seek(0, SEEK_END))}")
 
 

@@ -52,6 +52,7 @@ class Indexer:
 
     workers: threads that cut and embed; each uses one core.
     max_pixels, max_bytes: of a picture; None: as of pictures anywhere.
+    bands:   of TIFF files, as `load_picture`.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Indexer:
         workers: int,
         max_pixels: int | None = None,
         max_bytes: int | None = None,
+        bands: Sequence[int] = (),
     ) -> None:
         self._dictionary = dictionary
         self._extractor = extractor
@@ -72,6 +74,7 @@ class Indexer:
         self._workers = workers
         self._max_pixels = max_pixels or MAX_PIXELS
         self._max_bytes = max_bytes or MAX_BYTES
+        self._bands = bands
 
     @property
     def refresher(self) -> Refresher:
@@ -104,6 +107,8 @@ class Indexer:
             own = _count_rows(_set_notes_aside(pairs, notes), rows)
             for result in self._process_all(own, notes):
                 batch.append(result)
+                if isinstance(result, EmbeddedPair):
+                    notes[:] = merge_notes((*notes, *result.notes))
                 if len(batch) == BATCH:
                     job, batch = self._store(batch, job), []
                 report(replace(job, pairs=job.pairs + len(batch)))
@@ -166,14 +171,14 @@ class Indexer:
         if known is not None:
             return EmbeddedPair(source, known, None)
         name = pair.picture_name or pair.where
-        loaded = decode_picture(data, name=name, max_pixels=self._max_pixels)
+        loaded = decode_picture(data, name=name, max_pixels=self._max_pixels, bands=self._bands)
         table = self._extractor.extract(loaded).table
         try:
             check_vectors(table.vectors, dim=self._dictionary.dim)
         except CaptionaryError as error:  # left to the store, it would pass for a fault of that
             return failure(pair, str(error))
         picture = new_record(source.pair, image_id, sha256, loaded, regions=len(table))
-        return EmbeddedPair(source, picture, table)
+        return EmbeddedPair(source, picture, table, loaded.notes)
 
     def _store(self, batch: Sequence[EmbeddedPair | PairFailure], job: Job) -> Job:
         """Store what a batch brings, and count it."""

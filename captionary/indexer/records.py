@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.file_names import readable
+from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 from captionary.schemas.regions import RegionTable
 from captionary.vision.pictures.loading import LoadedPicture
@@ -25,11 +26,13 @@ class EmbeddedPair:
 
     picture: its record, or for a new one a record without captions.
     table:   its regions; None where they are stored already.
+    notes:   how the picture was read, where that is to be told.
     """
 
     source: PairWithNouns
     picture: Picture
     table: RegionTable | None
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(slots=True)

@@ -1,6 +1,6 @@
 """Segmentation metrics: a confusion matrix over a whole dataset, mIoU and pixel accuracy."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.labels import IGNORE
+from captionary.schemas.notes import Note
 
 
 @dataclass(slots=True)
@@ -72,7 +73,13 @@ class ConfusionMatrix:
 
 
 def evaluation_json(
-    matrix: ConfusionMatrix, *, images: int, seconds: float, settings: Mapping[str, Any]
+    matrix: ConfusionMatrix,
+    *,
+    images: int,
+    seconds: float,
+    settings: Mapping[str, Any],
+    left_out: Sequence[str] = (),
+    notes: Iterable[Note] = (),
 ) -> dict[str, Any]:
     """What `evaluate --json` writes; fractions in [0, 1], null where there is no figure.
 
@@ -81,6 +88,8 @@ def evaluation_json(
         images:   how many they were.
         seconds:  time spent segmenting them.
         settings: everything that the figures depend on.
+        left_out: why pictures were left out, one sentence for each.
+        notes:    how pictures and masks were read, where that is not plain.
     """
     return {
         "miou": _null_if_nan(matrix.miou),
@@ -91,6 +100,8 @@ def evaluation_json(
         },
         "images": images,
         "seconds_per_image": seconds / images if images else None,
+        "left_out": list(left_out),
+        "notes": [str(note) for note in notes],
         "settings": dict(settings),
     }
 

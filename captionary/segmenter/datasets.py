@@ -1,24 +1,27 @@
 """Datasets of pictures with ground-truth masks, as `captionary evaluate` reads them from a folder.
 
-A dataset folder has `images/`, `masks/` (PNG, a class index per pixel, 255 = ignore, in 16-bit
-files 65535; a mask has the stem of its picture) and `classes.txt`. Pictures without a mask are left
-out.
+A dataset folder has `images/`, `masks/` (PNG or TIFF, a class index per pixel, 255 = ignore, in
+16-bit files 65535; a mask has the stem of its picture) and `classes.txt`. Pictures without a mask
+are left out.
 """
 
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from captionary.files.picture_formats import is_picture
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName, read_classes
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.file_names import normal_form
 from captionary.schemas.labels import MOST_LABELS
-from captionary.vision.pictures.label_maps import read_label_map
+from captionary.vision.pictures.label_maps import SUFFIXES, read_label_map
+
+MASK_ENDING = re.compile(r"[-_. ](mask|masks|gt|label|labels|labelids|seg)$", re.IGNORECASE)
+"""What people append to a picture's name to name its mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +73,9 @@ class DatasetFolder:
     @property
     def pictures(self) -> tuple[MaskedPicture, ...]:
         """The masked pictures of this part, sorted by file name."""
-        masks = {normal_form(path.stem): path for path in (self.path / "masks").glob("*.png")}
-        images = (
-            path
-            for path in (self.path / "images").iterdir()
-            if is_picture(path.name) and normal_form(path.stem) in masks
-        )
+        images = [path for path in (self.path / "images").iterdir() if is_picture(path.name)]
+        masks = _find_masks(self.path / "masks", {normal_form(path.stem) for path in images})
+        images = [path for path in images if normal_form(path.stem) in masks]
         chosen = _select_part(sorted(images, key=lambda path: path.name), self.part)
         return tuple(MaskedPicture(path, masks[normal_form(path.stem)]) for path in chosen)
 
@@ -84,6 +84,23 @@ class DatasetFolder:
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+
+def _find_masks(folder: Path, stems: Collection[str]) -> dict[str, Path]:
+    """The mask of each picture: NAME.png, or NAME_mask.png and the like.
+
+    stems: of the pictures, in normal form; the masks come by these.
+    """
+    masks: dict[str, Path] = {}
+    files = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    # Those that are called as their picture first, and of these PNG before other formats.
+    named = [(normal_form(path.stem), path) for path in files]
+    named.sort(key=lambda it: (it[0] not in stems, SUFFIXES.index(it[1].suffix.lower()), it[1]))
+    for name, path in named:
+        stem = name if name in stems else MASK_ENDING.sub("", name)
+        if stem in stems:
+            masks.setdefault(stem, path)
+    return masks
 
 
 def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap:
@@ -99,11 +116,17 @@ def read_mask(path: Path, *, size_hw: tuple[int, int], classes: int) -> LabelMap
     """
     mask = read_label_map(path, size_hw=size_hw)
     if (highest := int(mask.max())) >= classes:
-        raise WrongInput(
-            f"the mask {path} holds the value {highest} but classes.txt has {classes} classes; "
-            f"values are 0 to {classes - 1}, or 255 for ignore (65535 in 16-bit files)"
-        )
+        raise UnreadablePicture(strange_value(path, highest, classes))
     return mask
+
+
+def strange_value(mask: Path, value: int, classes: int) -> str:
+    """Say that a mask holds a value that is no class."""
+    from_one = "; where the first class is 1, subtract 1" if value == classes else ""
+    return (
+        f"the mask {mask} holds the value {value} but classes.txt has {classes} classes; values "
+        f"are 0 to {classes - 1}, or 255 for ignore (65535 in 16-bit files){from_one}"
+    )
 
 
 def _select_part(paths: list[Path], part: str | None) -> list[Path]:

@@ -1,48 +1,83 @@
 """Evaluation of a segmenter: mIoU on a dataset folder, for `evaluate` and during `train`."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from captionary.schemas.arrays import LabelMap
+from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.notes import Note, merge_notes
 from captionary.segmenter.confusion import ConfusionMatrix, evaluation_json
-from captionary.segmenter.datasets import DatasetFolder, MaskedPicture, read_mask
+from captionary.segmenter.datasets import DatasetFolder
+from captionary.segmenter.masks.ground_truth import GroundTruth, read_ground_truth
 from captionary.segmenter.segmenter import Segmenter, Settings
-from captionary.vision.pictures.loading import LoadedPicture, load_picture
+from captionary.vision.pictures.loading import load_picture
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What segmenting a dataset gave.
+
+    matrix:  all pixels counted.
+    images:  pictures counted.
+    seconds: spent segmenting them.
+    refused: why pictures were left out, one sentence for each.
+    notes:   how pictures were read, where that is worth telling.
+    """
+
+    matrix: ConfusionMatrix
+    images: int
+    seconds: float
+    refused: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 def evaluate(
     segmenter: Segmenter,
-    data: DatasetFolder,
+    truth: GroundTruth,
     settings: Settings,
     *,
+    bands: Sequence[int] = (),
     report: Callable[[int], None] = lambda _: None,
-) -> tuple[ConfusionMatrix, float]:
-    """Segment the pictures of a dataset: all pixels counted, and the seconds that it took.
+    on_refused: Callable[[str], None] = lambda _: None,
+) -> Evaluation:
+    """Segment the pictures of a dataset; those that cannot be read are left out.
 
     Args:
-        segmenter: what to evaluate.
-        data:      the pictures with their true masks.
-        settings:  how to segment.
-        report:    called with the number of pictures that are done.
+        segmenter:  what to evaluate.
+        truth:      the pictures with their true masks.
+        settings:   how to segment.
+        bands:      of TIFF files, as `load_picture`.
+        report:     called with the number of pictures that are done.
+        on_refused: called with the reason for each picture that is left out.
 
     Raises:
-        WrongInput: a picture or a mask cannot be read, or they do not fit.
+        WrongInput: no picture can be read.
     """
-    classes = data.classes
-    matrix = ConfusionMatrix([item.name for item in classes])
+    matrix = ConfusionMatrix([item.name for item in truth.classes])
     seconds = 0.0
-    for done, pair in enumerate(data, start=1):
-        picture, truth = _load_pair(pair, classes=len(classes))
-        # Reading files is left out of the time.
-        start = time.perf_counter()
-        segmentation = segmenter.segment(picture, classes, settings)
-        seconds += time.perf_counter() - start
-        matrix.add(truth, segmentation.class_map)
+    refused: list[str] = []
+    notes: tuple[Note, ...] = ()
+    for done, pair in enumerate(truth.pictures, start=1):
+        try:
+            picture = load_picture(pair.image, bands=bands)
+            labels = truth.read(pair, picture)
+        except UnreadablePicture as error:
+            refused.append(str(error))
+            on_refused(str(error))
+        else:
+            notes = merge_notes((*notes, *picture.notes))
+            # Reading files is left out of the time.
+            start = time.perf_counter()
+            segmentation = segmenter.segment(picture, truth.classes, settings)
+            seconds += time.perf_counter() - start
+            matrix.add(labels, segmentation.class_map)
         report(done)
-    return matrix, seconds
+    images = len(truth.pictures) - len(refused)
+    if not images:
+        raise WrongInput(f"no picture can be used; the first: {refused[0]}")
+    return Evaluation(matrix, images, seconds, tuple(refused), notes)
 
 
 def evaluate_folder(
@@ -52,28 +87,42 @@ def evaluate_folder(
     *,
     store: str | None = None,
     part: str | None = None,
+    bands: Sequence[int] = (),
+    on_mask: Callable[[int, int], None] = lambda _done, _total: None,
     on_name: Callable[[int, int], None] = lambda _done, _total: None,
     on_picture: Callable[[int, int], None] = lambda _done, _total: None,
+    on_refused: Callable[[str], None] = lambda _reason: None,
 ) -> dict[str, Any]:
     """Evaluate on a dataset folder: figures and what they depend on, as `evaluation_json`.
 
     Args:
-        load_segmenter: called once the dataset is read: what is wrong with it is said at once.
+        load_segmenter: called once the masks are read: what is wrong with them is said at once.
         folder:         with images/, masks/ and classes.txt.
         store:          what the figures name as the dictionary.
         part:           "N/M": the N-th of M equal parts, chosen by file name.
+        bands:          of TIFF files, as `load_picture`.
+        on_mask:        called after every mask read with how many are done, and of how many.
         on_name:        called with how many class names are encoded, and of how many.
         on_picture:     called after every picture with how many are done, and of how many.
+        on_refused:     called with the reason for each picture that is left out.
 
     Raises:
         WrongInput: the dataset cannot be used; or as `evaluate`.
     """
     data = DatasetFolder(folder, part=part)
+    truth = read_ground_truth(data, on_mask=on_mask)
+    for reason in truth.refused:
+        on_refused(reason)
     segmenter = load_segmenter()
-    segmenter.encode_classes(data.classes, settings, on_name)
-    total = len(data)
-    matrix, seconds = evaluate(
-        segmenter, data, settings, report=lambda done: on_picture(done, total)
+    segmenter.encode_classes(truth.classes, settings, on_name)
+    total = len(truth.pictures)
+    evaluation = evaluate(
+        segmenter,
+        truth,
+        settings,
+        bands=bands,
+        report=lambda done: on_picture(done, total),
+        on_refused=on_refused,
     )
     facts = {
         **asdict(settings),
@@ -81,25 +130,31 @@ def evaluate_folder(
         "store": store,
         "dataset": str(data.path),
         "part": data.part,
+        "bands": list(bands) or None,
     }
-    figures = evaluation_json(matrix, images=total, seconds=seconds, settings=facts)
-    return figures | {"without_noun": list(segmenter.without_noun(data.classes, settings))}
+    figures = evaluation_json(
+        evaluation.matrix,
+        images=evaluation.images,
+        seconds=evaluation.seconds,
+        settings=facts,
+        left_out=(*truth.refused, *evaluation.refused),
+        notes=(*truth.notes, *evaluation.notes),
+    )
+    return figures | {"without_noun": list(segmenter.without_noun(truth.classes, settings))}
 
 
-def validate_dataset(data: DatasetFolder) -> None:
+def read_whole_dataset(data: DatasetFolder) -> GroundTruth:
     """Read all pictures and masks, to find out before long work what is wrong with any.
 
     Raises:
-        WrongInput: as `evaluate`.
+        WrongInput: a picture or a mask cannot be used.
     """
-    classes = len(data.classes)
-    for pair in data:
-        _load_pair(pair, classes=classes)
-
-
-def _load_pair(pair: MaskedPicture, *, classes: int) -> tuple[LoadedPicture, LabelMap]:
-    picture = load_picture(pair.image)
-    return picture, read_mask(pair.mask, size_hw=picture.size_hw, classes=classes)
+    truth = read_ground_truth(data)
+    if truth.refused:
+        raise WrongInput(truth.refused[0])
+    for pair in truth.pictures:
+        truth.read(pair, load_picture(pair.image))
+    return truth
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +165,7 @@ class DatasetEvaluator:
     device:         what to segment on.
     """
 
-    data: DatasetFolder
+    truth: GroundTruth
     load_segmenter: Callable[[Path, str], Segmenter]
     device: str
 
@@ -122,5 +177,4 @@ class DatasetEvaluator:
     def __call__(self, folder: Path) -> Mapping[str, float]:
         """Load the model, and segment the dataset with it."""
         segmenter = self.load_segmenter(folder, self.device)
-        matrix, _ = evaluate(segmenter, self.data, Settings("text"))
-        return {"miou": matrix.miou}
+        return {"miou": evaluate(segmenter, self.truth, Settings("text")).matrix.miou}

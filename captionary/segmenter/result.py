@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from captionary.schemas.arrays import LabelMap, Mask, Rgb
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.notes import Note
 from captionary.schemas.segmentation import ClassScores, LabelledRegion, Segmentation
 
 # Drawing and encoding are imported where they are used: a class map alone needs neither.
@@ -23,11 +24,13 @@ class Result:
     segmentation: the class of every pixel, with scores and evidence.
     pixels:       (H, W, 3) uint8, the picture.
     name:         path of the picture's file, or any other name; files are named after its stem.
+    notes:        how the picture was read, where that is worth telling.
     """
 
     segmentation: Segmentation
     pixels: Rgb
     name: str
+    notes: tuple[Note, ...] = ()
 
     @property
     def class_map(self) -> LabelMap:

@@ -12,7 +12,8 @@ from tests.cli.running import World, captionary
 from tests.scenes import SIDE
 
 KEYS = {
-    *("miou", "pixel_accuracy", "iou", "images", "seconds_per_image", "settings", "without_noun"),
+    *("miou", "pixel_accuracy", "iou", "images", "seconds_per_image"),
+    *("left_out", "notes", "settings", "without_noun"),
 }
 
 
@@ -121,11 +122,55 @@ def test_a_dataset_that_lacks_something_is_refused(missing: str, dataset: Path) 
     assert missing in answer.err
 
 
-def test_a_picture_that_cannot_be_read_is_no_figure(dataset: Path, models: tuple[str, ...]) -> None:
-    image = next((dataset / "images").iterdir())
+def test_what_cannot_be_read_is_left_out_and_counted(
+    dataset: Path, world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    shutil.copy(world.images[2], dataset / "images")
+    Image.new("L", (SIDE, SIDE), 7).save(dataset / "masks" / f"{world.images[2].stem}.png")
+    image = dataset / "images" / world.images[0].name
     image.write_bytes(image.read_bytes()[:500])
+
+    answer = captionary(
+        "evaluate", dataset, "--fusion", "text", "--json", tmp_path / "a.json", *models
+    )
+
+    assert answer.code == 2
+    assert "1 pictures, " in answer.out
+    assert "each, 2 left out" in answer.out
+    mask, picture = answer.err.splitlines()
+    assert "holds the value 7 but classes.txt has 3 classes" in mask
+    assert f"{image} is truncated or damaged" in picture
+    figures = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert [f"captionary: {reason}" for reason in figures["left_out"]] == [mask, picture]
+
+
+def test_no_figures_where_nothing_can_be_read(dataset: Path, models: tuple[str, ...]) -> None:
+    for image in (dataset / "images").iterdir():
+        image.write_bytes(image.read_bytes()[:500])
 
     answer = captionary("evaluate", dataset, "--fusion", "text", *models)
 
     assert (answer.code, answer.out) == (2, "")
-    assert f"{image} is truncated or damaged" in answer.err
+    assert "no picture can be used; the first: " in answer.err
+
+
+def test_masks_of_black_and_white_score_as_those_of_0_and_1(
+    dataset: Path, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    figures = []
+    (dataset / "classes.txt").write_text("bear\ngrass\n")
+    for white in (1, 255):
+        for mask in (dataset / "masks").iterdir():
+            values = np.zeros((SIDE, SIDE), np.uint8)
+            values[:, SIDE // 2 :] = white
+            Image.fromarray(values).save(mask)
+        answer = captionary(
+            "evaluate", dataset, "--fusion", "text", "--json", tmp_path / "a.json", *models
+        )
+        assert answer.code == 0
+        figures.append(json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["iou"])
+
+    assert figures[0] == figures[1]
+    assert answer.err.startswith(
+        "masks of 0 and 255, in which 0 was taken for 'bear' and 255 for 'grass': 2 (first: "
+    )

@@ -5,7 +5,9 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from tests.cli.running import World, captionary, write_lines
 from tests.indexer.readers.shards import write_shard
@@ -182,3 +184,40 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert run.wait() == 130
     assert run.errors.read_text() == "interrupted; nothing is lost, run the same command again\n"
     assert images_in(store) < 40
+
+
+def test_how_deep_pictures_were_read_is_told_once(models: tuple[str, ...], tmp_path: Path) -> None:
+    ramp = np.mgrid[:48, :64].sum(axis=0).astype(np.uint16)
+    bands = 40 * np.dstack([ramp, 2 * ramp, ramp[::-1], 3 * ramp])
+    for number in range(3):
+        tifffile.imwrite(
+            tmp_path / f"{number}.tif", bands, photometric="minisblack", planarconfig="contig"
+        )
+    pairs = write_lines(
+        tmp_path / "pairs.jsonl",
+        [{"image": f"{number}.tif", "caption": "a dog", "id": f"{number}"} for number in range(3)],
+    )
+
+    answer = captionary("index", pairs, "--store", tmp_path / "store", *models)
+
+    assert answer.code == 0
+    first = tmp_path / "0.tif"
+    assert answer.err.splitlines() == [
+        f"pictures of deep values stretched by their own range: 3 (first: {first})",
+        f"pictures with bands left out: 3 (first: {first}); choose them with --bands, as in 4,3,2",
+    ]
+    answer = captionary(
+        *("segment", tmp_path / "0.tif", tmp_path / "1.tif", "--classes", "dog, sky"),
+        *("--store", tmp_path / "store", "--bands", "4,3,2", "--out", tmp_path / "out"),
+    )
+    assert answer.code == 0
+    assert answer.err == (
+        f"pictures of deep values stretched by their own range: 2 (first: {first})\n"
+    )
+
+
+@pytest.mark.parametrize("bands", ["4,3", "0,1,2", "red", "", "1,2,3,4", "-1"])
+def test_bands_that_make_no_sense(bands: str, world: World) -> None:
+    answer = captionary("index", world.captions, "--bands", bands)
+    assert answer.code == 2
+    assert "name three, for red, green and blue, or one, for grey, counted from 1" in answer.err

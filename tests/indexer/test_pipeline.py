@@ -3,6 +3,7 @@
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -79,7 +80,7 @@ def test_the_same_again_changes_nothing(
     ],
 )
 def test_pictures_are_held_to_limits(
-    limit: dict[str, int],
+    limit: dict[str, Any],
     said: str,
     tmp_path: Path,
     world: list[ImageCaption],

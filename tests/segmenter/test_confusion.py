@@ -76,5 +76,7 @@ def test_json_has_null_where_there_is_no_figure() -> None:
         "iou": {"cat": 0.5, "dog": 0.0, "sky": None},
         "images": 4,
         "seconds_per_image": 0.5,
+        "left_out": [],
+        "notes": [],
         "settings": {"fusion": "both"},
     }

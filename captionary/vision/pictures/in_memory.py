@@ -1,7 +1,8 @@
 """Pictures as Python programs have them: paths, bytes, PIL images, arrays."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import PurePath
 from typing import TypeAlias, TypeGuard
@@ -10,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from captionary.schemas.arrays import Rgb
 from captionary.schemas.errors import UnreadablePicture, one_line
-from captionary.vision.pictures.loading import (
-    LoadedPicture,
-    decode_picture,
-    load_picture,
-    upright_rgb,
-)
+from captionary.schemas.notes import Note
+from captionary.vision.pictures.conversion import Converted, convert_image
+from captionary.vision.pictures.loading import LoadedPicture, decode_picture, load_picture
+from captionary.vision.pictures.values import DeepPicture, NoValues
 
-PictureLike: TypeAlias = str | PathLike[str] | bytes | bytearray | Image.Image | NDArray[np.uint8]
-"""A picture: a path or fsspec address, the bytes of a file, a PIL image, or an array of 8 bits,
-(H, W, 3) RGB, (H, W, 4) with transparency, or (H, W) grey."""
+PictureLike: TypeAlias = (
+    str | PathLike[str] | bytes | bytearray | Image.Image | NDArray[np.integer | np.floating]
+)
+"""A picture: a path or fsspec address, the bytes of a file, a PIL image, or an array, (H, W, 3)
+RGB, (H, W, 4) with transparency, or (H, W) grey; values of more than 8 bits are scaled as those of
+files are."""
 
 
 ONE_PICTURE = (str, PathLike, bytes, bytearray, Image.Image, np.ndarray)
@@ -34,12 +35,15 @@ def is_one_picture(value: object) -> TypeGuard[PictureLike]:
     return isinstance(value, ONE_PICTURE) or not several
 
 
-def to_picture(picture: PictureLike, number: int = 0) -> tuple[LoadedPicture, str]:
+def to_picture(
+    picture: PictureLike, number: int = 0, *, bands: Sequence[int] = ()
+) -> tuple[LoadedPicture, str]:
     """Load or convert a picture.
 
     Args:
         picture: what to load.
         number:  its number among several, from 1; it tells those without a file apart.
+        bands:   of TIFF files and of arrays, (H, W, N): as `load_picture`.
 
     Returns:
         The picture, and its name: the path of its file, or `picture-NUMBER`.
@@ -50,42 +54,53 @@ def to_picture(picture: PictureLike, number: int = 0) -> tuple[LoadedPicture, st
     """
     unnamed = f"picture-{number}" if number else "picture"
     if isinstance(picture, bytes | bytearray):
-        return decode_picture(bytes(picture), name=unnamed), unnamed
+        return decode_picture(bytes(picture), name=unnamed, bands=bands), unnamed
     if isinstance(picture, str | PathLike):
         name = fspath(picture)
-        return load_picture(name), name
-    pixels = _rgb(picture)
+        return load_picture(name, bands=bands), name
     name = str(getattr(picture, "filename", "")) or unnamed
-    return LoadedPicture(pixels, PurePath(name).stem), name
+    converted = _convert(picture, bands)
+    notes = tuple(replace(note, first=name) for note in converted.notes)
+    return LoadedPicture(converted.pixels, PurePath(name).stem, notes=notes), name
 
 
-def picture_file(picture: PictureLike) -> str | bytes:
-    """A picture as a source of the indexer: an address, or the bytes of a file.
+def picture_file(
+    picture: PictureLike, *, bands: Sequence[int] = (), where: str = ""
+) -> tuple[str | bytes, tuple[Note, ...]]:
+    """A picture as a source of the indexer: an address, or the bytes of a file, and its notes.
+
+    bands: of arrays, (H, W, N): as `to_picture`.
+    where: what notes call it.
 
     Raises:
         UnreadablePicture: it is of another type, a PIL image cannot be read, or an array has
             another shape or number type.
     """
     if isinstance(picture, bytes | bytearray):
-        return bytes(picture)
+        return bytes(picture), ()
     if isinstance(picture, str | PathLike):
-        return fspath(picture)
+        return fspath(picture), ()
+    converted = _convert(picture, bands)
     # PNG is lossless: the pixels that are indexed are those of the picture.
     buffer = io.BytesIO()
-    Image.fromarray(_rgb(picture)).save(buffer, "PNG")
-    return buffer.getvalue()
+    Image.fromarray(converted.pixels).save(buffer, "PNG")
+    return buffer.getvalue(), tuple(replace(note, first=where) for note in converted.notes)
 
 
-def _rgb(picture: Image.Image | NDArray[np.uint8]) -> Rgb:
-    if not isinstance(picture, Image.Image):
-        return upright_rgb(_from_array(picture))
+def _convert(
+    picture: Image.Image | NDArray[np.integer | np.floating], bands: Sequence[int]
+) -> Converted:
     try:
-        return upright_rgb(picture)
+        if isinstance(picture, Image.Image):
+            return convert_image(picture)
+        return _convert_array(picture, bands)
+    except NoValues as error:
+        raise UnreadablePicture(f"a picture in memory {error}") from error
     except (OSError, ValueError, SyntaxError) as error:  # its file is read only now
         raise UnreadablePicture(f"a PIL image cannot be read: {one_line(error)}") from error
 
 
-def _from_array(picture: NDArray[np.uint8]) -> Image.Image:
+def _convert_array(picture: NDArray[np.integer | np.floating], bands: Sequence[int]) -> Converted:
     if not isinstance(picture, np.ndarray):
         raise UnreadablePicture(
             "a picture must be a path, bytes, a PIL image or an array, not of type "
@@ -95,11 +110,24 @@ def _from_array(picture: NDArray[np.uint8]) -> Image.Image:
         raise UnreadablePicture(
             f"an array of shape {picture.shape} is several pictures; give list(array)"
         )
-    grey_or_colours = picture.ndim == 2 or (picture.ndim == 3 and picture.shape[2] in (3, 4))
-    if picture.dtype != np.uint8 or not grey_or_colours or not picture.size:
+    count = picture.shape[2] if picture.ndim == 3 else 1
+    fits = max(bands) <= count if bands else picture.ndim == 2 or count in (3, 4)
+    if (
+        picture.dtype.kind not in "uif"
+        or picture.ndim not in (2, 3)
+        or not fits
+        or not picture.size
+    ):
+        bands_named = f" of at least {max(bands)} bands" if bands else ""
         raise UnreadablePicture(
-            f"an array must be (H, W, 3), (H, W, 4) or (H, W) uint8, got {picture.shape} "
-            f"{picture.dtype}; scale it to 0..255 and give array.astype('uint8')"
+            f"an array must be (H, W, 3), (H, W, 4) or (H, W) of whole numbers or floats"
+            f"{bands_named}, got {picture.shape} {picture.dtype}; convert it, as with "
+            "array.astype('float32')"
         )
-    pixels: Rgb = np.ascontiguousarray(picture)
-    return Image.fromarray(pixels)
+    layers = picture.reshape(*picture.shape[:2], count)
+    if bands:
+        layers = layers[..., [band - 1 for band in bands]]
+    elif picture.dtype == np.uint8:
+        return convert_image(Image.fromarray(np.ascontiguousarray(picture)))
+    alpha = layers[..., 3] if layers.shape[2] == 4 else None
+    return Converted(*DeepPicture(layers[..., :3], alpha).to_rgb())

@@ -5,23 +5,32 @@ batch can report it and go on. The size is checked in the header, before a pixel
 decompression bombs).
 """
 
-import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 import fsspec
-import numpy as np
 from PIL import Image
 
-from captionary.files.picture_formats import open_picture
+from captionary.files.picture_formats import readable_formats
 from captionary.files.tar_members import Member
 from captionary.schemas.arrays import Rgb
 from captionary.schemas.errors import UnreadablePicture, one_line
+from captionary.schemas.notes import Note
+from captionary.vision.pictures.conversion import (
+    TURNED,
+    Converted,
+    TooManyPixels,
+    convert_file,
+    read_orientation,
+)
+from captionary.vision.pictures.png import without_texts
 from captionary.vision.pictures.resizing import resize_picture
+from captionary.vision.pictures.tiff import NotRead
+from captionary.vision.pictures.values import NoValues
 
 MAX_PIXELS = 50_000_000
 MAX_BYTES = 100_000_000
@@ -29,21 +38,6 @@ READ_AT_ONCE = 1 << 20
 
 UNNAMED = "picture"
 """What a picture of bytes is called where it has no name."""
-
-BAND = 1 << 20
-"""Pixels that are converted at a time, where intermediate values take several times their size."""
-
-EXIF_ORIENTATION = 0x0112
-UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""How to turn a picture for each value of the EXIF orientation tag; 1 is upright already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +47,15 @@ class LoadedPicture:
     pixels:     (H, W, 3) uint8, sRGB, upright.
     name:       the file's stem, by which label maps and outputs are named.
     reduced_hw: height and width before it was made smaller; None: it was not.
+    notes:      what was done to it that is to be told once a run.
+    orientation: EXIF's number, 1 to 8, of the file; the pixels are turned accordingly.
     """
 
     pixels: Rgb
     name: str
     reduced_hw: tuple[int, int] | None = None
+    notes: tuple[Note, ...] = ()
+    orientation: int = 1
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -79,18 +77,23 @@ class LoadedPicture:
 
 
 def load_picture(
-    picture: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+    picture: str | Path | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    bands: Sequence[int] = (),
 ) -> LoadedPicture:
     """Read a picture from a path, or from an address (one with "://"): fsspec's, or of a `Member`.
 
     picture: or the bytes of a picture file.
+    bands:   of TIFF files, as `schemas.options.parse_bands`; none: as the file says.
 
     Raises:
         UnreadablePicture: it is missing, empty, too large, damaged, or not a picture.
     """
     data = read_picture_bytes(picture, max_bytes=max_bytes)
     name = UNNAMED if isinstance(picture, bytes) else str(picture)
-    return decode_picture(data, name=name, max_pixels=max_pixels)
+    return decode_picture(data, name=name, max_pixels=max_pixels, bands=bands)
 
 
 def read_picture_bytes(
@@ -119,16 +122,36 @@ def read_picture_bytes(
     return data
 
 
-def decode_picture(data: bytes, *, name: str, max_pixels: int = MAX_PIXELS) -> LoadedPicture:
+def decode_picture(
+    data: bytes, *, name: str, max_pixels: int = MAX_PIXELS, bands: Sequence[int] = ()
+) -> LoadedPicture:
     """Decode the bytes of a picture file.
 
-    name: the file's name or address, for messages and for the picture's own name.
+    name:  the file's name or address, for messages and for the picture's own name.
+    bands: as `load_picture`.
 
     Raises:
         UnreadablePicture: as `load_picture`.
     """
     stem = PurePosixPath(file_name(name)).stem
-    return _decode(data, address=name, name=stem, max_pixels=max_pixels)
+    return _decode(data, address=name, name=stem, max_pixels=max_pixels, bands=bands)
+
+
+def look_at_size(path: Path) -> tuple[tuple[int, int], int] | None:
+    """Height and width of an upright picture and its EXIF orientation, by its header.
+
+    None: the header does not tell; what is wrong with the file is found when it is read.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            with Image.open(path, formats=readable_formats()) as image:
+                # PNG files may have the tag behind the pixels, and would be decoded for it.
+                orientation = 1 if image.format == "PNG" else read_orientation(image)
+                size_hw = image.height, image.width
+        except Exception:  # decoders raise anything at all on foreign bytes
+            return None
+    return (size_hw[::-1] if orientation in TURNED else size_hw), orientation
 
 
 def file_name(address: str) -> str:
@@ -174,29 +197,45 @@ def _read_limited(file: BinaryIO, limit: int) -> bytes:
     return bytes(data)
 
 
-def _decode(data: bytes, *, address: str, name: str, max_pixels: int) -> LoadedPicture:
+def _decode(
+    data: bytes, *, address: str, name: str, max_pixels: int, bands: Sequence[int]
+) -> LoadedPicture:
     if not data:
         raise UnreadablePicture(f"{address} is empty (0 bytes); copy the picture again")
     with warnings.catch_warnings():
         # Pillow warns of large sizes and odd metadata; we decide on both ourselves.
         warnings.simplefilter("ignore")
         try:
-            with open_picture(io.BytesIO(data), name=address) as image:
-                count = image.width * image.height
-                pixels = upright_rgb(image) if count <= max_pixels else None
+            converted = _convert(data, address, max_pixels=max_pixels, bands=bands)
         except UnreadablePicture:
             raise
+        except TooManyPixels as error:
+            raise _too_large(address, error.pixels, max_pixels) from error
         except Image.DecompressionBombError as error:
             # Pillow's own limit, which it checks before ours; its message has the number of pixels.
             most = min(max_pixels, 2 * (Image.MAX_IMAGE_PIXELS or max_pixels))
             raise _too_large(address, _first_number(str(error)), most) from error
+        except (NotRead, NoValues) as error:
+            raise UnreadablePicture(f"{address} {error}") from error
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(
                 f"{address} is truncated or damaged: {one_line(error)}; copy the picture again"
             ) from error
-    if pixels is None:
-        raise _too_large(address, count, max_pixels)
-    return LoadedPicture(pixels, name)
+    notes = tuple(replace(note, first=address) for note in converted.notes)
+    return LoadedPicture(converted.pixels, name, notes=notes, orientation=converted.orientation)
+
+
+def _convert(data: bytes, name: str, *, max_pixels: int, bands: Sequence[int]) -> Converted:
+    """Decode a file; one with texts that Pillow refuses, without them."""
+    try:
+        return convert_file(data, name, max_pixels=max_pixels, bands=bands)
+    except TooManyPixels:
+        raise
+    except Exception:
+        plain = without_texts(data)
+        if len(plain) == len(data):
+            raise
+    return convert_file(plain, name, max_pixels=max_pixels, bands=bands)
 
 
 def _too_large(address: str, pixels: int, limit: int) -> UnreadablePicture:
@@ -208,59 +247,3 @@ def _too_large(address: str, pixels: int, limit: int) -> UnreadablePicture:
 def _first_number(text: str) -> int:
     match = re.search(r"\d+", text)
     return int(match.group()) if match else 0
-
-
-def upright_rgb(image: Image.Image) -> Rgb:
-    """Decode the first frame to (H, W, 3) uint8, upright."""
-    rgb = _convert_to_rgb(image)
-    # Read after decoding: Pillow turns TIFF itself then, and PNG may have the tag at the end.
-    orientation = _read_orientation(image)
-    if orientation in UPRIGHT:
-        rgb = rgb.transpose(UPRIGHT[orientation])
-    return np.asarray(rgb, dtype=np.uint8)
-
-
-def _read_orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(EXIF_ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block is no reason to refuse the pixels
-        return 1
-
-
-def _convert_to_rgb(image: Image.Image) -> Image.Image:
-    """Convert any mode to RGB: deep grey scaled to 8 bits, transparency laid over white."""
-    if image.mode.startswith(("I", "F")):
-        return _convert_bands(
-            image, lambda part: Image.fromarray(_scale_to_8_bits(np.asarray(part)))
-        )
-    if image.has_transparency_data:
-        return _convert_bands(image, _lay_over_white)
-    return image.convert("RGB")
-
-
-def _convert_bands(
-    image: Image.Image, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-    """Convert some rows at a time to RGB, so that intermediate values take little memory."""
-    # Pillow turns TIFF while it loads: only then is the size that of the upright picture.
-    image.load()
-    rgb = Image.new("RGB", image.size)
-    rows = max(1, BAND // image.width)
-    for top in range(0, image.height, rows):
-        band = image.crop((0, top, image.width, min(top + rows, image.height)))
-        rgb.paste(convert(band).convert("RGB"), (0, top))
-    return rgb
-
-
-def _lay_over_white(image: Image.Image) -> Image.Image:
-    layers = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
-
-
-def _scale_to_8_bits(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Rgb:
-    """Scale grey of 16 bits (0..65535) or of floats (0..1) to (H, W) uint8."""
-    deep = np.nan_to_num(np.asarray(values, dtype=np.float64))
-    whole = np.issubdtype(values.dtype, np.integer)
-    # 65535 / 255 = 257: white stays white.
-    scaled = deep / 257 if whole else deep * 255
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)

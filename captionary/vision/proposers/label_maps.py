@@ -61,8 +61,11 @@ class LabelMaps:
             UnreadablePicture: it has no map, or one that is damaged, coloured or of another size.
         """
         # In the size of the file, in which the map was drawn, and only then made smaller.
-        path = self._alike.find(self.folder / f"{picture.name}.png")
-        labels = read_label_map(path, size_hw=picture.file_hw)
+        labels = read_label_map(
+            self._alike.find(self.folder / f"{picture.name}.png"),
+            size_hw=picture.file_hw,
+            orientation=picture.orientation,
+        )
         labels = resize_labels(labels, picture.size_hw)
         masks = [labels == value for value in np.unique(labels) if value != IGNORE]
         return [Region(mask) for mask in masks] or WholePicture().propose(picture)

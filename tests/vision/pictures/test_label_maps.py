@@ -42,8 +42,8 @@ def test_maps_of_wrong_kinds(tmp_path: Path) -> None:
     Image.new("L", (4, 2)).save(path)
     with pytest.raises(UnreadablePicture, match="is 4 x 2 pixels but its picture is 3 x 2"):
         read_label_map(path, size_hw=(2, 3))
-    Image.new("RGB", (3, 2)).save(path)
-    with pytest.raises(UnreadablePicture, match=r"has colours \(RGB\), not labels"):
+    Image.new("RGB", (3, 2), "orange").save(path)
+    with pytest.raises(UnreadablePicture, match="has 1 colours, among them #ffa500, not labels"):
         read_label_map(path, size_hw=(2, 3))
     path.write_bytes(b"no picture")
     with pytest.raises(UnreadablePicture, match="cannot be read: cannot identify"):

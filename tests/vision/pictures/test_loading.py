@@ -3,6 +3,7 @@ import struct
 import tracemalloc
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from captionary.schemas.errors import UnreadablePicture
-from captionary.vision.pictures.loading import (
-    BAND,
-    EXIF_ORIENTATION,
-    LoadedPicture,
-    decode_picture,
-    load_picture,
-)
+from captionary.vision.pictures.conversion import BAND, EXIF_ORIENTATION
+from captionary.vision.pictures.loading import LoadedPicture, decode_picture, load_picture
 
 RED_TO_BLUE = np.linspace([255, 0, 0], [0, 0, 255], 64).astype(np.uint8)
 GRADIENT = np.repeat(RED_TO_BLUE[None], 48, axis=0)
@@ -161,7 +157,7 @@ def test_one_pixel_is_a_picture() -> None:
     assert decoded(Image.new("RGB", (1, 1), (1, 2, 3))).pixels.tolist() == [[[1, 2, 3]]]
 
 
-def error_message(address: Path | str, **limits: int) -> str:
+def error_message(address: Path | str, **limits: Any) -> str:
     with pytest.raises(UnreadablePicture) as caught:
         load_picture(address, **limits)
     message = str(caught.value)
