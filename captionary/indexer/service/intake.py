@@ -2,26 +2,23 @@
 
 import base64
 import re
-import warnings
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from pathlib import Path
 from typing import IO, Any
 
 import ijson  # type: ignore[import-untyped]
-from PIL import Image
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 
-from captionary.files.picture_formats import open_picture
 from captionary.indexer.pipeline import ID_DIGITS
 from captionary.indexer.service.job_queue import JobQueue
 from captionary.indexer.service.jobs import AcceptedJob, AcceptedPair
-from captionary.indexer.service.spool import Spool, SpooledFile
+from captionary.indexer.service.picture_header import check_header
+from captionary.indexer.service.spool import Spool
 from captionary.indexer.service.url_fetching import Fetcher
 from captionary.schemas.bodies import PairBody
-from captionary.schemas.errors import CaptionaryError, UnreadablePicture, WrongInput, one_line
+from captionary.schemas.errors import CaptionaryError, WrongInput
 from captionary.serving.limits import Limits
 from captionary.serving.problems import Problem
 from captionary.serving.work_queue import WorkQueue
@@ -158,7 +155,7 @@ class Intake:
     def _spool_picture(self, body: PairBody, pieces: Iterator[bytes], name: str) -> AcceptedPair:
         spooled = self._spool.write(pieces)
         try:
-            _check_header(self._spool.path(spooled.name), spooled, name, self._limits.pixels)
+            check_header(self._spool.path(spooled.name), name, most_pixels=self._limits.pixels)
         except BaseException:
             self._spool.remove([spooled.name])
             raise
@@ -257,6 +254,8 @@ def _first_line(error: Exception) -> str:
 
 
 def _decode_base64(text: str) -> Iterator[bytes]:
+    if text.startswith("data:"):
+        raise WrongInput("its image is a data URI; send only what follows 'base64,' in it")
     # PIECE is a multiple of four, so that every piece is base64 by itself.
     for start in range(0, len(text), PIECE):
         try:
@@ -265,26 +264,3 @@ def _decode_base64(text: str) -> Iterator[bytes]:
             raise WrongInput(
                 "its image is not base64; give the file's bytes, without line breaks"
             ) from error
-
-
-def _check_header(path: Path, spooled: SpooledFile, name: str, most: int) -> None:
-    """Refuse what is no picture, or too large a one, by the beginning of the file."""
-    if not spooled.bytes:
-        raise UnreadablePicture(f"{name} is empty (0 bytes); send the picture again")
-    # The header only: decoding is for the worker, and has limits of its own.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of large sizes, on which we decide ourselves
-        try:
-            with path.open("rb") as file, open_picture(file, name=name) as image:
-                pixels = image.width * image.height
-        except Image.DecompressionBombError:
-            most = min(most, 2 * (Image.MAX_IMAGE_PIXELS or most))  # Pillow's own limit
-            pixels = most + 1
-        except UnreadablePicture:
-            raise
-        except Exception as error:  # decoders raise anything at all on foreign bytes
-            raise UnreadablePicture(
-                f"{name} is truncated or damaged: {one_line(error)}; send the picture again"
-            ) from error
-    if pixels > most:
-        raise UnreadablePicture(f"{name} has more than {most:,} pixels; make it smaller")

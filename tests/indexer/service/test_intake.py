@@ -67,6 +67,10 @@ def filled(value: Any, image: str) -> Any:
         ({"image": GOOD, "url": "http://127.0.0.1:9/a", "captions": [SAID]}, "pair 1: it needs ei"),
         ({"image": "%%%%", "captions": [SAID]}, "pair 1: its image is not base64"),
         ({"image": "abc", "captions": [SAID]}, "pair 1: its image is not base64"),
+        (
+            {"image": "data:image/png;base64,iVBO", "captions": [SAID]},
+            "pair 1: its image is a data",
+        ),
         ({"image": "äöüß", "captions": [SAID]}, "pair 1: its image is not base64"),
         ({"image": "", "captions": [SAID]}, "pair 1: pair 1 is empty (0 bytes)"),
         ({"image": "aGVsbG8=", "captions": [SAID]}, "pair 1: pair 1 is not a picture (5 bytes)"),
