@@ -60,9 +60,11 @@ def test_a_picture_is_segmented_and_each_region_tells_why(page: Page, picture: P
 def test_classes_without_a_noun_are_named(page: Page, picture: Path) -> None:
     choose(page, picture)
     message = page.locator("#without-noun")
-    segment(page, f"{CLASSES}, Teddy_Bears, accordion, kettle")
+    names = segment(page, f"{CLASSES}, Teddy_Bears, accordion, kettle")["without_noun"]
+    assert names[-2:] == ["accordion", "kettle"]
+    assert "Teddy_Bears" not in names
     expect(message).to_have_text(
-        "No noun in the dictionary, judged by text or by near nouns: accordion, kettle"
+        f"No noun in the dictionary, judged by text or by near nouns: {', '.join(names)}"
     )
     page.get_by_label("Decide by").select_option("text")
     segment(page, CLASSES)

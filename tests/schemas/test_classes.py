@@ -212,9 +212,10 @@ def test_an_item_is_one_class() -> None:
 def test_a_file_says_where_it_is_wrong(tmp_path: Path) -> None:
     path = tmp_path / "names"
     path.write_text("dog\n0: cat\n")
-    for read in (lambda: parse_classes(f"@{path}"), lambda: read_classes(path)):
-        with pytest.raises(WrongInput, match=r"names.* has a number; write the names alone"):
-            read()
+    with pytest.raises(WrongInput, match=r"names: .* has a number; write the names alone"):
+        parse_classes(f"@{path}")
+    with pytest.raises(WrongInput, match=r"names:2: .* has a number; write the names alone"):
+        read_classes(path)
     path.write_bytes("größe".encode("cp1252"))
     with pytest.raises(WrongInput, match="not UTF-8 text; save it as that"):
         parse_classes(f"@{path}")
