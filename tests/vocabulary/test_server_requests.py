@@ -5,9 +5,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from qdrant_client.http.exceptions import ResponseHandlingException
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
-from captionary.schemas.errors import StoreUnreachable, WrongInput
+from captionary.schemas.errors import DiskFull, StoreUnreachable, WrongInput
 from captionary.vocabulary.engines.server import ServerEngine
 from captionary.vocabulary.engines.server_address import ServerAddress
 from captionary.vocabulary.engines.server_collection import MAX_BYTES as OURS
@@ -64,6 +64,17 @@ def test_trying_again_ends_when_its_time_is_over() -> None:
         with pytest.raises(StoreUnreachable, match="timed out"):
             calls(fail)
         assert len(tries) == expected
+
+
+def test_a_full_disk_of_the_server_is_told() -> None:
+    said = b'{"status": {"error": "Service internal error: No space left on device: WAL buffer"}}'
+
+    def fail() -> None:
+        raise UnexpectedResponse(500, "Internal Server Error", said, httpx.Headers())
+
+    calls = ServerRequests("http://host", with_key=False, retries=9, timeout=1)
+    with pytest.raises(DiskFull, match="no space left on the server http://host's disk; nothing"):
+        calls(fail)
 
 
 def test_one_large_item_comes_alone() -> None:

@@ -203,7 +203,10 @@ class StoreFolder:
 
 
 def _unreadable(path: Path, error: OSError) -> WrongInput:
-    return WrongInput(f"the store {path} is read-only, and cannot be copied: {one_line(error)}")
+    return WrongInput(
+        f"the store {path} cannot be written, nor copied to be read ({one_line(error)}: "
+        f"{error.filename}); let this user read it, and write into TMPDIR"
+    )
 
 
 def _opening_takes(shard: Path) -> int:

@@ -19,7 +19,13 @@ from qdrant_client.http.exceptions import (
     UnexpectedResponse,
 )
 
-from captionary.schemas.errors import CaptionaryError, StoreUnreachable, WrongInput, one_line
+from captionary.schemas.errors import (
+    CaptionaryError,
+    DiskFull,
+    StoreUnreachable,
+    WrongInput,
+    one_line,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -96,6 +102,7 @@ class ServerRequests:
             StoreUnreachable: it still fails.
             NotFound: the server has no such collection or point.
             WrongInput: the server takes another key, or is no Qdrant server.
+            DiskFull: its disk is full.
             CaptionaryError: the server failed.
         """
         pause, end = FIRST_PAUSE, time.monotonic() + self.timeout
@@ -132,6 +139,8 @@ class ServerRequests:
                 f"{self.server} is no Qdrant server ({failure.reason}); check the address of "
                 "--store, Qdrant's own port is 6333"
             )
+        if "no space left" in failure.reason.lower():
+            return DiskFull(f"the server {self.server}")
         kind = NotFound if failure.status == MISSING else CaptionaryError
         return kind(f"the server {self.server} failed: {failure.reason}")
 
