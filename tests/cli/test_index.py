@@ -112,6 +112,39 @@ def test_bad_pairs_are_told_and_not_fatal(
     assert captionary("vocabulary", "show", "zebra", "--store", store).code == 0
 
 
+def test_every_row_of_a_table_is_in_a_pair_or_refused(
+    world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    texts = ("Zèbre", "a zebra", "nan", '"a piano')
+    rows = [f"{image};{text}" for image in world.images[:2] for text in texts]
+    table = "\r\n".join(["image;caption", *rows, ""])
+    (tmp_path / "s.csv").write_bytes(table.encode("cp1252"))
+
+    answer = captionary("index", tmp_path / "s.csv", "--store", tmp_path / "store", *models)
+
+    assert answer.out.startswith("8 rows, 6 pairs: 2 indexed, 0 known already, 4 refused; ")
+    assert "s.csv:4: it has no caption" in answer.err
+    assert "lines read as cp1252, as they are not UTF-8: 2 (first: s.csv:2)" in answer.err
+
+
+def test_a_cut_emoji_is_refused_and_written_down(
+    world: World, models: tuple[str, ...], tmp_path: Path
+) -> None:
+    rows = [
+        {"image": str(world.images[0]), "caption": "a zebra"},
+        {"image": "cow \ud83d.jpg", "caption": "a cow"},
+    ]
+    source = write_lines(tmp_path / "cut.jsonl", rows)
+
+    answer = captionary("index", source, "--store", tmp_path / "store", *models)
+
+    assert answer.code == 0
+    assert answer.out.startswith("2 pairs: 1 indexed, 0 known already, 1 refused; ")
+    assert "it holds half a character (\\ud83d)" in answer.err
+    (line,) = (tmp_path / "store.failures.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line)["image"] == "cow \ud83d.jpg"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -144,10 +177,18 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert images_in(store) == 8
 
 
-@pytest.mark.parametrize("source", ["missing.jsonl", "captions.docx", "empty"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("missing.jsonl", "captions.docx", "empty", "noise.csv", "noise.tsv", "noise.txt"),
+        *("noise.json", "noise.jsonl", "noise.parquet", "noise.csv.gz", "noise.tar"),
+    ],
+)
 def test_a_source_that_cannot_be_read_makes_no_store(source: str, tmp_path: Path) -> None:
     (tmp_path / "captions.docx").write_bytes(b"no")
     (tmp_path / "empty").mkdir()
+    if source.startswith("noise"):
+        (tmp_path / source).write_bytes(bytes(range(256)) * 20)
 
     answer = captionary("index", tmp_path / source, "--store", tmp_path / "store")
 

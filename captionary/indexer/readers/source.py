@@ -36,7 +36,7 @@ from captionary.schemas.pairs import PairItem
 __all__ = ["ACCEPTED", "count_pairs", "local_shards", "read_pairs"]
 
 ACCEPTED = (
-    "a SOURCE is a .jsonl, .ndjson, .csv, .tsv or .parquet file with the columns image and "
+    "a SOURCE is a .jsonl, .ndjson, .csv, .tsv, .txt or .parquet file with the columns image and "
     "caption (or captions), a COCO captions .json, a folder of NAME.jpg with NAME.txt, "
     "or WebDataset shards: a .tar file, several as {000..999}.tar, or a folder of them"
 )

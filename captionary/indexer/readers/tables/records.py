@@ -98,10 +98,10 @@ class Records:
     def _record(self, line: Line) -> Record:
         try:
             values = self._values(line.text)
+            if values is None:
+                return Record(line.number, self._split_plainly(line.text), OPEN)
         except csv.Error as error:
             return Record(line.number, [], f"it is not readable as CSV: {one_line(error)}")
-        if values is None:
-            return Record(line.number, self._split_plainly(line.text), OPEN)
         if self._dialect.image < len(values):
             self._shape = _shape(values[self._dialect.image])
         return Record(line.number, values)
@@ -114,14 +114,14 @@ class Records:
         if strict and not strict[1] and self._fits(strict[0]):
             self.quoted += text.count('"') >= 4
             return strict[0]
+        if strict and strict[1] and (joined := self._try_to_join(strict[0], text)):
+            self.quoted += 1
+            return joined
         escaped = "\\" in text and self._split_strictly(text, escapechar="\\", doublequote=False)
         if escaped and not escaped[1] and self._fits(escaped[0]):
             return escaped[0]
         if strict and not strict[1]:
             return strict[0]
-        if strict and (joined := self._try_to_join(strict[0], text)):
-            self.quoted += 1
-            return joined
         self.misquoted += 1
         if self._dialect.lenient:
             return self._split_plainly(text)
@@ -155,11 +155,12 @@ class Records:
 
         A line that names a picture is another row, unless it is where this record names its own.
         """
+        image = self._dialect.image
         values = list(begun)
         pieces = [values.pop()]
-        named = len(values) > self._dialect.image
-        shape = _shape(values[self._dialect.image]) if named else self._shape
-        if not named and (self._names_picture(text, shape) or self._may_be_row(text)):
+        unnamed = [] if len(values) > image else [text]
+        shape = self._shape if unnamed else _shape(values[image])
+        if unnamed and self._names_picture(text, shape):
             return None
         for count in range(1, min(SPAN, self._budget)):
             self._budget -= 1
@@ -169,24 +170,27 @@ class Records:
                 return None
             (first, *more), is_open = parts
             pieces.append(first)
+            named = len(values) > image
             if more or not is_open:
                 values.append("".join(pieces))
                 pieces = [more.pop()] if is_open else []
                 values += more
-            names = named or len(values) <= self._dialect.image
-            if (names and self._names_picture(line.text, shape)) or not self._may_fit(values):
+            if not named and len(values) <= image:
+                unnamed.append(line.text)
+            if named == (len(values) > image) and self._names_picture(line.text, shape):
                 return None
-            named = len(values) > self._dialect.image
+            if len(values) > self._dialect.width and not self._fits(values):
+                return None
             if not is_open:
-                return self._take(count, values)
+                return self._take(count, values, unnamed)
         return None
 
-    def _may_fit(self, values: Sequence[str]) -> bool:
-        return len(values) <= self._dialect.width or self._fits(values)
-
-    def _take(self, count: int, values: list[str]) -> list[str] | None:
-        """Take the lines of a record that fits."""
+    def _take(self, count: int, values: list[str], unnamed: list[str]) -> list[str] | None:
+        """Take the lines of a record that fits; `unnamed` are those before its picture's name."""
         if not self._fits(values) or LINE_END.search(values[self._dialect.image].strip()):
+            return None
+        shape = _shape(values[self._dialect.image])
+        if any(self._names_picture(text, shape) for text in unnamed):
             return None
         self._budget += count
         for _ in range(count):
@@ -197,11 +201,6 @@ class Records:
         """The line so many lines ahead, from 1."""
         self._ahead.extend(islice(self._lines, max(0, count - len(self._ahead))))
         return self._ahead[count - 1] if count <= len(self._ahead) else None
-
-    def _may_be_row(self, text: str) -> bool:
-        """Whether a line has a value a column, and one word for the picture."""
-        plain = self._split_plainly(text)
-        return len(plain) == self._dialect.width and len(plain[self._dialect.image].split()) == 1
 
     def _names_picture(self, text: str, shape: str) -> bool:
         """Whether a line, its quotes taken literally, could be a row."""
