@@ -268,9 +268,9 @@ def _links(
         for class_id, of_class in enumerate(weights)
         for column, noun in sorted((column, noun) for noun in of_class for column in columns[noun])
     ]
-    column, owner, weight = zip(*links, strict=True) if links else ((), (), ())
+    linked, owners, shares = zip(*links, strict=True) if links else ((), (), ())
     return (
-        np.array(column, dtype=np.int64),
-        np.array(owner, dtype=np.int64),
-        np.array(weight, dtype=np.float32),
+        np.array(linked, dtype=np.int64),
+        np.array(owners, dtype=np.int64),
+        np.array(shares, dtype=np.float32),
     )

@@ -59,7 +59,7 @@ class NounExtractor:
         self._pipeline = str(CARRIED) if pipeline is None else pipeline
         self._load()
         self._most_words = len(self._nlp.vocab.strings) + remembered
-        self.language = LanguageCheck(self._nlp.lang, _nouns_known_to(self._nlp))
+        self.language = LanguageCheck(self._nlp.lang or "", _nouns_known_to(self._nlp))
         """What captions are compared with; those in a script that it cannot read have no nouns."""
 
     def _load(self) -> None:
@@ -108,12 +108,11 @@ class NounExtractor:
 
 def _nouns_known_to(nlp: Language) -> frozenset[str]:
     """The nouns in the tables of a pipeline's lemmatizer, if it has such."""
-    lookups = (
-        getattr(nlp.get_pipe("lemmatizer"), "lookups", None)
-        if "lemmatizer" in nlp.pipe_names
-        else None
-    )
-    tables = [name for name in ("lemma_index", "lemma_exc") if lookups and lookups.has_table(name)]
+    has_lemmatizer = "lemmatizer" in nlp.pipe_names
+    lookups = getattr(nlp.get_pipe("lemmatizer"), "lookups", None) if has_lemmatizer else None
+    if lookups is None:
+        return frozenset()
+    tables = [name for name in ("lemma_index", "lemma_exc") if lookups.has_table(name)]
     return frozenset(word for name in tables for word in lookups.get_table(name).get("noun", ()))
 
 

@@ -76,5 +76,6 @@ def _key(image: object, several: set[str]) -> str:
 
 
 def _plain(image_id: object) -> str:
-    whole = isinstance(image_id, float) and image_id.is_integer()
-    return image_id if isinstance(image_id, str) else repr(int(image_id) if whole else image_id)
+    if isinstance(image_id, float) and image_id.is_integer():
+        image_id = int(image_id)
+    return image_id if isinstance(image_id, str) else repr(image_id)
