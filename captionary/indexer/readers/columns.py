@@ -105,7 +105,7 @@ def find_columns(names: tuple[str, ...]) -> Columns:
 
 
 def _normal(name: str) -> str:
-    return re.sub(r"[\s-]+", "_", name.strip("\ufeff \t").casefold())
+    return re.sub(r"[\s-]+", "_", name.strip("\ufeff").strip().casefold())
 
 
 def require_columns(names: Iterable[str], *, source: str) -> Columns:
