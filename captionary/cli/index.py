@@ -12,8 +12,7 @@ import typer
 from captionary.cli import options
 from captionary.files.atomic import write_atomically
 from captionary.files.free_space import disk_full
-from captionary.schemas.errors import WrongInput
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import WrongInput, readable
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import PairFailure
 

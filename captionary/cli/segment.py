@@ -11,8 +11,7 @@ import typer
 from captionary.cli import options
 from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
-from captionary.schemas.errors import UnreadablePicture, WrongInput
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import UnreadablePicture, WrongInput, readable
 from captionary.schemas.notes import Note, merge_notes
 from captionary.schemas.options import DEFAULT_THRESHOLD
 

@@ -10,8 +10,7 @@ from typing import IO, TypeAlias
 from pydantic import ValidationError
 
 from captionary.schemas.bodies import PairBody
-from captionary.schemas.errors import WrongInput, one_line
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import WrongInput, one_line, readable
 
 Image: TypeAlias = str | PathLike[str] | bytes | IO[bytes]
 """A picture: the path of its file, its bytes, or a file open for reading."""

@@ -21,8 +21,7 @@ from captionary.indexer.records import (
     new_record,
 )
 from captionary.indexer.refresh import Refresher
-from captionary.schemas.errors import CaptionaryError, UnreadablePicture
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import CaptionaryError, UnreadablePicture, readable
 from captionary.schemas.jobs import Job
 from captionary.schemas.notes import Note, merge_notes
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from captionary.schemas.dictionary import Picture
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import readable
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 from captionary.schemas.regions import RegionTable

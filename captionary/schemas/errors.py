@@ -14,10 +14,9 @@ Every message is one line: what is wrong, with which value, and what to do.
 """
 
 import errno
+import re
 from collections.abc import Sequence
 from urllib.parse import quote
-
-from captionary.schemas.file_names import readable
 
 LONGEST = 300
 """Characters of another program's error that are quoted in a message of ours, at most."""
@@ -28,6 +27,8 @@ NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 NEARLY_FULL = 64 << 20
 """Free bytes above which a disk that takes nothing more is not simply full."""
 
+SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def one_line(error: BaseException | str) -> str:
     """The message of an error on one line of at most LONGEST characters; its type if it has none.
@@ -37,6 +38,20 @@ def one_line(error: BaseException | str) -> str:
     message = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     text = " ".join(message.split()) or type(error).__name__
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
+
+
+def readable(text: str) -> str:
+    r"""A text in which all is Unicode: the byte E9 is written `\xe9`, half an emoji `\ud83d`.
+
+    Names of files hold bytes that are not UTF-8 as lone surrogates, which nothing that is written
+    as UTF-8 may hold.
+    """
+    return SURROGATE.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code & 0xFF:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 class CaptionaryError(Exception):

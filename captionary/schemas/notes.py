@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import readable
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import readable
 from captionary.schemas.notes import Note
 
 

@@ -12,11 +12,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from captionary.files.file_names import normal_form
 from captionary.files.picture_formats import is_picture
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName, read_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput
-from captionary.schemas.file_names import normal_form
 from captionary.schemas.labels import MOST_LABELS
 from captionary.vision.pictures.label_maps import SUFFIXES, read_label_map
 

@@ -18,7 +18,7 @@ from captionary.schemas.bodies import (
     SegmentationBody,
 )
 from captionary.schemas.dictionary import Exemplar
-from captionary.schemas.file_names import readable
+from captionary.schemas.errors import readable
 from captionary.schemas.segmentation import LabelledRegion, Segmentation
 
 

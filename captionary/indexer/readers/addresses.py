@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 import fsspec
 
-from captionary.files.look_alikes import LookAlikes
+from captionary.files.file_names import LookAlikes
 from captionary.schemas.errors import WrongInput, one_line
 
 COMPRESSED = ".gz"

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+from captionary.files.file_names import normal_form
 from captionary.files.picture_formats import SUFFIXES
 from captionary.indexer.readers.rows import BadValueError
-from captionary.schemas.file_names import normal_form
 
 TEXT, JSON = ".txt", ".json"
 TEXTS = (TEXT, ".caption", ".captions")

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from captionary.files.file_names import is_file_name
 from captionary.indexer.readers.addresses import Pictures
 from captionary.indexer.readers.columns import is_absent
-from captionary.schemas.file_names import is_file_name
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 

@@ -21,7 +21,8 @@ from captionary.files.tar_members import Member
 from captionary.indexer.readers.addresses import Pictures, name_of
 from captionary.indexer.readers.caption_files import JSON, TEXT, parse_captions
 from captionary.indexer.readers.rows import Row, make_pair
-from captionary.indexer.readers.shards import Part, parse_samples
+from captionary.indexer.readers.shard_samples import Part
+from captionary.indexer.readers.shards import parse_samples
 from captionary.indexer.readers.tar_headers import BLOCK
 from captionary.schemas.errors import UnreadablePicture, WrongInput, one_line
 from captionary.schemas.pairs import ImageCaption, PairFailure

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from captionary.files.file_names import normal_form
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName
 from captionary.schemas.errors import UnreadablePicture, WrongInput
-from captionary.schemas.file_names import normal_form
 from captionary.schemas.notes import Note, merge_notes
 from captionary.segmenter.datasets import DatasetFolder, MaskedPicture, strange_value
 from captionary.segmenter.masks.coding import Coding, Values, find_coding, values_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from captionary.files.look_alikes import LookAlikes
+from captionary.files.file_names import LookAlikes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import IGNORE
 from captionary.schemas.regions import Region

@@ -1,13 +1,39 @@
-"""Files whose names look like the one asked for, and are written in other bytes.
+"""Names of files, compared by what they look like.
 
 Macs decompose letters (`é` as `e` and an accent), old archives of Windows have names in cp1252, and
-tables have neither.
+tables have neither. Python keeps the bytes of a name that are not UTF-8 as lone surrogates, one for
+each, and so finds the file again.
 """
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from unicodedata import normalize
 
-from captionary.schemas.file_names import normal_form
+BYTES = re.compile("[\udc80-\udcff]")
+"""The surrogates that stand for the bytes 80 to FF."""
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a file can be called so: it is Unicode, but for bytes that are not UTF-8."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def normal_form(name: str) -> str:
+    """What names that look the same share, as `é` may be one character, two, or a byte of Windows.
+
+    Composed characters (NFC); bytes that are not UTF-8 as cp1252 has them.
+    """
+    return name if name.isascii() else normalize("NFC", BYTES.sub(_from_windows, name))
+
+
+def _from_windows(found: re.Match[str]) -> str:
+    byte = found[0].encode("utf-8", "surrogateescape")
+    return byte.decode("cp1252", "surrogateescape")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Names that are not UTF-8 are shown as Unicode, and names that look the same are the same."""
+"""What is not Unicode in a name is written out, wherever the name is shown."""
 
 import json
 import os
@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionary.schemas.errors import UnreadablePicture
-from captionary.schemas.file_names import is_file_name, normal_form, readable
+from captionary.schemas.errors import UnreadablePicture, readable
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import PairFailure
 
@@ -40,17 +39,4 @@ def test_any_name_of_a_file_can_be_written(name: str) -> None:
         str(UnreadablePicture(name)),
     ):
         assert json.dumps(text, ensure_ascii=False).encode()
-    assert is_file_name(name)
     assert readable(name) == name or not name.isprintable()
-
-
-@pytest.mark.parametrize(
-    "alike", [("café", "cafe\u0301", "caf\udce9"), ("\u1112\u1161\u11ab", "한"), ("a.jpg", "a.jpg")]
-)
-def test_names_that_look_the_same_have_one_form(alike: tuple[str, ...]) -> None:
-    assert len({normal_form(name) for name in alike}) == 1
-
-
-def test_bytes_that_no_character_has_stay_apart() -> None:
-    assert normal_form("\udc81") != normal_form("\udc8d")
-    assert not is_file_name("cow \ud83d")

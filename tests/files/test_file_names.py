@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from captionary.files.look_alikes import LookAlikes
+from captionary.files.file_names import LookAlikes, is_file_name, normal_form
 
 COMPOSED, DECOMPOSED, LATIN = b"caf\xc3\xa9", b"cafe\xcc\x81", b"caf\xe9"
 
@@ -38,3 +38,19 @@ def test_the_name_itself_counts_first_and_another_is_not_taken(tmp_path: Path) -
     assert alike.find(missing) == missing
     assert alike.find(tmp_path / "none" / "é") == tmp_path / "none" / "é"
     assert alike.find(tmp_path / ("é" * 300)) == tmp_path / ("é" * 300)
+
+
+@pytest.mark.parametrize(
+    "alike", [("café", "cafe\u0301", "caf\udce9"), ("\u1112\u1161\u11ab", "한"), ("a.jpg", "a.jpg")]
+)
+def test_names_that_look_the_same_have_one_form(alike: tuple[str, ...]) -> None:
+    assert len({normal_form(name) for name in alike}) == 1
+
+
+def test_bytes_that_no_character_has_stay_apart() -> None:
+    assert normal_form("\udc81") != normal_form("\udc8d")
+
+
+def test_half_an_emoji_is_in_no_name_of_a_file() -> None:
+    assert not is_file_name("cow \ud83d")
+    assert is_file_name("caf\udce9")
