@@ -44,7 +44,7 @@ class Coding:
         """The place in the class list, or IGNORE; None: the value has no meaning."""
         if self.kind == "spread":
             return _spread(self.classes).get(value)
-        if value < 0 or (value in NO_CLASS and (value == NO_CLASS[1] or self.classes <= 255)):
+        if value < 0 or value in _no_class(self.classes):
             return IGNORE
         place = value - (self.kind == "from 1")
         return place if place < self.classes else None
@@ -63,6 +63,11 @@ class Coding:
     def find_stranger(self, values: Values) -> int | None:
         """The largest value that has no meaning."""
         return max((value for value in values if self.class_of(value) is None), default=None)
+
+
+def _no_class(classes: int) -> tuple[int, ...]:
+    """Values of pixels that belong to no class, in masks of 16 bits."""
+    return NO_CLASS if classes <= 255 else NO_CLASS[1:]
 
 
 def values_of(values: NDArray[Any]) -> Values:
@@ -85,7 +90,7 @@ def find_coding(masks: Mapping[Path, Values], classes: Sequence[str]) -> tuple[C
     count = len(classes)
     seen = frozenset().union(*masks.values())
     real = {value for value in seen if value >= 0 and value not in NO_CLASS}
-    two_toned = real == {0} and not seen.isdisjoint(NO_CLASS)
+    two_toned = real == {0} and not seen.isdisjoint(_no_class(count))
     if count == 1 and (two_toned or max(real, default=0) > 0):
         raise WrongInput(
             f"masks hold the values {_listed(seen)} but classes.txt has one class, "

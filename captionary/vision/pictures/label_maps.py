@@ -71,13 +71,13 @@ def read_label_values(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata
         try:
-            with Image.open(path, formats=FORMATS) as image:
+            # Of a path, Pillow garbles the pixels of uncompressed TIFF that it has to turn.
+            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
                 # Decoded only where the header is right: a map of another size may be enormous.
-                tiff = image.format == "TIFF"
-                own = read_orientation(image) if tiff or image.info.get("exif") else 1
+                # Pillow turns TIFF itself, from the header on.
+                own = 1 if image.format == "TIFF" else _orientation_in_header(image)
                 _check_header(image, size_hw, (orientation, own))
                 read = _read_values(image)
-                own = 1 if tiff else own  # Pillow has turned it
         except FileNotFoundError as error:
             raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
         except _NoLabels as error:
@@ -94,6 +94,11 @@ def read_label_values(
         if form.values.shape == size_hw:
             return form
     raise UnreadablePicture(f"the mask {path} {_misfit(read.values.shape[::-1], size_hw)}")
+
+
+def _orientation_in_header(image: Image.Image) -> int:
+    # Where it is not in the header the whole file would be decoded to find it.
+    return read_orientation(image) if image.info.get("exif") else 1
 
 
 def _check_header(

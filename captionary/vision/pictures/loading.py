@@ -151,7 +151,9 @@ def look_at_size(path: Path) -> tuple[tuple[int, int], int] | None:
                 size_hw = image.height, image.width
         except Exception:  # decoders raise anything at all on foreign bytes
             return None
-    return (size_hw[::-1] if orientation in TURNED else size_hw), orientation
+    # Pillow exchanges the sides of TIFF itself, from the header on.
+    swapped = orientation in TURNED and image.format != "TIFF"
+    return (size_hw[::-1] if swapped else size_hw), orientation
 
 
 def file_name(address: str) -> str:

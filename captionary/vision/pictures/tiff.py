@@ -42,6 +42,10 @@ BYTES_PER_PIXEL = 12
 """Decoded bytes, for each pixel that is allowed, at most: RGB in 32 bits."""
 
 
+# It logs what it doubts, and would write it to the terminal.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
+
 class NotRead(ValueError):
     """A TIFF file is of a kind that is not read; the message goes on after its name."""
 
@@ -83,7 +87,6 @@ def read_tiff(data: bytes, *, max_pixels: int, bands: Sequence[int] = ()) -> Tif
     """
     import tifffile
 
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())  # or it writes to the terminal
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         assert isinstance(page, tifffile.TiffPage)
