@@ -154,6 +154,7 @@ def test_a_cut_emoji_is_refused_and_written_down(
         (("--device", "magic"), "unknown device 'magic'; choose one of auto"),
         (("--precision", "magic"), "unknown precision 'magic'; choose one of auto"),
         (("--pipeline", "xx_no_such"), "xx_no_such"),
+        (("--keep", "none.txt"), "cannot read none.txt: No such file or directory; give a text"),
         (("--workers", "0"), "Invalid value for '--workers'"),
         (("--store", "ftp://localhost"), "the store ftp://... is of no known kind"),
         (("--store", "http://localhost/a/b"), "is no address of a Qdrant server"),

@@ -318,3 +318,15 @@ def test_the_smallest_pictures_are_pictures(
 
 def test_a_run_of_nothing_is_a_run(tmp_path: Path, nouns: NounExtractor) -> None:
     assert index(tmp_path / "store", [], nouns) == Job("done")
+
+
+def test_doubtful_captions_are_noted_and_unread_ones_refused(
+    tmp_path: Path, nouns: NounExtractor
+) -> None:
+    made = pairs(tmp_path / "pictures", SCENES[:3])
+    made[0] = replace(made[0], captions=("ein Hund auf der Wiese",))
+    made[1] = replace(made[1], captions=("一只狗在草地上奔跑",))
+    job = index(tmp_path / "store", made, nouns)
+    assert (job.added, len(job.failures), [note.count for note in job.notes]) == (2, 1, [1])
+    assert "Han script" in job.failures[0].reason
+    assert "German" in job.notes[0].first

@@ -35,13 +35,13 @@ _ADDRESS = re.compile(r"(?:https?|ftp):[\\/]+\S+|www\.\S+", re.IGNORECASE)
 _ADDRESS_WORD = re.compile(
     r"(?:mailto:)?\S+@[\w-]+(?:\.[\w-]+)+"
     r"|@\w[\w.-]*"
-    r"|[\w-]+(?:\.[\w-]+)*\.(?:com|org|net|edu|gov|info|biz|io|co|uk|[a-z]{2,}/\S*)(?:/\S*)?",
+    r"|[\w-]+(?:\.[\w-]+)*\.(?:(?:com|org|net|edu|gov|info|biz|io|co|uk)(?:/\S*)?|[a-z]{2,}/\S*)",
     re.IGNORECASE,
 )
 _HASHTAG = re.compile(r"(?<![\w&])#(?=\w)(\w+)")
 _CAMEL = re.compile(r"(?<=[^\W\d_A-Z])(?=[A-Z])")
 _PICTURE_FILE = re.compile(
-    r"(?:.*[/\\])?(?P<stem>.+)\.(?:jpe?g|jfif|png|gif|webp|tiff?|bmp|hei[cf]|avif|svg|raw|cr[23]"
+    r"(?:.*[/\\])?(?P<stem>[^/\\]+)\.(?:jpe?g|jfif|png|gif|webp|tiff?|bmp|hei[cf]|avif|svg|raw|cr[23]"
     r"|nef|arw|dng|psd|pdf|mp4|mov|avi|webm)",
     re.IGNORECASE,
 )

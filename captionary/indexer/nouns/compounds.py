@@ -24,6 +24,7 @@ LONGEST_KEPT = 8
 
 _ALSO_VERBS = frozenset(("stop", "stand", "lift", "ride", "walk", "cover", "hold", "paddle"))
 """Heads that a caption's verb may be as well: "a bus stops", "the music stands"."""
+_MANY = frozenset(("some", "several", "many", "few", "these", "those", "all"))
 _LINKS = frozenset(("of", "and"))
 
 
@@ -162,11 +163,16 @@ class CompoundFinder:
             if i == len(doc):
                 return 0
             text = doc[i].lower_
-            plural = _inflects(compound.words, place) and self._singular(text) == word
-            if not (text == word or plural) or _is_verb(doc[i], word):
+            if text != word and not (_inflects(compound.words, place) and self._is_of(text, word)):
+                return 0
+            if word in _ALSO_VERBS and doc[i].pos_ == "VERB" and not _counted(doc[start]):
                 return 0
             i += 1
         return i
+
+    def _is_of(self, text: str, word: str) -> bool:
+        """Whether a word of a caption is the plural of one of a compound, "glasses" of "glass"."""
+        return text in (f"{word}s", f"{word}es") or self._singular(text) == word
 
 
 def _inflects(words: "list[str] | tuple[str, ...]", place: int) -> bool:
@@ -174,8 +180,9 @@ def _inflects(words: "list[str] | tuple[str, ...]", place: int) -> bool:
     return place == len(words) - 1 or words[place + 1] in _LINKS
 
 
-def _is_verb(token: Token, word: str) -> bool:
-    return word in _ALSO_VERBS and token.pos_ == "VERB" and token.i > 0
+def _counted(token: Token) -> bool:
+    """Whether a number of things is said before it: "two bus stops"."""
+    return token.i > 0 and (token.nbor(-1).pos_ == "NUM" or token.nbor(-1).lower_ in _MANY)
 
 
 def _is_tied(token: Token) -> bool:

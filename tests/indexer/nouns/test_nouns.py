@@ -230,5 +230,5 @@ def test_another_pipeline_can_be_used(tmp_path: Path) -> None:
 
 
 def test_the_carried_tagger_is_small() -> None:
-    folder = Path(__file__).parents[2] / "captionary" / "indexer" / "tagger"
+    folder = Path(__file__).parents[3] / "captionary" / "indexer" / "tagger"
     assert sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) < 8e6
