@@ -116,8 +116,7 @@ def _write_failures(failed: Sequence[PairFailure], path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
         if lines:
-            # Text that is no Unicode (a cut emoji, an old file name) is kept as JSON's own escape.
-            write_atomically(path, "".join(lines).encode(errors="backslashreplace"))
+            write_atomically(path, "".join(lines).encode())
     except OSError as error:
         wrong = WrongInput(f"cannot write the list of refused pairs: {error}")
         raise disk_full(error, path) or wrong from error

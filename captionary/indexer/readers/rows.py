@@ -106,12 +106,11 @@ def _image_name(value: object) -> str:
     blank = isinstance(value, str) and value.isspace()
     if is_absent(value) and not blank:
         raise BadValueError("it names no picture; give its path in the column image")
-    if not isinstance(value, str):
-        raise BadValueError(f"image is {_abbreviate(value)}, not text")
     # Bytes that are not UTF-8 are names as well, where files have them.
-    if blank or "\0" in value or not is_file_name(value):
-        raise BadValueError(f"{value!r} is not the name of a picture")
-    return value
+    name = value if isinstance(value, str) and is_file_name(value) else _text(value, "image")
+    if blank or "\0" in name:
+        raise BadValueError(f"{name!r} is not the name of a picture")
+    return name
 
 
 def _captions(values: Mapping[str, object]) -> tuple[str, ...]:
