@@ -48,7 +48,8 @@ class Bench:
 
     def run(self, *arguments: object) -> Answer:
         answer = captionary(*arguments, "--store", self.folder / "store")
-        assert (answer.code, answer.err) == (0, "")
+        assert answer.code == 0
+        assert all("has no noun for" in line for line in answer.err.splitlines())
         return answer
 
 
