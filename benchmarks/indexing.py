@@ -46,9 +46,11 @@ class MeasuredIndexer(Indexer):
         with self.clock.part("reading pictures"):
             return super()._process(item)
 
-    def _store(self, batch: Sequence[EmbeddedPair | PairFailure], job: Job) -> Job:
+    def _store(
+        self, batch: Sequence[EmbeddedPair | PairFailure], job: Job, replaced: set[int] | None
+    ) -> Job:
         with self.clock.part("rest"):
-            return super()._store(batch, job)
+            return super()._store(batch, job, replaced)
 
 
 class MeasuredRefresher(Refresher):

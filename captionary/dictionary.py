@@ -114,17 +114,16 @@ class Dictionary:
             FingerprintMismatch: the dictionary was built with other models than are named.
         """
         from captionary.indexer.readers import read_pairs, to_pairs
-        from captionary.indexer.records import replace_captions
 
         if isinstance(source, str | PathLike):
             folder = None if images is None else fspath(images)
             pairs = read_pairs(fspath(source), images=folder, source_name=source_name)
         else:
             pairs = to_pairs(source, source_name, bands=self._bands)
-        if replace:
-            pairs = replace_captions(pairs)
         with self._writing:
-            return self._parts.indexer.index(pairs, report=on_pair, refreshed=on_noun)
+            return self._parts.indexer.index(
+                pairs, replace_captions=replace, report=on_pair, refreshed=on_noun
+            )
 
     def remove(self, *, image: str | None = None, source: str | None = None) -> tuple[int, int]:
         """Remove a picture by its id, or all pictures of a source, as if never indexed.

@@ -84,6 +84,7 @@ class Indexer:
         self,
         pairs: Iterable[PairItem],
         *,
+        replace_captions: bool = False,
         report: Callable[[Job], None] = lambda _job: None,
         refreshed: Callable[[int, int], None] = lambda _done, _due: None,
     ) -> Job:
@@ -91,12 +92,14 @@ class Indexer:
 
         Args:
             pairs:     what a reader yields; failures and notes pass through into the job.
+            replace_captions: the captions of a picture take the place of those that are stored.
             report:    called with the state of the job after every pair.
             refreshed: called with how many nouns are done, of how many.
         """
         job = Job(state="running")
         notes: list[Note] = []
         rows: Counter[str] = Counter()
+        replaced = set[int]() if replace_captions else None
         batch: list[EmbeddedPair | PairFailure] = []
         # Each worker has a core to itself; threads within a forward pass would only compete.
         with one_torch_thread():
@@ -109,9 +112,9 @@ class Indexer:
                 if isinstance(result, EmbeddedPair):
                     notes[:] = merge_notes((*notes, *result.notes))
                 if len(batch) == BATCH:
-                    job, batch = self._store(batch, job), []
+                    job, batch = self._store(batch, job, replaced), []
                 report(replace(job, pairs=job.pairs + len(batch)))
-            job = self._store(batch, job)
+            job = self._store(batch, job, replaced)
             job = replace(job, notes=merge_notes(notes), rows=rows.total())
             return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
@@ -179,11 +182,13 @@ class Indexer:
         picture = new_record(source.pair, image_id, sha256, loaded, regions=len(table))
         return EmbeddedPair(source, picture, table, loaded.notes)
 
-    def _store(self, batch: Sequence[EmbeddedPair | PairFailure], job: Job) -> Job:
+    def _store(
+        self, batch: Sequence[EmbeddedPair | PairFailure], job: Job, replaced: set[int] | None
+    ) -> Job:
         """Store what a batch brings, and count it."""
         embedded = [item for item in batch if isinstance(item, EmbeddedPair)]
         failures = [item for item in batch if isinstance(item, PairFailure)]
-        changes = merge(embedded, self._dictionary.picture)
+        changes = merge(embedded, self._dictionary.picture, replaced)
         self._dictionary.add(list(changes.new.values()))
         self._dictionary.amend(list(changes.amended.values()))
         return replace(

@@ -1,12 +1,12 @@
 """Records of pictures: made of pairs, merged with what is stored of the same picture."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.errors import readable
 from captionary.schemas.notes import Note
-from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
+from captionary.schemas.pairs import ImageCaption, PairFailure
 from captionary.schemas.regions import RegionTable
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.thumbnails import thumbnail
@@ -69,13 +69,19 @@ def new_record(
     )
 
 
-def merge(pairs: Iterable[EmbeddedPair], stored: Callable[[str], Picture | None]) -> Changes:
+def merge(
+    pairs: Iterable[EmbeddedPair],
+    stored: Callable[[str], Picture | None],
+    replaced: set[int] | None = None,
+) -> Changes:
     """Merge pairs with what is stored, and with those of the same picture among them.
 
     Pictures are read ahead, so that one may have been stored since its record was looked up.
 
     Args:
-        stored: the record of a picture by its id, if there is one.
+        stored:   the record of a picture by its id, if there is one.
+        replaced: hashes of the ids of pictures whose captions this run has replaced, where it
+            replaces those of all: the first pair of a picture does, and later ones join it.
     """
     changes = Changes()
     for pair in pairs:
@@ -83,10 +89,14 @@ def merge(pairs: Iterable[EmbeddedPair], stored: Callable[[str], Picture | None]
         is_new = image_id in changes.new
         before = changes.new[image_id][0] if is_new else changes.amended.get(image_id)
         before = before or stored(image_id) or pair.picture
-        after = _with_captions(before, pair.source)
+        first = replaced is not None and hash(image_id) not in replaced
+        after = _with_captions(before, pair.source, alone=first or pair.source.pair.replaces)
         if before.sha256 != pair.picture.sha256:
             changes.conflicts.append(id_conflict(pair.source.pair, image_id))
-        elif after == before:
+            continue
+        if replaced is not None:
+            replaced.add(hash(image_id))
+        if after == before:
             changes.known += 1
         elif pair.table is not None and not before.captions:
             changes.new[image_id] = (after, pair.table)
@@ -97,23 +107,9 @@ def merge(pairs: Iterable[EmbeddedPair], stored: Callable[[str], Picture | None]
     return changes
 
 
-def replace_captions(items: Iterable[PairItem]) -> Iterator[PairItem]:
-    """Have pairs replace what is stored of their pictures: the first of a picture, not those after.
-
-    So that a source may have several pairs of one picture. A number is remembered of each picture.
-    """
-    met: set[int] = set()
-    for item in items:
-        if isinstance(item, ImageCaption):
-            key = hash((item.image, item.id))
-            item = replace(item, replaces=key not in met)
-            met.add(key)
-        yield item
-
-
-def _with_captions(picture: Picture, source: PairWithNouns) -> Picture:
-    """The picture with the captions and tags that it does not have yet; or with these alone."""
-    if source.pair.replaces:
+def _with_captions(picture: Picture, source: PairWithNouns, *, alone: bool) -> Picture:
+    """The picture with the captions and tags that it does not have yet; or these captions alone."""
+    if alone:
         picture = replace(picture, captions=(), nouns=())
     captions = zip(source.pair.captions, source.nouns, strict=True)
     new = [(caption, nouns) for caption, nouns in captions if caption not in picture.captions]

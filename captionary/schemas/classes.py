@@ -76,12 +76,17 @@ def read_classes(path: Path) -> tuple[ClassName, ...]:
     lines = _read(path).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
+    try:
+        _refuse_numbers(lines)
+    except WrongInput as error:
+        raise WrongInput(f"{path}: {error}") from error
     classes = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             raise WrongInput(f"{path}:{number} is blank; every line must name a class")
+        quoted = re.fullmatch(r'\s*"([^"]*)"\s*', line)
         try:
-            classes.append(_parse_item(line))
+            classes.append(_parse_item(quoted[1] if quoted else line))
         except WrongInput as error:
             raise WrongInput(f"{path}:{number}: {error}") from error
     return _check_unique(classes)
@@ -140,12 +145,14 @@ def _parse_text(text: str, *, in_file: bool) -> tuple[ClassName, ...]:
     for item in items:
         _refuse(item, (*_IN_NO_NAME, *_BETWEEN_NAMES))
     if len(items) == 1 and text[0] not in "\"'":
+        _refuse(items[0], _STOPS_BETWEEN)
         _refuse_hidden_list(items[0], in_file=in_file)
     return _check_unique([_parse_item(item) for item in items])
 
 
 _QUOTED = r"(?:'[^'\\\n]*'|\"[^\"\\\n]*\")"
-_PYTHON_LIST = re.compile(rf"[\[(]\s*(?:{_QUOTED}\s*(?:,\s*{_QUOTED}\s*)*,?\s*)?[\])]")
+# Blanks can match in one place only: a list that does not end takes no quadratic time.
+_PYTHON_LIST = re.compile(rf"[\[(]\s*(?:{_QUOTED}\s*(?:,\s*{_QUOTED}\s*)*(?:,\s*)?)?[\])]")
 
 
 def _json_names(text: str) -> list[str] | None:
@@ -228,13 +235,19 @@ _IN_NO_NAME = (
      "has a mark before the name; write the name alone"),
     (r"^[^:|]*\|.*:|:.*:", f"has more than one ':', or '|' before it; {_SYNONYMS}"),
     (r"^\d+\s*[:=]|[:=]\s*\d+$", "has a number; write the names alone, in their order"),
+    (r"^\[\s*[\"'].*\]$", "is a list; give each name as an item of its own"),
+    (r"\s\.(?:\s|$)", f"has full stops between words; {_COMMAS}"),
 )  # fmt: skip
 """What no name of a class has, and what to do."""
 
+_STOPS_BETWEEN = (
+    (r"\b(?!(?i:dr|ft|jr|mr|mrs|ms|mt|no|sr|st)\.)[^\W\d]{2,}\.\s*[^\W\d]",
+     f'has full stops between words; {_COMMAS}, or ["..."] around a name'),
+)  # fmt: skip
+"""As `_BETWEEN_NAMES`, where nothing else separates names."""
+
 _BETWEEN_NAMES = (
     (r"[\uff0c\u3001\u060c\ufe50\ufe51\u3002]", "has a comma of another script; write ','"),
-    (r"\s\.(?:\s|$)|\b(?!(?i:dr|ft|jr|mr|mrs|ms|mt|no|sr|st)\.)[^\W\d]{2,}\.\s*[^\W\d]",
-     f"has full stops between words; {_COMMAS}"),
     (r"\s/\s|/.+/", f"has '/' between words; {_COMMAS}, synonyms as 'name: a | b'"),
     (r"^(?i:and|or|&)\s+\S", f"begins with a word that joins a list; {_COMMAS} only"),
     (r"^['`\u2018-\u201f\u00ab\u300c]|[\u201c-\u201f\u00bb\u300d]$",
@@ -244,7 +257,9 @@ _BETWEEN_NAMES = (
 
 
 # At once: most names are in no doubt.
-_ANYTHING = re.compile("|".join(f"(?:{p})" for p, _ in (*_IN_NO_NAME, *_BETWEEN_NAMES)))
+_ANYTHING = re.compile(
+    "|".join(f"(?:{p})" for p, _ in (*_IN_NO_NAME, *_BETWEEN_NAMES, *_STOPS_BETWEEN))
+)
 
 
 def _refuse(item: str, doubts: Iterable[tuple[str, str]]) -> None:
@@ -256,12 +271,16 @@ def _refuse(item: str, doubts: Iterable[tuple[str, str]]) -> None:
 
 
 def _refuse_numbers(items: Sequence[str]) -> None:
-    """Refuse a list whose names are numbered, 0 or 1 first."""
+    """Refuse a list whose names are numbered, 0 or 1 first, or have a number behind a comma."""
     found = [int(match[1]) for item in items if (match := re.match(r"(\d{1,9})[\s.):=]", item))]
     expected = [*range(len(items) + 1)]
     if len(items) > 1 and found in (expected[:-1], expected[1:]):
         raise WrongInput(
             f"the classes are numbered ({_shown(items[0])}); write the names alone, in order"
+        )
+    if len(items) > 1 and all(re.search(r",\s*\d+\s*$", item) for item in items[1:]):
+        raise WrongInput(
+            f"the classes have numbers ({_shown(items[1])}); write the names alone, in order"
         )
 
 

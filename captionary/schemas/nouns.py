@@ -109,7 +109,8 @@ def forms(name: str) -> tuple[str, ...]:
     start = whole.rfind(" ") + 1
     before, word = whole[:start], whole[start:]
     found = [word, *([IRREGULAR[word]] if word in IRREGULAR else [])]
-    for ending, single in ENDINGS:
+    endings = ENDINGS if before or word not in OTHER_THINGS else ()
+    for ending, single in endings:
         # "glass" is no plural of "glas", and "s" alone none of nothing.
         if word.endswith(ending) and not word.endswith("ss") and word.removesuffix(ending) + single:
             found.append(word.removesuffix(ending) + single)

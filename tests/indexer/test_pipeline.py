@@ -11,7 +11,6 @@ from PIL import Image
 from captionary.indexer import pipeline
 from captionary.indexer.nouns import NounExtractor
 from captionary.indexer.pipeline import Indexer
-from captionary.indexer.records import replace_captions
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.jobs import Job
 from captionary.schemas.pairs import ImageCaption, PairFailure
@@ -180,8 +179,8 @@ def test_replaced_captions_leave_no_trace(
     with opened(tmp_path / "store") as dictionary:
         if cut_short:
             with pytest.raises(KeyboardInterrupt):
-                indexer(dictionary, nouns).index(replace_captions(world), refreshed=stop)
-        job = indexer(dictionary, nouns).index(replace_captions(world))
+                indexer(dictionary, nouns).index(world, replace_captions=True, refreshed=stop)
+        job = indexer(dictionary, nouns).index(world, replace_captions=True)
         assert dump(dictionary) == clean[1]
     assert (job.added, job.known) == ((0, 12) if cut_short else (1, 11))
     assert job.nouns > 0
@@ -191,9 +190,10 @@ def test_rows_of_a_picture_replace_its_captions_together(
     tmp_path: Path, world: list[ImageCaption], nouns: NounExtractor
 ) -> None:
     index(tmp_path / "store", [replace(world[0], captions=("a zebra",))], nouns)
-    rows = [world[0], world[1], replace(world[0], captions=("a leaf",))]
-    index(tmp_path / "store", replace_captions(rows), nouns)
+    blank = replace(world[0], captions=("of it",))  # refused, so that it replaces nothing
+    rows = [blank, world[0], world[1], replace(world[0], captions=("a leaf",))]
     with opened(tmp_path / "store") as dictionary:
+        indexer(dictionary, nouns).index(rows, replace_captions=True)
         captions = {picture.image: picture.captions for picture in dictionary.pictures()}
     assert captions[str(world[0].image)] == (*world[0].captions, "a leaf")
 

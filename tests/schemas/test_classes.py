@@ -264,3 +264,27 @@ def test_what_is_parsed_is_read_back(
     path.write_text(format_classes(classes), "utf-8")
 
     assert not classes or read_classes(path) == classes
+
+
+def test_a_list_that_does_not_end_takes_no_quadratic_time() -> None:
+    with pytest.raises(WrongInput):  # after minutes, where blanks can match in two ways
+        parse_classes("['a'" + " " * 100_000 + "x")
+
+
+@pytest.mark.parametrize("text", ["0 dog\n1 cat", "name,id\ndog,0\ncat,1"])
+def test_a_table_of_numbers_is_no_list_of_names(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "classes.txt"
+    path.write_text(text)
+    with pytest.raises(WrongInput, match="write the names alone, in order"):
+        read_classes(path)
+
+
+def test_full_stops_within_names_are_no_matter_where_commas_stand() -> None:
+    names = [item.name for item in parse_classes("Capt. Crunch box, node.js, dog")]
+    assert names == ["Capt. Crunch box", "node.js", "dog"]
+
+
+@pytest.mark.parametrize("item", ['["a", "b"]', "dog . cat"])
+def test_an_item_is_no_list(item: str) -> None:
+    with pytest.raises(WrongInput):
+        to_classes([item, "x"])

@@ -192,3 +192,9 @@ def test_what_is_stored_finds_itself(nouns: list[str]) -> None:
 def test_the_dictionary_has_one_spelling(noun: str, kept: str) -> None:
     assert spelling(noun) == kept
     assert normal_form(kept) == normal_form(noun)
+
+
+@pytest.mark.parametrize(("stored", "other"), [("glass", "glasses"), ("cloth", "clothes")])
+def test_a_thing_of_its_own_is_not_found_under_its_singular(stored: str, other: str) -> None:
+    assert NounIndex([stored]).find(other) == ()
+    assert NounIndex([f"wine {stored}"]).find(f"wine {other}") == (f"wine {stored}",)

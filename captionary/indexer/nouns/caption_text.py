@@ -13,7 +13,7 @@ _BREAK = "\n"
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe0f\ufeff]"
 )
-_MARKED = re.compile(r"[<@#_*`~^|\\\[\]{}%\d]|[.:/]\w")
+_MARKED = re.compile(r"[<@#_*`~^|\\\[\]{}%;\d]|[.:/]\w")
 """What a caption has that needs more than blanks to be cleaned."""
 
 _MARKUP = re.compile(
@@ -21,9 +21,17 @@ _MARKUP = re.compile(
     r"|<!--.*?(?:-->|$)"
     r"|<!doctype[^<>]*>"
     r"|<\|[^<>|]*\|>"
-    r"|</?(?P<tag>[a-z][a-z0-9:-]*)(?:\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*|\s[^<>]*)?/?>",
+    r"|</?(?P<tag>a|abbr|address|article|aside|audio|b|base|bd[io]|big|blockquote|body|br|button"
+    r"|caption|center|cite|code|col|colgroup|dd|del|details|dfn|div|dl|dt|em|embed|fieldset"
+    r"|figcaption|figure|font|footer|form|h[1-6r]|head|header|html|i|iframe|img|input|ins|kbd|label"
+    r"|legend|li|link|main|map|mark|meta|nav|noscript|object|o:p|ol|option|p|param|picture|pre|q|s"
+    r"|samp|section|select|small|source|span|strike|strong|su[bp]|summary|svg|table|tbody|td"
+    r"|textarea|tfoot|th|thead|time|title|tr|track|tt|u|ul|var|video|wbr|bos|eos|mask|pad|unk)"
+    r"(?:\s+[\w:-]+\s*=(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*|\s+[\w:-]+\s*=[^<>]*|\s*)/?>",
     re.IGNORECASE | re.DOTALL,
 )
+"""Elements of HTML, and tokens of language models; what else stands in brackets is said."""
+_IN_BRACKETS = re.compile(r"</?(\w[^<>]{0,60})>")
 _INLINE = re.compile(
     "a|abbr|b|bd[io]|big|cite|code|em|font|i|ins|kbd|mark|q|s|small|span|strong|su[bp]|tt|u",
     re.IGNORECASE,
@@ -58,7 +66,7 @@ _CAMERA = re.compile(
 """What cameras, phones and programs call their files, beside numbers."""
 
 _AROUND = "\"'()<>,;:!?.\u2018\u2019\u201c\u201d\u2026"
-_BREAKS = str.maketrans(dict.fromkeys("|[]{}", _BREAK) | dict.fromkeys("*`~^\\_", " "))
+_BREAKS = str.maketrans(dict.fromkeys("|[]{};", _BREAK) | dict.fromkeys("*`~^\\_", " "))
 
 
 def clean_caption(caption: str) -> str:
@@ -75,6 +83,7 @@ def clean_caption(caption: str) -> str:
     if not _MARKED.search(text):
         return text
     text = _MARKUP.sub(_instead_of_markup, text.replace("%20", " "))
+    text = _IN_BRACKETS.sub(r" \1 ", text)  # "<PERSON>", as data sets write it
     text = _WITHOUT.sub("without", _ADDRESS.sub(_BREAK, text))
     text = " ".join(map(_read_word, text.split(" ")))
     text = _HASHTAG.sub(_split_hashtag, text).translate(_BREAKS)
@@ -122,8 +131,8 @@ def _read_word(word: str) -> str:
 
 
 def _is_camera(words: list[str], digits: int) -> bool:
-    """Whether words and digits are such as cameras give; one letter ("a4", "f150") needs more."""
-    return digits >= 4 or any(len(word) > 1 for word in words)
+    """Whether words and digits are such as cameras give; one letter ("D3500") needs more digits."""
+    return digits >= 6 or any(len(word) > 1 for word in words)
 
 
 def _is_code(core: str, words: list[str], digits: int) -> bool:

@@ -165,7 +165,9 @@ class CompoundFinder:
             text = doc[i].lower_
             if text != word and not (_inflects(compound.words, place) and self._is_of(text, word)):
                 return 0
-            if word in _ALSO_VERBS and doc[i].pos_ == "VERB" and not _counted(doc[start]):
+            is_head = place == len(compound.words) - 1
+            verb = is_head and word in _ALSO_VERBS and doc[i].pos_ == "VERB"
+            if verb and not _counted(doc[start]):
                 return 0
             i += 1
         return i

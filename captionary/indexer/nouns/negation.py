@@ -24,7 +24,13 @@ _LACKING = frozenset(("lack", "lacks", "lacking"))
 _ONLY = frozenset(("only", "just", "merely", "simply"))
 _PICTURES = frozenset(("photo", "photograph", "picture", "image", "shot", "view"))
 _SIGNS = re.compile("(?:sign|symbol|zone|area)s?|sticker|poster")
-_PROHIBITED = frozenset(("entry", "exit", "turn", "access", "dogs", "smoking"))
+_PROHIBITED = frozenset(
+    (
+        *("access", "bikes", "cars", "dogs", "drinks", "entry"),
+        *("exit", "food", "outlet", "pets", "trucks", "turn"),
+    )
+)
+"""What signs forbid, besides what ends in "ing"."""
 _DEFINITE = re.compile("the|th(?:is|at|[eo]se)|his|her|its|their|my|your|our")
 _WITHIN = frozenset(("DET", "ADJ", "NUM", "ADV", "PRON", "NOUN", "PROPN"))
 _NOUNS = ("NOUN", "PROPN")
@@ -48,6 +54,9 @@ def _phrase_after(token: Token) -> int:
     start = token.i + 1
     if word == "no" and after == "longer":
         return _after_not(token.doc, start + 1)
+    if word == "no" and after == "one":
+        having = _after_having(token.doc, start + 1)
+        return having if having > start + 1 else 0
     if word == "no":
         number = start < len(token.doc) and token.doc[start].pos_ == "NUM"
         return 0 if number or after in _NO_SIGN or after == _HYPHEN else start
@@ -139,10 +148,10 @@ def _is_named_so(doc: Doc, start: int, end: int, negation: Token) -> bool:
         return False
     if negation.i > 0 and negation.nbor(-1).pos_ in ("DET", "NUM"):
         return True  # "a no sleeve shirt"
-    first = doc[start].text
-    return bool(_SIGNS.fullmatch(doc[end - 1].text)) and (
-        first.endswith("ing") or first in _PROHIBITED
-    )
+    if not _SIGNS.fullmatch(doc[end - 1].text):
+        return False
+    words = [token.text for token in doc[start : end - 1]]
+    return any(word.endswith("ing") or word in _PROHIBITED for word in words)
 
 
 def _breaks_free(token: Token) -> bool:

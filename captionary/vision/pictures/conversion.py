@@ -76,25 +76,31 @@ def convert_file(
         with open_picture(io.BytesIO(data), name=name) as image:
             if (pixels := image.width * image.height) > max_pixels:
                 raise TooManyPixels(pixels)
+            orientation = None
             if isinstance(image, TiffImageFile) and _shows_less(image):
+                orientation = read_orientation(image)  # Pillow forgets it as it decodes
                 if not (image.mode.startswith("RGB") and _shows_all(image)):
                     return _convert_tiff(data, max_pixels, bands)
             elif has_deep_colours(data) and not _shows_all(image):
                 return _upright(*read_deep_colours(data).to_rgb(), read_orientation(image))
-            return convert_image(image)
+            return convert_image(image, orientation)
     except UnreadablePicture:
         if not tiff:
             raise
     return _convert_tiff(data, max_pixels, bands)
 
 
-def convert_image(image: Image.Image) -> Converted:
-    """Decode the first frame of an image."""
+def convert_image(image: Image.Image, orientation: int | None = None) -> Converted:
+    """Decode the first frame of an image.
+
+    orientation: that of a TIFF file, where it has been read already.
+    """
     # Pillow turns TIFF itself while it decodes; PNG may have the tag behind the pixels.
     if not isinstance(image, TiffImageFile):
         rgb, notes = _convert_to_rgb(image)
         return _upright(rgb, notes, read_orientation(image))
-    orientation, in_file = read_orientation(image), image.tag_v2.get(SAMPLES_PER_PIXEL, 1)
+    orientation = orientation or read_orientation(image)
+    in_file = image.tag_v2.get(SAMPLES_PER_PIXEL, 1)
     rgb, notes = _convert_to_rgb(image)
     if in_file > len(image.getbands()):
         notes = (*notes, LEFT_OUT)

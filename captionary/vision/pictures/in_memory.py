@@ -10,11 +10,13 @@ from typing import TypeAlias, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 from captionary.schemas.errors import UnreadablePicture, one_line
 from captionary.schemas.notes import Note
-from captionary.vision.pictures.conversion import Converted, convert_image
+from captionary.vision.pictures.conversion import Converted, convert_file, convert_image
 from captionary.vision.pictures.loading import LoadedPicture, decode_picture, load_picture
+from captionary.vision.pictures.png import has_deep_colours
 from captionary.vision.pictures.values import DeepPicture, NoValues
 
 PictureLike: TypeAlias = (
@@ -92,12 +94,27 @@ def _convert(
 ) -> Converted:
     try:
         if isinstance(picture, Image.Image):
-            return convert_image(picture)
+            data = _unread_deep_file(picture)
+            size = picture.width * picture.height
+            return convert_file(data, "", max_pixels=size) if data else convert_image(picture)
         return _convert_array(picture, bands)
     except NoValues as error:
         raise UnreadablePicture(f"a picture in memory {error}") from error
     except (OSError, ValueError, SyntaxError) as error:  # its file is read only now
         raise UnreadablePicture(f"a PIL image cannot be read: {one_line(error)}") from error
+
+
+def _unread_deep_file(picture: Image.Image) -> bytes:
+    """The file of an image that Pillow has opened only, if it would lose bits; else nothing."""
+    if picture.format not in ("PNG", "TIFF") or not (
+        isinstance(picture, ImageFile) and picture.fp and picture.tile and not picture.tell()
+    ):
+        return b""
+    place = picture.fp.tell()
+    picture.fp.seek(0)
+    data: bytes = picture.fp.read()
+    picture.fp.seek(place)
+    return data if picture.format == "TIFF" or has_deep_colours(data) else b""
 
 
 def _convert_array(picture: NDArray[np.integer | np.floating], bands: Sequence[int]) -> Converted:

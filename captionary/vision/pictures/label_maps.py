@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.errors import UnreadablePicture, one_line
@@ -17,6 +18,7 @@ from captionary.schemas.labels import unpack_labels
 from captionary.schemas.notes import Note
 from captionary.vision.pictures.conversion import TURNED, read_orientation, turn_upright
 from captionary.vision.pictures.loading import MAX_PIXELS
+from captionary.vision.pictures.png import has_deep_colours
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "JPEG", "WEBP")
 LOSSY = ("JPEG", "WEBP")
@@ -77,7 +79,7 @@ def read_label_values(
                 # Pillow turns TIFF itself, from the header on.
                 own = 1 if image.format == "TIFF" else _orientation_in_header(image)
                 _check_header(image, size_hw, (orientation, own))
-                read = _read_values(image)
+                read = _read_values(image, deep_colours=_has_deep_colours(image, path))
         except FileNotFoundError as error:
             raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
         except _NoLabels as error:
@@ -106,6 +108,8 @@ def _check_header(
 ) -> None:
     if image.format in LOSSY:
         raise _NoLabels(f"is a {image.format} file, whose values are not exact; save it as PNG")
+    if image.format == "GIF":
+        raise _NoLabels("is a GIF file, whose writers renumber the values; save it as PNG")
     if size_hw is None:
         if image.width * image.height > MAX_PIXELS:
             raise _NoLabels(f"has more than {MAX_PIXELS:,} pixels; make it smaller")
@@ -122,7 +126,18 @@ def _misfit(size: tuple[int, ...], picture_hw: tuple[int, int]) -> str:
     )
 
 
-def _read_values(image: Image.Image) -> LabelValues:
+def _has_deep_colours(image: Image.Image, path: Path) -> bool:
+    """Whether it has colours of which Pillow would keep the upper bytes alone."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            return has_deep_colours(file.read(64))
+    bits = image.tag_v2.get(258, (8,)) if isinstance(image, TiffImageFile) else (8,)
+    return len(image.getbands()) > 1 and max(bits) > 8
+
+
+def _read_values(image: Image.Image, *, deep_colours: bool) -> LabelValues:
+    if deep_colours:
+        raise _NoLabels("has colours of 16 bits; save its labels as a grey PNG")
     values = np.asarray(image)
     layers = values.reshape(*values.shape[:2], -1)
     if layers.shape[2] in (2, 4):  # transparency

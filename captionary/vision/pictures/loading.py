@@ -147,7 +147,8 @@ def look_at_size(path: Path) -> tuple[tuple[int, int], int] | None:
         try:
             with Image.open(path, formats=readable_formats()) as image:
                 # PNG files may have the tag behind the pixels, and would be decoded for it.
-                orientation = 1 if image.format == "PNG" else read_orientation(image)
+                known = image.format != "PNG" or image.info.get("exif")
+                orientation = read_orientation(image) if known else 1
                 size_hw = image.height, image.width
         except Exception:  # decoders raise anything at all on foreign bytes
             return None

@@ -38,6 +38,9 @@ NO_PREDICTOR, PREDICTOR, FLOAT_PREDICTOR = 1, 2, 3
 ORIENTATION = 274
 GDAL_NODATA = 42113
 
+LARGEST_BLOCK = 1 << 24
+"""Pixels of a strip or tile that reaches over the edge of the picture, at most."""
+
 BYTES_PER_PIXEL = 12
 """Decoded bytes, for each pixel that is allowed, at most: RGB in 32 bits."""
 
@@ -130,7 +133,11 @@ def _check(page: "TiffPage", max_pixels: int) -> None:
     rows, columns = _block_size(page)
     if not (height * width and rows * columns):
         raise NotRead("is empty (0 pixels); save it again")
-    size = max(height * width * planes, rows * columns) * samples * dtype.itemsize
+    # Tiles are decompressed whole, however little of them lies in the picture.
+    padded = -(-height // rows) * rows * -(-width // columns) * columns
+    if rows * columns > max(height * width, LARGEST_BLOCK):
+        raise NotRead(f"has tiles of {columns:,} x {rows:,} pixels; save it with smaller ones")
+    size = padded * planes * samples * dtype.itemsize
     if size > (limit := max_pixels * BYTES_PER_PIXEL):
         raise NotRead(
             f"has {size:,} bytes of values, more than the limit of {limit:,}; make it smaller, "

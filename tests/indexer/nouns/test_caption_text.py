@@ -37,6 +37,8 @@ def test_entities(caption: str, words: str) -> None:
         ("<|endoftext|>a dog", "a dog"),
         ("5 < 6 and 7 > 6", "5 < 6 and 7 > 6"),
         ("I <3 dogs", "I <3 dogs"),
+        ("<PERSON> in a red dress", "PERSON in a red dress"),
+        ("man <a happy dog> runs", "man a happy dog runs"),
     ],
 )
 def test_tags(caption: str, words: str) -> None:

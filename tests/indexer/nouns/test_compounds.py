@@ -91,3 +91,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.txt").write_bytes("café au lait".encode("latin-1"))
     with pytest.raises(WrongInput, match="it is not UTF-8"):
         read_kept(tmp_path / "latin.txt")
+
+
+def test_a_verb_before_its_noun_is_part_of_a_compound(nouns: NounExtractor) -> None:
+    assert one(nouns, "stop signs on a street") == ("stop sign", "sign", "street")

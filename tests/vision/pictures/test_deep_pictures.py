@@ -4,6 +4,7 @@ import io
 import struct
 import tracemalloc
 import zlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -365,3 +366,23 @@ def test_damage_gives_a_picture_or_the_one_error(
     else:
         assert picture.pixels.ndim == 3
         assert picture.pixels.dtype == np.uint8
+
+
+def test_tiles_far_larger_than_their_picture_are_refused() -> None:
+    data = tiff(GREY.astype(np.uint16), tile=(16, 16), compression="zlib")
+    tall = data.replace(
+        struct.pack("<HHIHH", 323, 3, 1, 16, 0), struct.pack("<HHII", 323, 4, 1, 1 << 21)
+    )
+    assert tall != data
+    with pytest.raises(UnreadablePicture, match="has tiles of 16 x 2,097,152 pixels"):
+        decode_picture(tall, name="a.tif")
+
+
+def test_an_opened_image_is_read_as_its_file(tmp_path: Path) -> None:
+    values = (np.arange(40 * 60 * 3).reshape(40, 60, 3) % 2600).astype(np.uint16)
+    path = tmp_path / "a.png"
+    path.write_bytes(png16(values, 2))
+    with Image.open(path) as image:
+        opened, _ = to_picture(image)
+    assert (opened.pixels == to_picture(path)[0].pixels).all()
+    assert opened.notes

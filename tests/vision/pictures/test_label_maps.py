@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from captionary.schemas.errors import UnreadablePicture
@@ -56,3 +57,13 @@ def test_a_truncated_map(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3000])
     with pytest.raises(UnreadablePicture, match="cannot be read: "):
         read_label_map(path, size_hw=(200, 200))
+
+
+def test_values_that_would_be_lost_are_refused(tmp_path: Path) -> None:
+    values = np.uint16([[0, 5], [9, 9]])
+    Image.fromarray(values.astype(np.uint8)).save(tmp_path / "a.gif")
+    colours = np.repeat(values[..., None], 3, axis=2)
+    tifffile.imwrite(tmp_path / "a.tif", colours, photometric="rgb")
+    for name, said in (("a.gif", "renumber the values"), ("a.tif", "colours of 16 bits")):
+        with pytest.raises(UnreadablePicture, match=said):
+            read_label_map(tmp_path / name, size_hw=(2, 2))
