@@ -38,10 +38,8 @@ def main() -> None:
 
     nouns = {name: noun_of(name) for name in names}
     for sentence in SENTENCES:
-        said = [
-            re.sub(r"\{\}s?", lambda m, n=name: say(n, plural="s" in m[0]), sentence)
-            for name in names
-        ]
+        gap = "{}s" if "{}s" in sentence else "{}"
+        said = [sentence.replace(gap, say(name, plural=gap == "{}s")) for name in names]
         found = extractor.nouns(said)
         right = sum(nouns[name] in taken for name, taken in zip(names, found, strict=True))
         print(f"{sentence!r}: {right / len(names):.1%} of {len(names)} compounds")

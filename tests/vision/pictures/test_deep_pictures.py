@@ -371,7 +371,7 @@ def test_damage_gives_a_picture_or_the_one_error(
 def test_tiles_far_larger_than_their_picture_are_refused() -> None:
     data = tiff(GREY.astype(np.uint16), tile=(16, 16), compression="zlib")
     tall = data.replace(
-        struct.pack("<HHIHH", 323, 3, 1, 16, 0), struct.pack("<HHII", 323, 4, 1, 1 << 21)
+        struct.pack("<HHII", 323, 4, 1, 16), struct.pack("<HHII", 323, 4, 1, 1 << 21)
     )
     assert tall != data
     with pytest.raises(UnreadablePicture, match="has tiles of 16 x 2,097,152 pixels"):

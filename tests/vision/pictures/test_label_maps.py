@@ -60,7 +60,7 @@ def test_a_truncated_map(tmp_path: Path) -> None:
 
 
 def test_values_that_would_be_lost_are_refused(tmp_path: Path) -> None:
-    values = np.uint16([[0, 5], [9, 9]])
+    values = np.array([[0, 5], [9, 9]], np.uint16)
     Image.fromarray(values.astype(np.uint8)).save(tmp_path / "a.gif")
     colours = np.repeat(values[..., None], 3, axis=2)
     tifffile.imwrite(tmp_path / "a.tif", colours, photometric="rgb")
