@@ -14,6 +14,7 @@ operation, and before the engine opens its files (measured: docs/results.md).
 read, too, the engine opens all of its files to write, and writes some of them.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -41,6 +42,8 @@ TO_WRITE = 64 << 20
 TO_OPEN = 8 << 20
 """Bytes that must be free to open a store, beside those of its logs: what a killed process left in
 them is written to the segments then. Where nothing was left, some KB are written."""
+
+UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
@@ -98,13 +101,13 @@ class StoreFolder:
             return
         with file_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            self.read_only = self._cannot_be_written()
-            # A read-only store may have come without its lock's file, and none can be made.
-            name = META if self.read_only and not (self.path / LOCK).exists() else LOCK
-            lock: IO[bytes] = (self.path / name).open("rb" if self.read_only else "ab")
+            lock = self._open_lock()
         try:
-            # Any number may read what none of them can change, and nobody changes it meanwhile.
             fcntl.flock(lock, (fcntl.LOCK_SH if self.read_only else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+            # Only now do its files stay as they are.
+            if not all(os.access(file, os.W_OK) for file in (self.path, *self.path.rglob("*"))):
+                self.read_only = True
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as error:
             lock.close()
             raise StoreInUse(str(self.path)) from error
@@ -112,10 +115,16 @@ class StoreFolder:
         if not self.read_only:
             remove_drafts(self.path / META)
 
-    def _cannot_be_written(self) -> bool:
-        """Whether it is a store with a file or folder that this process cannot write."""
-        files = [self.path, *self.path.rglob("*")] if (self.path / META).exists() else []
-        return not all(os.access(file, os.W_OK) for file in files)
+    def _open_lock(self) -> IO[bytes]:
+        """The lock's file; any number of readers share it where none of them can write."""
+        try:
+            return (self.path / LOCK).open("ab")
+        except OSError as error:
+            if error.errno not in UNWRITABLE or not (self.path / META).exists():
+                raise
+            self.read_only = True
+            # It may have come without the lock's file, and none can be made.
+            return (self.path / (LOCK if (self.path / LOCK).exists() else META)).open("rb")
 
     def prepare_shards(self) -> None:
         """See to it that the engine can open its files.
