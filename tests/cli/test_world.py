@@ -66,9 +66,7 @@ def test_more_classes_than_8_bits_hold(models: tuple[str, ...], tmp_path: Path) 
         "segment", picture, "--classes", classes, "--out", segmented, *masks, *models
     )
 
-    assert evaluated.code == 0
-    (said,) = evaluated.err.splitlines()
-    assert said.startswith("captionary: the dictionary has no noun for ")
+    assert (evaluated.code, evaluated.err) == (0, "")
     assert len(json.loads(figures.read_text())["iou"]) > 255
     assert (answer.code, answer.err) == (0, "")
     with Image.open(segmented / "00000.png") as class_map:
