@@ -70,11 +70,12 @@ class Exemplar:
 class Prototype:
     """The centre of a cluster of a noun's regions.
 
-    vector:     (D,) float32, unit length.
-    number:     0, 1, ... within its noun, largest cluster first.
-    size:       regions in the cluster.
-    spread:     mean of 1 - cosine of the cluster's regions to the vector, in [0, 2].
-    generation: digest of everything that the noun's prototypes were made from.
+    vector:      (D,) float32, unit length.
+    number:      0, 1, ... within its noun, largest cluster first.
+    size:        regions in the cluster.
+    spread:      mean of 1 - cosine of the cluster's regions to its `look`, in [0, 2].
+    generation:  digest of everything that the noun's prototypes were made from.
+    look_vector: (L,) float32, unit length, the centre of their look vectors; None: they have none.
     """
 
     noun: str
@@ -84,6 +85,12 @@ class Prototype:
     spread: float
     generation: str
     exemplars: tuple[Exemplar, ...] = ()
+    look_vector: Vector | None = None
+
+    @property
+    def look(self) -> Vector:
+        """What regions are compared with it by."""
+        return self.vector if self.look_vector is None else self.look_vector
 
 
 @dataclass(frozen=True, slots=True)

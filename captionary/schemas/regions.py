@@ -43,14 +43,16 @@ class Region:
 class RegionTable:
     """The regions of one picture as the dictionary stores them: row i is region i.
 
-    vectors:    (R, D) float32, unit length.
-    boxes_xyxy: (R, 4) int32, pixels, half-open.
-    areas:      (R,) float32, share of the picture, in (0, 1].
+    vectors:      (R, D) float32, unit length: what texts are compared with.
+    boxes_xyxy:   (R, 4) int32, pixels, half-open.
+    areas:        (R,) float32, share of the picture, in (0, 1].
+    look_vectors: (R, L) float32, unit length, of a look model; None: there is none.
     """
 
     vectors: Vectors
     boxes_xyxy: np.ndarray[tuple[int, int], np.dtype[np.int32]]
     areas: np.ndarray[tuple[int], np.dtype[np.float32]]
+    look_vectors: Vectors | None = None
 
     def __post_init__(self) -> None:
         count = len(self.vectors)
@@ -61,6 +63,13 @@ class RegionTable:
             )
         if self.areas.shape != (count,):
             raise ValueError(f"RegionTable needs ({count},) areas, got {self.areas.shape}")
+        if self.looks.ndim != 2 or len(self.looks) != count:
+            raise ValueError(f"RegionTable needs ({count}, L) look_vectors, got {self.looks.shape}")
+
+    @property
+    def looks(self) -> Vectors:
+        """What regions are compared with each other by."""
+        return self.vectors if self.look_vectors is None else self.look_vectors
 
     def __len__(self) -> int:
         return len(self.vectors)

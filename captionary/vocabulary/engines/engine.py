@@ -1,7 +1,8 @@
 """The small interface between the dictionary's rules and the engine that keeps its points.
 
-An engine keeps three collections: `pictures` (no vectors), `regions` and `prototypes` (one vector
-a point). It knows nothing of nouns, and `StoredDictionary` knows nothing of files and servers.
+An engine keeps three collections: `pictures` (no vectors), `regions` and `prototypes` (a vector a
+point, and a second one where the dictionary has a look model). It knows nothing of nouns, and
+`StoredDictionary` knows nothing of files and servers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +19,22 @@ from captionary.schemas.errors import CaptionaryError
 CollectionName: TypeAlias = Literal["pictures", "regions", "prototypes"]
 NAMES: tuple[CollectionName, ...] = get_args(CollectionName)
 
+VectorName: TypeAlias = Literal["clip", "looks"]
+"""The vectors of a point, by the names that the engines know them by."""
+
+VECTOR_NAMES: tuple[VectorName, ...] = get_args(VectorName)
+
+Sizes: TypeAlias = Mapping[VectorName, int]
+"""The vectors that each point of a collection has, with their sizes."""
+
 Value: TypeAlias = str | int
 Payload: TypeAlias = dict[str, Any]
 """What a point carries beside its vector: strings, numbers and lists of them, as in JSON."""
 
 VECTORLESS: frozenset[CollectionName] = frozenset({"pictures"})
+
+HALF: frozenset[tuple[CollectionName, VectorName]] = frozenset({("regions", "looks")})
+"""Vectors that are kept in half precision: they are many and large, and nothing is lost by it."""
 
 KEYWORDS: Mapping[CollectionName, tuple[str, ...]] = {
     "pictures": ("noun", "source", "state"),
@@ -47,15 +59,17 @@ UNIT_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A stored thing: an id, a payload and, where the collection has one, a vector.
+    """A stored thing: an id, a payload and, where the collection has them, vectors.
 
-    payload: holds only the fields asked for, when it was read.
-    vector:  (D,) float32, unit length; None in `pictures`, or when it was not asked for.
+    payload:     holds only the fields asked for, when it was read.
+    vector:      (D,) float32, unit length, "clip"; None in `pictures`, or when not asked for.
+    look_vector: (L,) float32, unit length, "looks"; None also where the store has none.
     """
 
     id: UUID
     payload: Payload
     vector: Vector | None = None
+    look_vector: Vector | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +112,13 @@ class Collection(Protocol):
     """
 
     def upsert(self, points: Sequence[Point]) -> None:
-        """Write whole points; a point that was there is replaced, payload and vector.
+        """Write whole points; a point that was there is replaced, payload and vectors.
+
+        Those of HALF are rounded to half precision, and come back so.
 
         Raises:
-            CaptionaryError: a vector is missing, not finite, of the wrong size or not unit length.
+            CaptionaryError: a vector is missing, not finite, of the wrong size or not unit length,
+                or the collection has none of its name.
         """
         ...
 
@@ -143,8 +160,18 @@ class Collection(Protocol):
         """Read the `limit` points with the smallest value of an integer field, in its order."""
         ...
 
-    def search(self, vectors: Vectors, where: Where, *, limit: int) -> list[Hits]:
-        """For each row of (Q, D) vectors, its exact nearest points by dot product; one batch."""
+    def search(
+        self, vectors: Vectors, where: Where, *, limit: int, using: VectorName = "clip"
+    ) -> list[Hits]:
+        """For each row of (Q, D) vectors, its exact nearest points by dot product; one batch.
+
+        Args:
+            vectors: of the space of `using`; where that is of HALF they are rounded likewise.
+            using:   which of the points' vectors they are compared with.
+
+        Raises:
+            CaptionaryError: a vector is none of that space, or the collection has no such vectors.
+        """
         ...
 
     def count(self, where: Where = EVERYTHING) -> int:
@@ -164,8 +191,13 @@ class Engine(Protocol):
         """The folder or URL, for messages."""
         ...
 
-    def create(self, *, dim: int) -> None:
-        """Make the three collections, empty, for vectors of `dim`; the store has no meta yet."""
+    def create(self, *, dim: int, look_dim: int = 0) -> None:
+        """Make the three collections, empty; the store has no meta yet.
+
+        Args:
+            dim:      size of the vectors.
+            look_dim: size of the look vectors; 0: it has none.
+        """
         ...
 
     def check_writable(self) -> None:
@@ -194,43 +226,63 @@ class Engine(Protocol):
         ...
 
 
-def vector_size(name: CollectionName, *, dim: int) -> int:
-    """The size of the vectors of a collection in a store of `dim`; 0 where it has none."""
-    return 0 if name in VECTORLESS else dim
+def vector_sizes(name: CollectionName, *, dim: int, look_dim: int) -> Sizes:
+    """The vectors of a collection's points, in a store of these dimensions."""
+    if name in VECTORLESS:
+        return {}
+    return {"clip": dim, "looks": look_dim} if look_dim else {"clip": dim}
 
 
-def check_vectors(vectors: Sequence[Vector] | Vectors, *, dim: int) -> Vectors:
+def look_dim_of(meta: Payload) -> int:
+    """The size of a store's look vectors, by its meta; 0: it has none, as all old ones."""
+    return int(meta.get("look_dim", 0))
+
+
+def check_vectors(
+    vectors: Sequence[Vector] | Vectors, *, dim: int, using: VectorName = "clip"
+) -> Vectors:
     """The (N, D) float32 matrix of vectors that an engine may take.
 
     The engine itself stores NaN without a word, and would be asked for it for ever.
 
     Raises:
-        CaptionaryError: a vector has another size or type, is not finite or not of unit length.
+        CaptionaryError: a vector has another size or type, is not finite or not of unit length; or
+            `dim` is 0: the store has none of these.
     """
+    what, model = ("vectors", "encoder") if using == "clip" else ("look vectors", "look model")
+    if not dim:
+        raise CaptionaryError(f"the store takes no {what}; was it made without a {model}?")
     for vector in vectors:
         if vector.shape != (dim,) or vector.dtype != np.float32:
             raise CaptionaryError(
-                f"the store takes vectors of shape ({dim},) float32, "
-                f"got {vector.shape} {vector.dtype}; was it made with another encoder?"
+                f"the store takes {what} of shape ({dim},) float32, "
+                f"got {vector.shape} {vector.dtype}; was it made with another {model}?"
             )
     matrix: Vectors = np.asarray(vectors, dtype=np.float32).reshape(len(vectors), dim)
     lengths = np.linalg.norm(matrix, axis=1)
     wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= UNIT_TOLERANCE))
     if len(wrong):
         raise CaptionaryError(
-            f"{len(wrong)} of {len(matrix)} vectors are not finite and of unit length "
-            f"(number {wrong[0]} has length {lengths[wrong[0]]}); the encoder is at fault"
+            f"{len(wrong)} of {len(matrix)} {what} are not finite and of unit length "
+            f"(number {wrong[0]} has length {lengths[wrong[0]]}); the {model} is at fault"
         )
     return matrix
 
 
-def vectors_of(points: Sequence[Point], *, dim: int) -> Vectors:
-    """The checked (N, D) vectors of points.
+def vectors_of(points: Sequence[Point], sizes: Sizes) -> dict[VectorName, Vectors]:
+    """The checked (N, D) vectors of points, by name.
 
     Raises:
-        CaptionaryError: as `check_vectors`, or a point has no vector.
+        CaptionaryError: as `check_vectors`; or a point lacks a vector, or has one too many.
     """
-    vectors = [point.vector for point in points if point.vector is not None]
-    if len(vectors) < len(points):
-        raise CaptionaryError(f"{len(points) - len(vectors)} of {len(points)} points lack a vector")
-    return check_vectors(vectors, dim=dim)
+    found: dict[VectorName, Vectors] = {}
+    for name in VECTOR_NAMES:
+        both = ((point.vector if name == "clip" else point.look_vector) for point in points)
+        vectors = [vector for vector in both if vector is not None]
+        if (size := sizes.get(name, 0)) and len(vectors) < len(points):
+            what = "a vector" if name == "clip" else "a look vector"
+            lacking = len(points) - len(vectors)
+            raise CaptionaryError(f"{lacking} of {len(points)} points lack {what}")
+        if size or vectors:
+            found[name] = check_vectors(vectors, dim=size, using=name)
+    return found
