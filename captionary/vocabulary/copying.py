@@ -6,7 +6,7 @@ itself that it is an unfinished copy, and is no dictionary yet.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from captionary.vocabulary.engines.engine import (
     Engine,
     Payload,
     Point,
+    look_dim_of,
 )
 from captionary.vocabulary.points import single
 from captionary.vocabulary.store_meta import COPYING, MADE, new_made
@@ -85,16 +86,21 @@ def _prepare(target: Engine, meta: Payload) -> None:
     """Make the target, or accept one that is an unfinished copy of the same dictionary."""
     there = target.read_meta()
     if there is None:
-        target.create(dim=meta["dim"])
+        target.create(dim=meta["dim"], look_dim=look_dim_of(meta))
     elif COPYING not in there:
         raise WrongInput(
             f"there is a dictionary at {target.address} already; copy to another place"
         )
-    elif any(there[key] != meta[key] for key in (COPYING, "fingerprint", "dim")):
+    elif _kind(there) != _kind(meta):
         raise WrongInput(
             f"{target.address} is an unfinished copy of {there[COPYING]}; copy to another place"
         )
     target.write_meta(meta)
+
+
+def _kind(meta: Payload) -> list[Any]:
+    """What an unfinished copy must have in common with what is copied, to be gone on with."""
+    return [*(meta[key] for key in (COPYING, "fingerprint", "dim")), look_dim_of(meta)]
 
 
 def _copy(
@@ -158,14 +164,14 @@ def _same(ours: Point, theirs: Point | None) -> bool:
 
 
 def _bytes(point: Point) -> bytes:
-    return b"" if point.vector is None else point.vector.tobytes()
+    return b"".join(
+        b"" if vector is None else vector.tobytes() for vector in (point.vector, point.look_vector)
+    )
 
 
 def _exact(point: Point) -> Point:
     """A point whose payload has numbers of float32 precision again (see points.py)."""
-    return Point(
-        point.id, {key: _single(value) for key, value in point.payload.items()}, point.vector
-    )
+    return replace(point, payload={key: _single(value) for key, value in point.payload.items()})
 
 
 def _single(value: Any) -> Any:

@@ -115,20 +115,27 @@ def region_points(picture: Picture, table: RegionTable, *, fingerprint: str) -> 
                 "tags": list(picture.tags),
             },
             table.vectors[index],
+            None if table.look_vectors is None else table.look_vectors[index],
         )
         for index in range(len(table))
     ]
 
 
-def table_from(points: Sequence[Point], *, dim: int) -> RegionTable:
-    """The table of a picture's regions, from its points in order of index, read with vectors."""
+def table_from(points: Sequence[Point], *, dim: int, look_dim: int) -> RegionTable:
+    """The table of a picture's regions, from its points in order of index, read with vectors.
+
+    Args:
+        dim, look_dim: sizes of the store's vectors; `look_dim` 0: it has no look vectors.
+    """
     count = len(points)
+    looks = np.array([point.look_vector for point in points if look_dim], np.float32)
     return RegionTable(
         vectors=np.array([point.vector for point in points], np.float32).reshape(count, dim),
         boxes_xyxy=np.array([point.payload["box_xyxy"] for point in points], np.int32).reshape(
             count, 4
         ),
         areas=np.array([point.payload["area"] for point in points], np.float32),
+        look_vectors=looks.reshape(count, look_dim) if look_dim else None,
     )
 
 
@@ -156,14 +163,14 @@ def prototype_point(prototype: Prototype, *, of: int) -> Point:
         ],
     }
     name = prototype_point_id(prototype.noun, prototype.number, prototype.generation)
-    return Point(name, payload, prototype.vector)
+    return Point(name, payload, prototype.vector, prototype.look_vector)
 
 
 def prototype_from(point: Point) -> Prototype:
-    """The prototype of a point that was read with its vector."""
+    """The prototype of a point that was read with its vectors."""
     payload = point.payload
     if point.vector is None:
-        raise ValueError("prototype_from needs a point that was read with its vector")
+        raise ValueError("prototype_from needs a point that was read with its vectors")
     return Prototype(
         noun=payload["noun"],
         number=payload["number"],
@@ -172,6 +179,7 @@ def prototype_from(point: Point) -> Prototype:
         spread=single(payload["spread"]),
         generation=payload["generation"],
         exemplars=tuple(_exemplar(item) for item in payload["exemplars"]),
+        look_vector=point.look_vector,
     )
 
 

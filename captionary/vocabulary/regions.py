@@ -27,7 +27,12 @@ def region_ids(picture: Picture, *, fingerprint: str) -> list[UUID]:
 
 
 def read_tables(
-    regions: Collection, pictures: Sequence[Picture], *, fingerprint: str, dim: int
+    regions: Collection,
+    pictures: Sequence[Picture],
+    *,
+    fingerprint: str,
+    dim: int,
+    look_dim: int,
 ) -> list[RegionTable]:
     """The regions of pictures, in the order of the pictures.
 
@@ -49,7 +54,8 @@ def read_tables(
             )
         rows = iter(points)
         for item in page:
-            tables.append(table_from([next(rows) for _ in range(item.regions)], dim=dim))
+            own = [next(rows) for _ in range(item.regions)]
+            tables.append(table_from(own, dim=dim, look_dim=look_dim))
     return tables
 
 

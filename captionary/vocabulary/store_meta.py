@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
-from captionary.vocabulary.engines.engine import Engine, Payload
+from captionary.vocabulary.engines.engine import Engine, Payload, look_dim_of
 
 COPYING = "copying"
 """Key in the meta of a store that is an unfinished copy: the address of what is copied."""
@@ -29,11 +29,16 @@ class Meta:
     """The meta of a store; safe between threads. Arguments and errors: as StoredDictionary."""
 
     def __init__(
-        self, engine: Engine, fingerprint: str | None, dim: int | None, models: Mapping[str, str]
+        self,
+        engine: Engine,
+        fingerprint: str | None,
+        dim: int | None,
+        look_dim: int | None,
+        models: Mapping[str, str],
     ) -> None:
         self._engine = engine
         self._lock = Lock()
-        self._known = self._opened(fingerprint, dim, models)
+        self._known = self._opened(fingerprint, dim, look_dim, models)
         if fingerprint is not None and self.revision % 2:
             # The last writer was cut off in a change; what it left is a state like any other.
             self.write(revision=self.revision + 1)
@@ -45,6 +50,11 @@ class Meta:
     def revision(self) -> int:
         """As last written or taken over."""
         return int(self._known["revision"])
+
+    @property
+    def look_dim(self) -> int:
+        """The size of look vectors; 0: there are none."""
+        return look_dim_of(self._known)
 
     @property
     def models(self) -> dict[str, str]:
@@ -77,7 +87,11 @@ class Meta:
         return bool(self._known != before)
 
     def _opened(
-        self, fingerprint: str | None, dim: int | None, models: Mapping[str, str]
+        self,
+        fingerprint: str | None,
+        dim: int | None,
+        look_dim: int | None,
+        models: Mapping[str, str],
     ) -> Payload:
         meta = self._engine.read_meta()
         if meta is None:
@@ -87,9 +101,9 @@ class Meta:
                     "make one with 'captionary index', or give another --store"
                 )
             # The meta comes after: without it a creation that was cut short is known and repeated.
-            self._engine.create(dim=dim)
+            self._engine.create(dim=dim, look_dim=look_dim or 0)
             meta = {"fingerprint": fingerprint, "models": dict(models), "dim": dim}
-            meta |= {"revision": 0, "sample": None, MADE: new_made()}
+            meta |= {"look_dim": look_dim or 0, "revision": 0, "sample": None, MADE: new_made()}
             self._engine.write_meta(meta)
         if COPYING in meta:
             raise WrongInput(
@@ -100,4 +114,9 @@ class Meta:
             raise FingerprintMismatch(store=str(meta["fingerprint"]), running=str(fingerprint))
         if dim not in (None, meta["dim"]):
             raise FingerprintMismatch(store=f"vectors of {meta['dim']}", running=f"of {dim}")
+        if look_dim not in (None, look_dim_of(meta)):
+            raise FingerprintMismatch(
+                store=f"look vectors of {look_dim_of(meta) or 'none'}",
+                running=f"of {look_dim or 'none'}",
+            )
         return meta

@@ -53,6 +53,8 @@ class StoredDictionary:
     fingerprint: of the models that cut and embed regions; None accepts what the store has, and
                  opening then writes nothing.
     dim:         D, the size of its vectors; None accepts what the store has.
+    look_dim:    L, the size of its look vectors, 0: none; None accepts what the store has, and a
+                 new one has none.
     models:      how these models are called, for a new store to remember.
 
     Raises:
@@ -67,12 +69,13 @@ class StoredDictionary:
         *,
         fingerprint: str | None,
         dim: int | None,
+        look_dim: int | None = None,
         models: Mapping[str, str] | None = None,
     ) -> None:
         self.engine = engine
         try:
             # It refuses stores of other models, so nothing else is touched before.
-            self._meta = Meta(engine, fingerprint, dim, models or {})
+            self._meta = Meta(engine, fingerprint, dim, look_dim, models or {})
         except BaseException:
             engine.close()
             raise
@@ -94,6 +97,11 @@ class StoredDictionary:
     def dim(self) -> int:
         """D, the size of its vectors."""
         return int(self._meta["dim"])
+
+    @property
+    def look_dim(self) -> int:
+        """L, the size of its look vectors; 0: it has none."""
+        return self._meta.look_dim
 
     @property
     def revision(self) -> int:
@@ -242,7 +250,13 @@ class StoredDictionary:
         Raises:
             MissingRegions: the store lacks some of them.
         """
-        return read_tables(self._regions, pictures, fingerprint=self.fingerprint, dim=self.dim)
+        return read_tables(
+            self._regions,
+            pictures,
+            fingerprint=self.fingerprint,
+            dim=self.dim,
+            look_dim=self.look_dim,
+        )
 
     def tag(self, noun: str, tagged: Sequence[TaggedRegion]) -> None:
         """Make exactly these regions carry the noun; it leaves all others. `settle` makes it safe.

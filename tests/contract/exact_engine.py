@@ -11,17 +11,22 @@ import numpy as np
 
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.errors import CaptionaryError
+from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import (
     EVERYTHING,
+    HALF,
     KEYWORDS,
-    VECTORLESS,
+    VECTOR_NAMES,
     CollectionName,
     Hits,
     Payload,
     Point,
+    Sizes,
     Value,
+    VectorName,
     Where,
     check_vectors,
+    vector_sizes,
     vectors_of,
 )
 
@@ -42,15 +47,16 @@ def matches(payload: Payload, where: Where) -> bool:
 @dataclass
 class ExactCollection:
     name: CollectionName
-    dim: int
+    sizes: Sizes
     points: dict[UUID, Point] = field(default_factory=dict)
 
     def upsert(self, points: Sequence[Point]) -> None:
-        if self.dim and points:
-            vectors_of(points, dim=self.dim)
-        for point in points:
-            vector = None if point.vector is None or not self.dim else point.vector.copy()
-            self.points[point.id] = Point(point.id, copy.deepcopy(point.payload), vector)
+        found = {
+            name: self._kept(rows, name) for name, rows in vectors_of(points, self.sizes).items()
+        }
+        for number, point in enumerate(points):
+            clip, looks = (found[name][number] if name in found else None for name in VECTOR_NAMES)
+            self.points[point.id] = Point(point.id, copy.deepcopy(point.payload), clip, looks)
 
     def set_payload(self, updates: Mapping[UUID, Payload]) -> None:
         for name, payload in updates.items():
@@ -89,10 +95,13 @@ class ExactCollection:
         found = sorted(self._matching(where), key=lambda point: int(point.payload[order_by]))
         return [read(point, fields, False) for point in found[: max(limit, 0)]]
 
-    def search(self, vectors: Vectors, where: Where, *, limit: int) -> list[Hits]:
-        queries = check_vectors(vectors, dim=self.dim)
+    def search(
+        self, vectors: Vectors, where: Where, *, limit: int, using: VectorName = "clip"
+    ) -> list[Hits]:
+        queries = check_vectors(vectors, dim=self.sizes.get(using, 0), using=using)
+        queries = self._kept(queries, using)
         found = self._matching(where)
-        rows = vectors_of(found, dim=self.dim)
+        rows = vectors_of(found, self.sizes)[using]
         answer = []
         for scores in queries @ rows.T:
             order = np.argsort(-scores, kind="stable")[: max(limit, 0)]
@@ -110,6 +119,9 @@ class ExactCollection:
             counts.update({str(value) for value in values_of(point.payload, field)})
         return dict(counts)
 
+    def _kept(self, rows: Vectors, name: VectorName) -> Vectors:
+        return half(rows) if (self.name, name) in HALF else rows.copy()
+
     def _matching(self, where: Where) -> list[Point]:
         found = (point for point in self.points.values() if matches(point.payload, where))
         return sorted(found, key=lambda point: point.id)
@@ -117,8 +129,9 @@ class ExactCollection:
 
 def read(point: Point, fields: Sequence[str] | None, with_vectors: bool) -> Point:
     kept = {k: v for k, v in point.payload.items() if fields is None or k in fields}
-    vector = point.vector.copy() if with_vectors and point.vector is not None else None
-    return Point(point.id, copy.deepcopy(kept), vector)
+    vectors = (point.vector, point.look_vector) if with_vectors else (None, None)
+    clip, looks = (None if vector is None else vector.copy() for vector in vectors)
+    return Point(point.id, copy.deepcopy(kept), clip, looks)
 
 
 @dataclass
@@ -130,11 +143,13 @@ class ExactEngine:
     def address(self) -> str:
         return "memory"
 
-    def create(self, *, dim: int) -> None:
+    def create(self, *, dim: int, look_dim: int = 0) -> None:
         if self.meta is not None:
             raise CaptionaryError("the store memory exists already")
         names: tuple[CollectionName, ...] = get_args(CollectionName)
-        self.collections = {n: ExactCollection(n, 0 if n in VECTORLESS else dim) for n in names}
+        self.collections = {
+            n: ExactCollection(n, vector_sizes(n, dim=dim, look_dim=look_dim)) for n in names
+        }
 
     def read_meta(self) -> Payload | None:
         return copy.deepcopy(self.meta)

@@ -8,6 +8,11 @@ import numpy as np
 import qdrant_edge as edge
 from qdrant_client.http import models as api
 
+DATATYPES = {
+    None: None,
+    api.Datatype.FLOAT16: edge.VectorStorageDatatype.Float16,
+}
+
 
 class Refused(Exception):
     """What the server does not do, with the status it answers."""
@@ -41,7 +46,11 @@ def config_of(wanted: api.CreateCollection) -> edge.EdgeConfig:
         return edge.EdgeConfig(sparse_vectors=sparse, **settings)
     assert isinstance(wanted.vectors, dict)
     vectors = {
-        name: edge.EdgeVectorParams(size=of.size, distance=getattr(edge.Distance, of.distance))
+        name: edge.EdgeVectorParams(
+            size=of.size,
+            distance=getattr(edge.Distance, of.distance),
+            datatype=DATATYPES[of.datatype],
+        )
         for name, of in wanted.vectors.items()
     }
     # Edge takes no smaller values; without a graph they say nothing.

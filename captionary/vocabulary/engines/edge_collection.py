@@ -20,18 +20,20 @@ from captionary.vocabulary.engines.engine import (
     Hits,
     Payload,
     Point,
+    Sizes,
+    VectorName,
     Where,
     check_vectors,
-    vectors_of,
 )
 from captionary.vocabulary.engines.qdrant_requests import (
     ALL_VALUES,
     READ_PAGE,
-    VECTOR,
     id_pages,
+    named_vectors,
     no_hits,
     non_empty,
     payload_selector,
+    point_from,
     vector_selector,
 )
 from captionary.vocabulary.paging import pages
@@ -62,30 +64,25 @@ def engine_errors(path: Path) -> Iterator[None]:
 
 
 class EdgeCollection:
-    """A Collection in one shard of Qdrant Edge; `dim` 0 is a collection without vectors."""
+    """A Collection in one shard of Qdrant Edge, whose points have vectors of these sizes."""
 
     def __init__(
-        self, folder: StoreFolder, name: CollectionName, shard: edge.EdgeShard, *, dim: int
+        self, folder: StoreFolder, name: CollectionName, shard: edge.EdgeShard, sizes: Sizes
     ) -> None:
         self._folder = folder
         self._path = folder.shards / name
         self._shard = shard
-        self._dim = dim
+        self._sizes = sizes
         self._written = False
         self._flushed = False
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points, WRITE_PAGE to an operation."""
-        # Edge takes a matrix row by row; the check before it sees all of them at once.
-        if self._dim and points:
-            rows = list(vectors_of(points, dim=self._dim))
-            vectors: list[dict[str, Any]] = [{VECTOR: row} for row in rows]
-        else:
-            vectors = [{} for _ in points]
+        vectors = named_vectors(points, self._sizes)
         with engine_errors(self._path):
             written = [
-                edge.Point(point.id, vector, point.payload)
-                for point, vector in zip(points, vectors, strict=True)
+                edge.Point(point.id, named, point.payload)
+                for point, named in zip(points, vectors, strict=True)
             ]
             for page in pages(written, WRITE_PAGE):
                 self._update(edge.UpdateOperation.upsert_points(page))
@@ -129,7 +126,7 @@ class EdgeCollection:
         with engine_errors(self._path):
             payload, vectors = (
                 payload_selector(fields),
-                vector_selector(with_vectors, dim=self._dim),
+                vector_selector(with_vectors, self._sizes),
             )
             for page in id_pages(ids):
                 records = self._shard.retrieve(page, payload, vectors)
@@ -157,7 +154,7 @@ class EdgeCollection:
                         limit=READ_PAGE,
                         filter=_filter(where),
                         with_payload=payload_selector(fields),
-                        with_vector=vector_selector(with_vectors, dim=self._dim),
+                        with_vector=vector_selector(with_vectors, self._sizes),
                     )
                 )
                 points = [self._point(record, with_vectors) for record in records]
@@ -183,9 +180,11 @@ class EdgeCollection:
             )
             return [self._point(record, False) for record in records]
 
-    def search(self, vectors: Vectors, where: Where, *, limit: int) -> list[Hits]:
+    def search(
+        self, vectors: Vectors, where: Where, *, limit: int, using: VectorName = "clip"
+    ) -> list[Hits]:
         """Search exactly, all queries planned as one batch."""
-        matrix = check_vectors(vectors, dim=self._dim)
+        matrix = check_vectors(vectors, dim=self._sizes.get(using, 0), using=using)
         if where.impossible or limit <= 0 or not len(matrix):
             return no_hits(matrix)
         condition = _filter(where)
@@ -193,7 +192,7 @@ class EdgeCollection:
             requests = [
                 edge.QueryRequest(
                     limit=limit,
-                    query=edge.Query.Nearest(row, using=VECTOR),
+                    query=edge.Query.Nearest(row, using=using),
                     filter=condition,
                     with_payload=False,
                     with_vector=False,
@@ -239,10 +238,7 @@ class EdgeCollection:
         self._shard.update(operation)
 
     def _point(self, record: Any, with_vectors: bool) -> Point:
-        vector = None
-        if with_vectors and self._dim:
-            vector = np.array(record.vector[VECTOR], np.float32)
-        return Point(record.id, record.payload or {}, vector)
+        return point_from(record.id, record.payload, record.vector if with_vectors else None)
 
 
 def _hits(points: list[Any]) -> Hits:

@@ -7,11 +7,8 @@ from uuid import UUID
 import numpy as np
 
 from captionary.schemas.arrays import Vectors
-from captionary.vocabulary.engines.engine import Hits, Value
+from captionary.vocabulary.engines.engine import Hits, Payload, Point, Sizes, Value, vectors_of
 from captionary.vocabulary.paging import pages
-
-VECTOR = "clip"
-"""Name of the one vector of a point."""
 
 READ_PAGE = 1000
 """Points read, or named by id, in one request."""
@@ -33,9 +30,26 @@ def payload_selector(fields: Sequence[str] | None) -> bool | list[str]:
     return list(fields) or False
 
 
-def vector_selector(wanted: bool, *, dim: int) -> bool | list[str]:
-    """Which vectors a request is to return; a collection of `dim` 0 has none."""
-    return [VECTOR] if wanted and dim else False
+def vector_selector(wanted: bool, sizes: Sizes) -> bool | list[str]:
+    """Which vectors a request is to return: all that the collection has, or none."""
+    return list(sizes) if wanted and sizes else False
+
+
+def named_vectors(points: Sequence[Point], sizes: Sizes) -> list[dict[str, Any]]:
+    """The checked vectors of each point, by name.
+
+    Raises:
+        CaptionaryError: as `vectors_of`.
+    """
+    found = vectors_of(points, sizes)
+    return [{name: rows[at] for name, rows in found.items()} for at in range(len(points))]
+
+
+def point_from(name: UUID, payload: Payload | None, vectors: Any) -> Point:
+    """A point that was read; `vectors`: by name, or anything else where none were asked for."""
+    named = vectors if isinstance(vectors, dict) else {}
+    read = {key: np.array(vector, np.float32) for key, vector in named.items()}
+    return Point(name, payload or {}, read.get("clip"), read.get("looks"))
 
 
 def non_empty(conditions: Mapping[str, Sequence[Value]]) -> Iterator[tuple[str, list[Any]]]:

@@ -18,6 +18,7 @@ from qdrant_client import models as api
 
 from captionary.schemas.errors import CaptionaryError, WrongInput
 from captionary.vocabulary.engines.engine import (
+    HALF,
     INTEGERS,
     KEYWORDS,
     NAMES,
@@ -25,9 +26,10 @@ from captionary.vocabulary.engines.engine import (
     CollectionName,
     Payload,
     Point,
-    vector_size,
+    Sizes,
+    look_dim_of,
+    vector_sizes,
 )
-from captionary.vocabulary.engines.qdrant_requests import VECTOR
 from captionary.vocabulary.engines.server_address import ServerAddress
 from captionary.vocabulary.engines.server_collection import ServerCollection
 from captionary.vocabulary.engines.server_requests import NotFound, ServerRequests
@@ -62,7 +64,7 @@ class ServerEngine:
         self._open: dict[CollectionName, ServerCollection] = {}
         try:
             if (meta := self.read_meta()) is not None:
-                self._load(int(meta["dim"]))
+                self._load(int(meta["dim"]), look_dim_of(meta))
         except BaseException:
             self.close()
             raise
@@ -72,7 +74,7 @@ class ServerEngine:
         """The URL, with the name of the dictionary."""
         return str(self._address)
 
-    def create(self, *, dim: int) -> None:
+    def create(self, *, dim: int, look_dim: int = 0) -> None:
         """Make the collections, on top of whatever a cut-short creation left.
 
         Raises:
@@ -84,7 +86,8 @@ class ServerEngine:
         self._make_meta()
         self._refuse_points()
         for name in NAMES:
-            self._request(self._create, self._full(name), dim=vector_size(name, dim=dim))
+            sizes = vector_sizes(name, dim=dim, look_dim=look_dim)
+            self._request(self._create, self._full(name), _params(name, sizes))
             for key in KEYWORDS[name]:
                 keyword = api.KeywordIndexParams(
                     type=api.KeywordIndexType.KEYWORD, is_tenant=key == TENANT
@@ -95,7 +98,7 @@ class ServerEngine:
                     type=api.IntegerIndexType.INTEGER, lookup=False, range=True
                 )
                 self._index(name, key, order)
-        self._load(dim)
+        self._load(dim, look_dim)
 
     def read_meta(self) -> Payload | None:
         """What the store says of itself.
@@ -139,12 +142,13 @@ class ServerEngine:
         return f"{self._address.name}.{name}"
 
     def _meta(self) -> ServerCollection:
-        return ServerCollection(self._client, self._request, self._full("meta"), dim=0)
+        return ServerCollection(self._client, self._request, self._full("meta"), {})
 
-    def _load(self, dim: int) -> None:
+    def _load(self, dim: int, look_dim: int) -> None:
         for name in NAMES:
+            sizes = vector_sizes(name, dim=dim, look_dim=look_dim)
             self._open[name] = ServerCollection(
-                self._client, self._request, self._full(name), dim=vector_size(name, dim=dim)
+                self._client, self._request, self._full(name), sizes
             )
 
     def _make_meta(self) -> None:
@@ -156,7 +160,7 @@ class ServerEngine:
                 f"the server {self._address.url} has a collection {found[0]!r} that is not of a "
                 f"dictionary; give another name, as in --store {self._address.url}/NAME"
             )
-        self._request(self._create, self._full("meta"), dim=0)
+        self._request(self._create, self._full("meta"), {})
 
     def _refuse_points(self) -> None:
         """Spare what is no rest of a creation: that writes points only after the meta point."""
@@ -175,10 +179,9 @@ class ServerEngine:
     def _exists(self, name: str) -> bool:
         return self._request(self._client.collection_exists, self._full(name))
 
-    def _create(self, collection: str, *, dim: int) -> None:
+    def _create(self, collection: str, vectors: dict[str, api.VectorParams]) -> None:
         # Deleted by the same call, so that it may be made again when its answer was lost.
         self._client.delete_collection(collection)
-        vectors = {VECTOR: api.VectorParams(size=dim, distance=api.Distance.DOT)} if dim else {}
         self._client.create_collection(
             collection,
             vectors_config=vectors,
@@ -203,6 +206,18 @@ class ServerEngine:
             field_schema=params,
             wait=True,
         )
+
+
+def _params(collection: CollectionName, sizes: Sizes) -> dict[str, api.VectorParams]:
+    """The settings of the vectors of a collection."""
+    return {
+        name: api.VectorParams(
+            size=size,
+            distance=api.Distance.DOT,
+            datatype=api.Datatype.FLOAT16 if (collection, name) in HALF else None,
+        )
+        for name, size in sizes.items()
+    }
 
 
 def _client(url: str, settings: ServerSettings) -> QdrantClient:

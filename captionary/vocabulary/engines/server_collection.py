@@ -15,18 +15,20 @@ from captionary.vocabulary.engines.engine import (
     Hits,
     Payload,
     Point,
+    Sizes,
+    VectorName,
     Where,
     check_vectors,
-    vectors_of,
 )
 from captionary.vocabulary.engines.qdrant_requests import (
     ALL_VALUES,
     READ_PAGE,
-    VECTOR,
     id_pages,
+    named_vectors,
     no_hits,
     non_empty,
     payload_selector,
+    point_from,
     vector_selector,
 )
 from captionary.vocabulary.engines.server_requests import ServerRequests
@@ -48,28 +50,30 @@ NUMBER_BYTES = 23
 
 
 class ServerCollection:
-    """A Collection on a server; `dim` 0 is a collection without vectors.
+    """A Collection on a server.
 
-    name: of the collection on the server.
+    name:  of the collection on the server.
+    sizes: of the vectors of its points.
     """
 
     def __init__(
-        self, client: QdrantClient, requests: ServerRequests, name: str, *, dim: int
+        self, client: QdrantClient, requests: ServerRequests, name: str, sizes: Sizes
     ) -> None:
         self._client = client
         self._request = requests
         self._name = name
-        self._dim = dim
+        self._sizes = sizes
 
     def upsert(self, points: Sequence[Point]) -> None:
         """Write whole points, in requests of bounded size."""
-        vectors: list[dict[str, Any]] = [{} for _ in points]
-        if self._dim and points:
-            rows = vectors_of(points, dim=self._dim).tolist()
-            vectors = [{VECTOR: row} for row in rows]
+        vectors = named_vectors(points, self._sizes)
         written = (
-            api.PointStruct(id=point.id, vector=vector, payload=point.payload)
-            for point, vector in zip(points, vectors, strict=True)
+            api.PointStruct(
+                id=point.id,
+                vector={name: row.tolist() for name, row in named.items()},
+                payload=point.payload,
+            )
+            for point, named in zip(points, vectors, strict=True)
         )
         for batch in in_batches(written, self._size):
             self._request(self._client.upsert, self._name, batch, wait=True)
@@ -120,7 +124,7 @@ class ServerCollection:
                 self._name,
                 page,
                 with_payload=payload_selector(fields),
-                with_vectors=vector_selector(with_vectors, dim=self._dim),
+                with_vectors=vector_selector(with_vectors, self._sizes),
             )
             found |= {point.id: point for point in map(_point, records)}
         return [found[name] for name in ids if name in found]
@@ -142,7 +146,7 @@ class ServerCollection:
                 limit=READ_PAGE,
                 offset=after,
                 with_payload=payload_selector(fields),
-                with_vectors=vector_selector(with_vectors, dim=self._dim),
+                with_vectors=vector_selector(with_vectors, self._sizes),
             )
             yield from map(_point, records)
             if after is None:
@@ -165,16 +169,18 @@ class ServerCollection:
         )
         return [_point(record) for record in records]
 
-    def search(self, vectors: Vectors, where: Where, *, limit: int) -> list[Hits]:
+    def search(
+        self, vectors: Vectors, where: Where, *, limit: int, using: VectorName = "clip"
+    ) -> list[Hits]:
         """Search exactly, QUERY_PAGE queries to a request."""
-        matrix = check_vectors(vectors, dim=self._dim)
+        matrix = check_vectors(vectors, dim=self._sizes.get(using, 0), using=using)
         if where.impossible or limit <= 0:
             return no_hits(matrix)
         condition = _filter(where)
         requests = [
             api.QueryRequest(
                 query=row,
-                using=VECTOR,
+                using=using,
                 filter=condition,
                 limit=limit,
                 params=api.SearchParams(exact=True),
@@ -213,7 +219,7 @@ class ServerCollection:
         return {str(hit.value): hit.count for hit in answer.hits}
 
     def _size(self, point: api.PointStruct) -> int:
-        return NUMBER_BYTES * self._dim + len(json.dumps(point.payload))
+        return NUMBER_BYTES * sum(self._sizes.values()) + len(json.dumps(point.payload))
 
 
 def in_batches(items: Iterable[T], size: Callable[[T], int]) -> Iterator[list[T]]:
@@ -248,11 +254,7 @@ def _match(field: str, values: list[Any]) -> api.FieldCondition:
 
 
 def _point(record: api.Record) -> Point:
-    vectors = record.vector
-    vector = None
-    if isinstance(vectors, dict) and VECTOR in vectors:
-        vector = np.array(vectors[VECTOR], np.float32)
-    return Point(UUID(str(record.id)), record.payload or {}, vector)
+    return point_from(UUID(str(record.id)), record.payload, record.vector)
 
 
 def _hits(points: Sequence[api.ScoredPoint]) -> Hits:
