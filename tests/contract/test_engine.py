@@ -258,3 +258,13 @@ def test_vectors_that_are_no_embeddings_are_refused(regions: Collection) -> None
 def test_a_missing_vector_is_refused(regions: Collection) -> None:
     with pytest.raises(CaptionaryError, match="1 of 2 points lack a vector"):
         regions.upsert([points(1)[0], Point(name(1), {})])
+
+
+def test_a_store_without_looks_takes_none(regions: Collection) -> None:
+    given = points(1)[0]
+    with pytest.raises(CaptionaryError, match="the store takes no look vectors"):
+        regions.upsert([Point(given.id, {}, given.vector, given.vector)])
+    regions.upsert([given])
+    assert regions.retrieve([given.id], with_vectors=True)[0].look_vector is None
+    with pytest.raises(CaptionaryError, match="the store takes no look vectors"):
+        regions.search(unit(1), Where(), limit=1, using="looks")

@@ -7,12 +7,14 @@ import numpy as np
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
 from captionary.schemas.regions import RegionTable
+from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import Payload, Where
 from captionary.vocabulary.points import single
 from captionary.vocabulary.regions import tags_of
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 DIM = 16
+LOOK_DIM = 24
 FINGERPRINT = "mini/crop/superpixels-1"
 NOUNS = ("bench", "cat", "dog", "fire hydrant", "tree")
 
@@ -39,29 +41,37 @@ def picture(number: int, *, regions: int = 5, source: str = "") -> Picture:
     )
 
 
-def table(number: int, *, regions: int = 5, dim: int = DIM) -> RegionTable:
+def table(number: int, *, regions: int = 5, dim: int = DIM, look_dim: int = 0) -> RegionTable:
     random = np.random.default_rng(number)
     return RegionTable(
         vectors=unit(regions, seed=number, dim=dim),
         boxes_xyxy=random.integers(0, 64, (regions, 4)).astype(np.int32),
         areas=random.random(regions, np.float32),
+        look_vectors=half(unit(regions, seed=number + 1, dim=look_dim)) if look_dim else None,
     )
 
 
-def pair(number: int, *, regions: int = 5, source: str = "") -> tuple[Picture, RegionTable]:
-    return picture(number, regions=regions, source=source), table(number, regions=regions)
+def pair(
+    number: int, *, regions: int = 5, source: str = "", look_dim: int = 0
+) -> tuple[Picture, RegionTable]:
+    rows = table(number, regions=regions, look_dim=look_dim)
+    return picture(number, regions=regions, source=source), rows
 
 
 def tag(noun: str, number: int, index: int, similarity: float = 0.25) -> TaggedRegion:
     return TaggedRegion(noun, f"p{number:04d}", index, similarity)
 
 
-def prototypes(noun: str, count: int, *, generation: str = "g1", dim: int = DIM) -> list[Prototype]:
-    rows = unit(count, seed=sum(map(ord, noun + generation)), dim=dim)
+def prototypes(
+    noun: str, count: int, *, generation: str = "g1", dim: int = DIM, look_dim: int = 0
+) -> list[Prototype]:
+    seed = sum(map(ord, noun + generation))
+    rows = unit(count, seed=seed, dim=dim)
+    looks = list(unit(count, seed=seed + 1, dim=look_dim)) if look_dim else [None] * count
     exemplar = Exemplar("p0001", 2, (1, 2, 3, 4), f"a {noun}", "web", 0.5, b"\xff\xd8")
     return [
-        Prototype(noun, number, row, 10 - number, 0.125, generation, (exemplar,))
-        for number, row in enumerate(rows)
+        Prototype(noun, number, row, 10 - number, 0.125, generation, (exemplar,), look)
+        for number, (row, look) in enumerate(zip(rows, looks, strict=True))
     ]
 
 

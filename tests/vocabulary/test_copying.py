@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from tests.stand_in.running import running
 from tests.vocabulary.made_up_records import (
     DIM,
     FINGERPRINT,
+    LOOK_DIM,
     pair,
     prototypes,
     rounded,
@@ -45,20 +47,34 @@ def contents(engine: Engine) -> list[object]:
     own = ("format", "made")
     meta = {key: value for key, value in (engine.read_meta() or {}).items() if key not in own}
     points = [
-        (point.id, rounded(point.payload), None if point.vector is None else point.vector.tobytes())
+        (
+            point.id,
+            rounded(point.payload),
+            *(None if v is None else v.tobytes() for v in (point.vector, point.look_vector)),
+        )
         for name in NAMES
         for point in engine.collection(name).scroll(with_vectors=True)
     ]
     return [meta, *points]
 
 
-def fill(engine: Engine, pictures: int = 120) -> Engine:
+def fill(engine: Engine, pictures: int = 120, *, look_dim: int = LOOK_DIM) -> Engine:
     """A dictionary of so many pictures, ten regions each."""
-    made = StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM, models={"encoder": "mini"})
-    made.add([pair(number, regions=10, source="web") for number in range(pictures)])
+    made = StoredDictionary(
+        engine, fingerprint=FINGERPRINT, dim=DIM, look_dim=look_dim, models={"encoder": "mini"}
+    )
+    made.add([pair(n, regions=10, source="web", look_dim=look_dim) for n in range(pictures)])
     made.tag("dog", [tag("dog", 2, 0, 0.1), tag("dog", 7, 1, 1 / 3)])
-    made.replace_prototypes("dog", prototypes("dog", 3))
+    made.replace_prototypes("dog", prototypes("dog", 3, look_dim=look_dim))
     made.draw_sample(8)
+    return engine
+
+
+def without_look_dim(engine: Engine) -> Engine:
+    """As stores were made before there were looks."""
+    meta = engine.read_meta() or {}
+    del meta["look_dim"]
+    engine.write_meta(meta)
     return engine
 
 
@@ -117,10 +133,11 @@ def test_a_copy_that_was_cut_short_is_no_dictionary_and_goes_on(
         assert contents(target) == contents(source)
 
 
-def test_there_and_back_is_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("look_dim", [0, LOOK_DIM])
+def test_there_and_back_is_the_same(tmp_path: Path, look_dim: int) -> None:
     with (
         running(tmp_path / "server") as stand_in,
-        closing(fill(EdgeEngine(tmp_path / "first"), 20)) as first,
+        closing(fill(EdgeEngine(tmp_path / "first"), 20, look_dim=look_dim)) as first,
         closing(ServerEngine(stand_in.url, ServerSettings())) as server,
         closing(EdgeEngine(tmp_path / "second")) as second,
     ):
@@ -139,12 +156,35 @@ def test_a_target_that_holds_a_dictionary_is_left_alone(source: Engine, open_tar
         assert contents(other.engine) == before
 
 
-def test_a_copy_of_another_dictionary_is_not_gone_on_with(source: Engine) -> None:
+@pytest.mark.parametrize(
+    ("copied", "look_dim"), [("elsewhere", LOOK_DIM), ("memory", 0), ("memory", LOOK_DIM - 1)]
+)
+def test_a_copy_of_another_dictionary_is_not_gone_on_with(
+    source: Engine, copied: str, look_dim: int
+) -> None:
     target = ExactEngine()
-    target.create(dim=DIM)
-    target.write_meta({"copying": "elsewhere", "fingerprint": FINGERPRINT, "dim": DIM})
-    with pytest.raises(WrongInput, match="is an unfinished copy of elsewhere"):
+    target.create(dim=DIM, look_dim=look_dim)
+    kind = {"fingerprint": FINGERPRINT, "dim": DIM, "look_dim": look_dim}
+    target.write_meta({"copying": copied, **kind})
+    with pytest.raises(WrongInput, match=f"is an unfinished copy of {copied}"):
         copy_store(source, target, report=quiet)
+
+
+def test_a_copy_whose_looks_differ_is_mended(source: Engine) -> None:
+    target = ExactEngine()
+    copy_store(source, target, report=quiet)
+    target.write_meta({**(target.read_meta() or {}), "copying": "memory"})
+    first = next(source.collection("regions").scroll(with_vectors=True))
+    assert first.look_vector is not None
+    target.collection("regions").upsert([replace(first, look_vector=first.look_vector[::-1])])
+    assert copy_store(source, target, report=quiet).written == 1
+    assert contents(target) == contents(source)
+
+
+def test_an_old_store_is_copied() -> None:
+    old, new = without_look_dim(fill(ExactEngine(), 8, look_dim=0)), ExactEngine()
+    copy_store(old, new, report=quiet)
+    assert contents(new) == contents(old)
 
 
 @pytest.mark.parametrize("meta", [None, {"copying": "elsewhere", "dim": DIM}])
@@ -159,7 +199,7 @@ def test_a_source_that_changes_meanwhile_is_told(source: Engine) -> None:
     def change(name: CollectionName, done: int, _total: int) -> None:
         if name == "prototypes" and done:
             writer = StoredDictionary(source, fingerprint=FINGERPRINT, dim=DIM)
-            writer.replace_prototypes("cat", prototypes("cat", 1))
+            writer.replace_prototypes("cat", prototypes("cat", 1, look_dim=LOOK_DIM))
 
     target = ExactEngine()
     with pytest.raises(CaptionaryError, match="changed while it was copied"):

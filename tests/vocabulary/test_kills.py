@@ -12,7 +12,14 @@ import numpy as np
 
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-from tests.vocabulary.made_up_records import DIM, FINGERPRINT, picture, prototypes, table
+from tests.vocabulary.made_up_records import (
+    DIM,
+    FINGERPRINT,
+    LOOK_DIM,
+    picture,
+    prototypes,
+    table,
+)
 
 ROOT = Path(__file__).parents[2]
 KILLS = 6
@@ -20,19 +27,22 @@ KILLS = 6
 WRITER = """
 import sys
 from captionary.schemas.dictionary import TaggedRegion
-from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, prototypes
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, LOOK_DIM, pair, prototypes
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-vocabulary = StoredDictionary(EdgeEngine(sys.argv[1]), fingerprint=FINGERPRINT, dim=DIM)
+vocabulary = StoredDictionary(
+    EdgeEngine(sys.argv[1]), fingerprint=FINGERPRINT, dim=DIM, look_dim=LOOK_DIM
+)
 number = int(sys.argv[2])
 while True:
-    vocabulary.add([pair(number, regions=20)])
+    vocabulary.add([pair(number, regions=20, look_dim=LOOK_DIM)])
     print("added", number, flush=True)
     owners = [item.id for item in vocabulary.pictures(noun="dog")]
     vocabulary.tag("dog", [TaggedRegion("dog", owner, number % 20, 0.5) for owner in owners])
     print("tagged", number, flush=True)
-    vocabulary.replace_prototypes("dog", prototypes("dog", 7, generation=f"g{number}"))
+    made = prototypes("dog", 7, generation=f"g{number}", look_dim=LOOK_DIM)
+    vocabulary.replace_prototypes("dog", made)
     print("replaced", number, vocabulary.revision, flush=True)
     vocabulary.settle([f"p{number:04d}"])
     print("settled", number, flush=True)
@@ -67,7 +77,9 @@ def check(dictionary: StoredDictionary, said: list[list[str]]) -> int:
     assert last(said, "added") < len(pictures) <= last(said, "added") + 2
     for number, rows in enumerate(dictionary.region_tables(pictures)):
         assert pictures[number] == picture(number, regions=20)
-        assert np.array_equal(rows.vectors, table(number, regions=20).vectors)
+        given = table(number, regions=20, look_dim=LOOK_DIM)
+        assert np.array_equal(rows.vectors, given.vectors)
+        assert np.array_equal(rows.looks, given.looks)
     assert len(dictionary.pending()) <= 1
     assert last(said, "settled") < len(pictures) - len(dictionary.pending())
     stored = dictionary.prototypes(["dog"])
@@ -75,10 +87,11 @@ def check(dictionary: StoredDictionary, said: list[list[str]]) -> int:
     replaced = last(said, "replaced")
     assert now <= {replaced, replaced + 1} or replaced == -1
     for generation in now:
-        found = [item.vector for item in stored if item.generation == f"g{generation}"]
-        expected = prototypes("dog", 7, generation=f"g{generation}")
+        found = [item for item in stored if item.generation == f"g{generation}"]
+        expected = prototypes("dog", 7, generation=f"g{generation}", look_dim=LOOK_DIM)
         assert len(found) == 7
-        assert np.array_equal(found, [item.vector for item in expected])
+        assert np.array_equal([p.vector for p in found], [p.vector for p in expected])
+        assert np.array_equal([p.look for p in found], [p.look for p in expected])
     revisions = [int(line[2]) for line in said if line[0] == "replaced"]
     assert dictionary.revision >= max(revisions, default=0)
     return len(pictures)
@@ -90,7 +103,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
         after = chance.uniform(0.0, 0.2)
         said = killed(tmp_path / "store", start=start, lines=lines, after=after)
         with StoredDictionary(
-            EdgeEngine(tmp_path / "store"), fingerprint=FINGERPRINT, dim=DIM
+            EdgeEngine(tmp_path / "store"), fingerprint=FINGERPRINT, dim=DIM, look_dim=LOOK_DIM
         ) as store:
             start = max(check(store, said) - 1, 0)
     assert start > 0

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype
 from captionary.schemas.regions import RegionTable
+from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import Engine
 from captionary.vocabulary.point_ids import RANK_BITS, picture_point_id, rank, region_point_id
 from captionary.vocabulary.points import (
@@ -20,7 +22,7 @@ from captionary.vocabulary.points import (
     table_from,
 )
 from captionary.vocabulary.regions import retagged, tags_of, tags_payload
-from tests.vocabulary.made_up_records import DIM, picture, table, unit
+from tests.vocabulary.made_up_records import DIM, LOOK_DIM, picture, table, unit
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 LISTS = st.lists(WORDS, max_size=4).map(tuple)
@@ -60,7 +62,16 @@ PROTOTYPES = st.builds(
     spread=FINITE,
     generation=WORDS,
     exemplars=st.lists(EXEMPLARS, max_size=3).map(tuple),
+    look_vector=st.integers(0, 1000).map(lambda seed: unit(1, seed=seed, dim=LOOK_DIM)[0]),
 )
+
+
+@pytest.fixture(scope="module")
+def look_dim() -> int:
+    """All points that can have looks have them."""
+    return LOOK_DIM
+
+
 THROUGH_THE_ENGINE = settings(max_examples=40)
 
 
@@ -82,6 +93,7 @@ def test_prototypes(engine: Engine, prototype: Prototype) -> None:
     stored = engine.collection("prototypes").retrieve([point.id], with_vectors=True)
     for read in (prototype_from(point), prototype_from(stored[0])):
         assert read.vector.tobytes() == prototype.vector.tobytes()
+        assert read.look.tobytes() == prototype.look.tobytes()
         assert (read.noun, read.number, read.size) == (
             prototype.noun,
             prototype.number,
@@ -107,14 +119,16 @@ def test_region_tables(
         vectors=unit(regions, seed=regions),
         boxes_xyxy=np.arange(regions * 4, dtype=np.int32).reshape(regions, 4),
         areas=np.array(numbers[:regions], np.float32),
+        look_vectors=half(unit(regions, seed=regions, dim=LOOK_DIM)),
     )
     owner = replace(given_picture, regions=regions)
     points = region_points(owner, rows, fingerprint="f")
     engine.collection("regions").upsert(points)
     ids = [point.id for point in points]
     stored = engine.collection("regions").retrieve(ids, with_vectors=True)
-    read = table_from(stored, dim=DIM)
+    read = table_from(stored, dim=DIM, look_dim=LOOK_DIM)
     assert read.vectors.tobytes() == rows.vectors.tobytes()
+    assert (read.looks.shape, read.looks.tobytes()) == (rows.looks.shape, rows.looks.tobytes())
     assert np.array_equal(read.boxes_xyxy, rows.boxes_xyxy)
     assert read.areas.tobytes() == rows.areas.tobytes()
 
@@ -146,7 +160,7 @@ def test_tagging_and_untagging(tags: dict[str, float], noun: str, similarity: fl
 def test_payload_numbers_that_are_read_and_written_again_do_not_drift(engine: Engine) -> None:
     numbers = np.random.default_rng(0).normal(size=2000)
     tags = {str(position): float(number) for position, number in enumerate(numbers)}
-    point = region_points(picture(1), table(1), fingerprint="drift")[0]
+    point = region_points(picture(1), table(1, look_dim=LOOK_DIM), fingerprint="drift")[0]
     regions = engine.collection("regions")
     regions.upsert([point])
     written = {name: single(number) for name, number in tags.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +16,23 @@ from captionary.schemas.errors import (
     WrongInput,
 )
 from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.engines.engine import Engine
 from captionary.vocabulary.points import prototype_point
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
-from tests.vocabulary.made_up_records import (
-    DIM,
-    FINGERPRINT,
-    pair,
-    picture,
-    prototypes,
-    table,
-    tag,
-    tagged,
-)
+from tests.vocabulary import made_up_records
+from tests.vocabulary.made_up_records import DIM, FINGERPRINT, LOOK_DIM, picture, tag, tagged
+
+pair = partial(made_up_records.pair, look_dim=LOOK_DIM)
+table = partial(made_up_records.table, look_dim=LOOK_DIM)
+prototypes = partial(made_up_records.prototypes, look_dim=LOOK_DIM)
+
+
+@pytest.fixture(scope="module")
+def look_dim() -> int:
+    """All rules hold with two vectors; the readers of dictionaries are tried with one."""
+    return LOOK_DIM
 
 
 @pytest.fixture(params=RULE_ENGINES)
@@ -37,11 +41,16 @@ def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open
         yield opening
 
 
+def opened(engine: Engine) -> StoredDictionary:
+    return StoredDictionary(engine, fingerprint=FINGERPRINT, dim=DIM, look_dim=LOOK_DIM)
+
+
 def same(left: RegionTable, right: RegionTable) -> bool:
     return all(
         np.array_equal(a, b) and a.dtype == b.dtype
         for a, b in (
             (left.vectors, right.vectors),
+            (left.looks, right.looks),
             (left.boxes_xyxy, right.boxes_xyxy),
             (left.areas, right.areas),
         )
@@ -52,7 +61,11 @@ def contents(dictionary: StoredDictionary) -> list[object]:
     """Everything that the collections hold, comparable."""
     return [
         [
-            (point.id, point.payload, None if point.vector is None else point.vector.tobytes())
+            (
+                point.id,
+                point.payload,
+                *(None if v is None else v.tobytes() for v in (point.vector, point.look_vector)),
+            )
             for point in dictionary.engine.collection(name).scroll(with_vectors=True)
         ]
         for name in ("pictures", "regions", "prototypes")
@@ -60,23 +73,49 @@ def contents(dictionary: StoredDictionary) -> list[object]:
 
 
 def test_a_store_is_made_and_opened_again(open_engine: Open) -> None:
-    with StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM) as made:
+    with opened(open_engine()) as made:
         made.add([pair(1)])
         made.replace_prototypes("dog", prototypes("dog", 2))
     with StoredDictionary(open_engine(), fingerprint=None, dim=None) as read:
-        assert (read.fingerprint, read.dim, read.revision) == (FINGERPRINT, DIM, 2)
+        assert (read.fingerprint, read.revision) == (FINGERPRINT, 2)
+        assert (read.dim, read.look_dim) == (DIM, LOOK_DIM)
         assert read.picture("p0001") == picture(1)
-    with StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM) as again:
+    with opened(open_engine()) as again:
         assert again.revision == 2
 
 
 def test_other_models_are_refused(open_engine: Open) -> None:
-    StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM).close()
+    opened(open_engine()).close()
     with pytest.raises(FingerprintMismatch, match=r"mini/crop.*'other'"):
         StoredDictionary(open_engine(), fingerprint="other", dim=DIM)
     with pytest.raises(FingerprintMismatch, match=r"16.*32"):
         StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=32)
-    StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM).close()
+    for look_dim, message in ((8, r"look vectors of 24.*of 8"), (0, r"look vectors of 24.*none")):
+        with pytest.raises(FingerprintMismatch, match=message):
+            StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM, look_dim=look_dim)
+    opened(open_engine()).close()
+
+
+def test_a_store_from_before_there_were_looks_opens_as_ever(open_engine: Open) -> None:
+    without = replace(table(1), look_vectors=None)
+    with StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM) as old:
+        old.add([(picture(1), without)])
+        old.replace_prototypes("dog", made_up_records.prototypes("dog", 2))
+        meta = old.engine.read_meta() or {}
+        del meta["look_dim"]
+        old.engine.write_meta(meta)
+    for look_dim in (0, None):
+        with StoredDictionary(
+            open_engine(), fingerprint=FINGERPRINT, dim=DIM, look_dim=look_dim
+        ) as now:
+            assert now.look_dim == 0
+            assert now.region_tables([picture(1)])[0].look_vectors is None
+            assert same(now.region_tables([picture(1)])[0], without)
+            assert all(prototype.look is prototype.vector for prototype in now.prototypes(["dog"]))
+            with pytest.raises(CaptionaryError, match="the store takes no look vectors"):
+                now.add([pair(2)])
+    with pytest.raises(FingerprintMismatch, match=r"look vectors of none.*of 24"):
+        opened(open_engine())
 
 
 def test_reading_makes_no_store(open_engine: Open) -> None:
@@ -226,10 +265,13 @@ def test_generations_follow_each_other(dictionary: StoredDictionary) -> None:
     assert (dictionary.generations()["dog"], dictionary.revision) == ("g2", 6)
     kept = dictionary.prototypes(["dog"])
     given = prototypes("dog", 2, generation="g2")
-    assert [replace(item, vector=given[0].vector) for item in kept] == [
-        replace(item, vector=given[0].vector) for item in given
+    of_one_vector = [
+        [replace(item, vector=given[0].vector, look_vector=None) for item in items]
+        for items in (kept, given)
     ]
+    assert of_one_vector[0] == of_one_vector[1]
     assert np.array_equal([p.vector for p in kept], [p.vector for p in given])
+    assert np.array_equal([p.look for p in kept], [p.look for p in given])
     dictionary.replace_prototypes("dog", [])
     assert (dictionary.generations(), dictionary.revision) == ({"cat": "g1"}, 8)
     dictionary.replace_prototypes("dog", [])
@@ -273,7 +315,7 @@ def test_the_sample_is_redrawn_only_when_it_must(dictionary: StoredDictionary) -
 
 def test_the_sample_does_not_depend_on_the_order_of_adding(dictionary: StoredDictionary) -> None:
     dictionary.add([pair(number, regions=1) for number in range(20)])
-    other = StoredDictionary(ExactEngine(), fingerprint=FINGERPRINT, dim=DIM)
+    other = opened(ExactEngine())
     for number in reversed(range(20)):
         other.add([pair(number, regions=1)])
     assert dictionary.draw_sample(7) == other.draw_sample(7)
@@ -312,9 +354,9 @@ def test_removal_leaves_what_would_be_there_without(open_engine: Open) -> None:
             dictionary.replace_prototypes(noun, made)
         dictionary.settle(due)
 
-    never = StoredDictionary(ExactEngine(), fingerprint=FINGERPRINT, dim=DIM)
+    never = opened(ExactEngine())
     indexed(never, [1, 2, 6])
-    with StoredDictionary(open_engine(), fingerprint=FINGERPRINT, dim=DIM) as dictionary:
+    with opened(open_engine()) as dictionary:
         indexed(dictionary, [1, 2, 3, 4, 6, 7])
         dictionary.retire(["p0003", "p0004", "p0007"])
         indexed(dictionary, [])

@@ -26,9 +26,9 @@ class FullEngine(ExactEngine):
 
     room: int = 0
 
-    def create(self, *, dim: int) -> None:
-        ExactEngine.create(self, dim=dim)
-        self.collections["pictures"] = FullCollection("pictures", 0, engine=self)
+    def create(self, *, dim: int, look_dim: int = 0) -> None:
+        ExactEngine.create(self, dim=dim, look_dim=look_dim)
+        self.collections["pictures"] = FullCollection("pictures", {}, engine=self)
 
     def check_writable(self) -> None:
         if self.room < 0:

@@ -50,7 +50,8 @@ def with_mini(parts: Parts, mini: str) -> Iterator[Parts]:
     embedding = parse_embedding("crop")
     maps = embedding.feature_maps(encoder)
     extractor = RegionExtractor(
-        parse_proposer("superpixels").build(maps, ClipEncoder), embedding.embedder(maps)
+        parse_proposer("superpixels").build(encoder, maps, ClipEncoder),
+        embedding.embedder(encoder, maps),
     )
     yield replace(parts, extractor=extractor, text=encoder)
     torch.set_num_threads(before)

@@ -19,7 +19,13 @@ from captionary.schemas.regions import Region
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.proposers.superpixels import Superpixels
-from captionary.vocabulary.engines.engine import VECTORLESS, CollectionName, Payload, Point, Where
+from captionary.vocabulary.engines.engine import (
+    CollectionName,
+    Payload,
+    Point,
+    Where,
+    vector_sizes,
+)
 from tests.contract.exact_engine import ExactCollection, ExactEngine
 from tests.indexer.planted import SCENES, ColourRegions, dump, pairs
 from tests.indexer.service.served import PATIENCE, Parts, pair_of, running
@@ -86,11 +92,14 @@ class LeavingEngine(ExactEngine):
     away: threading.Event = field(default_factory=threading.Event)
     failure: CaptionaryError = field(default_factory=lambda: StoreUnreachable("memory", "away"))
 
-    def create(self, *, dim: int) -> None:
+    def create(self, *, dim: int, look_dim: int = 0) -> None:
         names: tuple[CollectionName, ...] = get_args(CollectionName)
         self.collections = {
             name: LeavingCollection(
-                name, 0 if name in VECTORLESS else dim, away=self.away, failure=self.failure
+                name,
+                vector_sizes(name, dim=dim, look_dim=look_dim),
+                away=self.away,
+                failure=self.failure,
             )
             for name in names
         }
@@ -153,9 +162,9 @@ def test_a_store_that_is_away_is_waited_for(
 class Faulty(ExactEngine):
     """A store that does not take pictures of one name, for a reason of its own."""
 
-    def create(self, *, dim: int) -> None:
-        ExactEngine.create(self, dim=dim)
-        self.collections["pictures"] = FaultyCollection("pictures", 0)
+    def create(self, *, dim: int, look_dim: int = 0) -> None:
+        ExactEngine.create(self, dim=dim, look_dim=look_dim)
+        self.collections["pictures"] = FaultyCollection("pictures", {})
 
 
 @dataclass
