@@ -105,7 +105,7 @@ def measure(encoder: ClipEncoder, way: str, regions: int, device: str) -> dict[s
 
     def look() -> None:
         # New maps each time: they remember their last picture.
-        embedding.embedder(embedding.feature_maps(encoder)).embed(picture, cut)
+        embedding.embedder(encoder, embedding.feature_maps(encoder)).embed(picture, cut)
 
     return {"seconds": seconds_of(look, device=device), "mb": peak.growth}
 

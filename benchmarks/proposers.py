@@ -1,12 +1,13 @@
 """Proposers side by side: how well their regions fit the true ones, how many they are, how long.
 
     python -m benchmarks.proposers DATASET --encoder E [--proposer superpixels clusters ...]
-        [--part 1/2] [--count 50]
+        [--looks none] [--part 1/2] [--count 50]
 
 A true region is a connected part of one class that takes at least one percent of a picture. Printed
 are the mean over true regions of the best IoU that any proposed region reaches, the share for which
 it is above 0.5 and above 0.7, regions a picture, and the median seconds a picture, with ratios to
-the first proposer. The first pass over a picture by the encoder is part of the time.
+the first proposer. The first pass over a picture by the encoder, or by the look
+model whose map `clusters` cuts by, is part of the time.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.views import default_embedding
 from captionary.vision.extraction import LONGEST
+from captionary.vision.looks.plan import parse_looks
 from captionary.vision.pictures.loading import load_picture
 from captionary.vision.pictures.resizing import resize_labels, scaled_size
 from captionary.vision.proposers.plan import parse_proposer
@@ -50,10 +52,14 @@ def best_iou(true: Mask, masks: np.ndarray) -> float:
     return float((both / (masks | true).sum(axis=(1, 2))).max())
 
 
-def measure(data: DatasetFolder, encoder: ClipEncoder, name: str, count: int) -> list[float]:
+def measure(
+    data: DatasetFolder, encoder: ClipEncoder, name: str, looks: str, count: int
+) -> list[float]:
     """Mean best IoU, recall at 0.5 and 0.7, regions a picture, median seconds."""
-    embedding = default_embedding(encoder)
-    proposer = parse_proposer(name).build(embedding.feature_maps(encoder), ClipEncoder)
+    maps = default_embedding(encoder).feature_maps(encoder)
+    if (cut_by := parse_looks(looks).build(device="cpu", precision="float32")) is not None:
+        maps = cut_by.finest
+    proposer = parse_proposer(name).build(encoder, maps, ClipEncoder)
     ious, counts, seconds = [], [], []
     for pair in islice(data, count):
         picture = load_picture(pair.image).at_most(LONGEST)
@@ -78,6 +84,7 @@ def main() -> None:
     parser.add_argument(
         "--proposer", nargs="+", default=["superpixels", "clusters", "superpixels+clusters"]
     )
+    parser.add_argument("--looks", default="none")
     parser.add_argument("--part")
     parser.add_argument("--count", type=int, default=50, help="pictures")
     options = parser.parse_args()
@@ -87,7 +94,9 @@ def main() -> None:
     table = Table("proposer", "best IoU", "> 0.5", "> 0.7", "regions", "s", "times", box=None)
     first = None
     for name in options.proposer:
-        iou, half, most, regions, seconds = measure(data, encoder, name, options.count)
+        iou, half, most, regions, seconds = measure(
+            data, encoder, name, options.looks, options.count
+        )
         first = first or seconds
         cells = (f"{iou:.3f}", f"{half:.0%}", f"{most:.0%}", f"{regions:.0f}", f"{seconds:.3f}")
         table.add_row(name, *cells, f"{seconds / first:.2f}")

@@ -94,8 +94,8 @@ def pictures_part(dictionary: StoredDictionary, *, count: int, dim: int) -> None
     seconds, _ = timed(lambda: dictionary.tag("dog", tags))
     report("tag", f"{count / seconds:,.0f} regions/s")
     ids = dictionary.draw_sample()
-    seconds, _ = timed(Retriever(dictionary).sample_vectors)
-    report(f"sample_vectors, {len(ids)} pictures, first time", f"{seconds * 1e3:,.0f} ms")
+    seconds, _ = timed(Retriever(dictionary).common_parts)
+    report(f"common_parts, {len(ids)} pictures, first time", f"{seconds * 1e3:,.0f} ms")
     seconds, _ = timed(lambda: dictionary.settle([item.id for item in pictures]))
     report("settle", f"{count / seconds:,.0f} pictures/s")
 

@@ -16,7 +16,12 @@ def timed_models(models: ModelNames, clock: Clock) -> tuple[ClipEncoder, RegionE
     encoder, plan = parts.encoder, parts.plan.completed(parts.encoder)
     assert plan.embedding is not None
     assert plan.proposer is not None
-    maps = plan.embedding.feature_maps(clock.watch("encoder", encoder))
-    proposer = plan.proposer.build(maps, ClipEncoder)
-    embedder = clock.watch("crops, pooling", plan.embedding.embedder(maps))
-    return encoder, RegionExtractor(clock.watch("proposer", proposer), embedder)
+    assert plan.looks is not None
+    watched = clock.watch("encoder", encoder)
+    maps = plan.embedding.feature_maps(watched)
+    looks = plan.looks.build(device=encoder.device.type, precision=encoder.precision)
+    cut_by = maps if looks is None or plan.embedding.is_dense else looks.finest
+    proposer = plan.proposer.build(watched, cut_by, ClipEncoder)
+    looks = None if looks is None else clock.watch("looks", looks)
+    embedder = clock.watch("crops, pooling", plan.embedding.embedder(watched, maps))
+    return encoder, RegionExtractor(clock.watch("proposer", proposer), embedder, looks)

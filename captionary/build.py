@@ -33,12 +33,13 @@ T = TypeVar("T")
 class ModelNames:
     """The models to use, as a user names them; None: what a store was built with, or the default.
 
-    encoder, proposer, embed, precision, device: as the options of these names take them.
+    encoder, proposer, embed, looks, precision, device: as the options of these names take them.
     """
 
     encoder: str | None = None
     proposer: str | None = None
     embed: str | None = None
+    looks: str | None = None
     precision: str | None = None
     device: str = "auto"
 
@@ -127,7 +128,11 @@ class Parts:
         return self._engine
 
     def _open_dictionary(
-        self, fingerprint: str | None, dim: int | None, names: Mapping[str, str] | None = None
+        self,
+        fingerprint: str | None,
+        dim: int | None,
+        look_dim: int | None = None,
+        names: Mapping[str, str] | None = None,
     ) -> "StoredDictionary":
         from captionary.vocabulary.stored_dictionary import StoredDictionary
 
@@ -135,7 +140,9 @@ class Parts:
         engine, self._engine = self._open_engine(), None
         for name in ("stored", "refresher", "segmenter"):
             self.built.pop(name, None)
-        stored = StoredDictionary(engine, fingerprint=fingerprint, dim=dim, models=names)
+        stored = StoredDictionary(
+            engine, fingerprint=fingerprint, dim=dim, look_dim=look_dim, models=names
+        )
         self._engine = engine
         return stored
 
@@ -156,7 +163,12 @@ class Parts:
 
         names, stored = self.models, self._stored_names()
         return Plan.parse(
-            names.encoder, names.proposer, names.embed, names.precision, stored=stored
+            names.encoder,
+            names.proposer,
+            names.embed,
+            names.looks,
+            names.precision,
+            stored=stored,
         )
 
     @_part
@@ -231,7 +243,9 @@ class Parts:
         if "stored" in self.built:  # what reads it goes on reading it
             _check_fingerprint(self.stored, extractor)
         # One that only reads does not see what another object writes; so all share this one.
-        stored = self._open_dictionary(extractor.fingerprint, extractor.dim, names)
+        stored = self._open_dictionary(
+            extractor.fingerprint, extractor.dim, extractor.look_dim, names
+        )
         self.built["stored"] = stored
         return Indexer(
             stored,

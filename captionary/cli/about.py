@@ -12,7 +12,15 @@ import typer
 
 from captionary.schemas.errors import CaptionaryError
 
-PACKAGES = ("torch", "open_clip_torch", "qdrant-edge-py", "qdrant-client", "spacy", "scikit-learn")
+PACKAGES = (
+    "torch",
+    "open_clip_torch",
+    "timm",
+    "qdrant-edge-py",
+    "qdrant-client",
+    "spacy",
+    "scikit-learn",
+)
 
 
 def models(
@@ -21,21 +29,26 @@ def models(
         bool, typer.Option("--all", help="Every MODEL/TAG that open_clip can load.")
     ] = False,
 ) -> None:
-    """List encoders to choose from, with licence and size."""
+    """List encoders and look models to choose from, with licence and size."""
     from rich.console import Console
     from rich.table import Table
 
-    from captionary.vision.clip.catalogue import CATALOGUE, all_model_names
+    from captionary.vision.clip.catalogue import CATALOGUE, LOOK_MODELS, all_model_names
 
     if everything:
         print("\n".join(all_model_names()))
         return
-    table = Table("encoder", "dim", "licence", "MB", "good for", box=None)
-    table.columns[0].no_wrap = True
-    for model in CATALOGUE.values():
-        table.add_row(model.name, str(model.dim), model.licence, str(model.size_mb), model.good_for)
-    Console().print(table)
-    print("also local-dir:FOLDER in open_clip's layout, offline; --all lists the others")
+    for option, catalogue in (("encoder", CATALOGUE), ("looks", LOOK_MODELS)):
+        table = Table(option, "dim", "licence", "MB", "good for", box=None)
+        table.columns[0].no_wrap = True
+        for model in catalogue.values():
+            size = str(model.size_mb)
+            table.add_row(model.name, str(model.dim), model.licence, size, model.good_for)
+        Console().print(table)
+    print(
+        "also local-dir:FOLDER in open_clip's layout, or in timm's for looks, offline; --all lists "
+        "the other encoders, and any model of timm gives looks"
+    )
 
 
 def _version(package: str) -> str:
@@ -50,7 +63,12 @@ def doctor() -> None:
     print(f"{'python':17}{sys.version.split()[0]} on {platform.system()} {platform.machine()}")
     for package in PACKAGES:
         print(f"{package:17}{_version(package)}")
-    for name, trial in (("device", _device), ("nouns", _nouns), ("store", _store)):
+    for name, trial in (
+        ("device", _device),
+        ("nouns", _nouns),
+        ("looks", _looks),
+        ("store", _store),
+    ):
         try:
             found = trial()
         except (ImportError, CaptionaryError) as error:
@@ -73,6 +91,14 @@ def _nouns() -> str:
 
     caption = "two dogs beside a red fire hydrant"
     return f"of {caption!r}: {', '.join(next(NounExtractor().nouns([caption])))}"
+
+
+def _looks() -> str:
+    from captionary.vision.clip.catalogue import DEFAULT_LOOKS
+    from captionary.vision.looks.look_model import LookModel
+
+    model = LookModel(DEFAULT_LOOKS)
+    return f"{model.name}, {model.dim} numbers a region"
 
 
 def _store() -> str:

@@ -27,6 +27,7 @@ def index(
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
+    looks: options.Looks = None,
     images: Annotated[
         str | None, typer.Option(help="Folder that relative picture names refer to.")
     ] = None,
@@ -61,6 +62,7 @@ def index(
         encoder=encoder,
         proposer=proposer,
         embed=embed,
+        looks=looks,
         precision=precision,
         device=device,
         pipeline=pipeline,

@@ -39,6 +39,7 @@ def serve(
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
+    looks: options.Looks = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
 ) -> None:
@@ -53,7 +54,7 @@ def serve(
 
     settings = read_settings(root_path=root_path)
     check_exposure(host, settings.keys, allow_network=allow_network)
-    models = ModelNames(encoder, proposer, embed, precision, device)
+    models = ModelNames(encoder, proposer, embed, looks, precision, device)
     with server.listen(host, port) as listening, ExitStack() as opened:
         # What is wrong with the settings is reported before the models' libraries are loaded.
         if sys.stderr.isatty():

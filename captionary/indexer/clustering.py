@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import silhouette_score
 
-from captionary.schemas.arrays import Vectors
+from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.vectors import unit
 
 MOST = 8
@@ -81,3 +81,12 @@ def _largest_first(vectors: Vectors, labels: NDArray[np.int64]) -> Clusters:
     cancelled = np.linalg.norm(sums, axis=1) < CANCELLED * sizes[order]
     sums[cancelled] = vectors[[int(np.argmax(assignment == k)) for k in np.flatnonzero(cancelled)]]
     return Clusters(centres=unit(sums.astype(np.float32)), assignment=assignment)
+
+
+def mean_direction(vectors: Vectors) -> Vector:
+    """Of N >= 1 unit vectors, (N, D) -> (D,), unit length; of those that cancel out the first."""
+    total = vectors.sum(axis=0, dtype=np.float64)
+    if np.linalg.norm(total) < CANCELLED * len(vectors):
+        total = vectors[0]
+    centre: Vector = unit(total.astype(np.float32))
+    return centre

@@ -177,6 +177,9 @@ class Indexer:
         table = self._extractor.extract(loaded).table
         try:
             check_vectors(table.vectors, dim=self._dictionary.dim)
+            if table.look_vectors is not None:
+                look_dim = self._dictionary.look_dim
+                check_vectors(table.look_vectors, dim=look_dim, using="looks")
         except CaptionaryError as error:  # left to the store, it would pass for a fault of that
             return failure(pair, str(error))
         picture = new_record(source.pair, image_id, sha256, loaded, regions=len(table))

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from captionary.indexer.candidate_regions import Candidates
-from captionary.indexer.clustering import cluster
+from captionary.indexer.clustering import cluster, mean_direction
 from captionary.indexer.region_choice import Choice
 from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype
 from captionary.vision.pictures.thumbnails import crop_thumbnail
+from captionary.vocabulary.candidates import Candidates
 
 EXEMPLARS = 4
 """Regions kept to be shown for each prototype."""
@@ -32,12 +32,13 @@ def make_prototypes(
     """
     if not choices:
         return []
-    vectors = own.vectors[[item.row for item in choices]]
-    clusters = cluster(vectors)
+    taken = [item.row for item in choices]
+    looks = own.looks[taken]
+    clusters = cluster(looks)
     prototypes = []
     for number, centre in enumerate(clusters.centres):
         rows = np.flatnonzero(clusters.assignment == number)
-        similarity = _cosines(vectors[rows], centre)
+        similarity = _cosines(looks[rows], centre)
         # Of equal similarity the first: the order of a sort must leave no trace.
         nearest = [choices[row] for row in rows[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]]
         small = thumbnails([pictures[item.picture].id for item in nearest])
@@ -46,11 +47,12 @@ def make_prototypes(
             Prototype(
                 noun=noun,
                 number=number,
-                vector=centre,
+                vector=mean_direction(own.vectors[taken][rows]) if own.has_looks else centre,
                 size=len(rows),
                 spread=float(np.mean(1 - similarity)),
                 generation=generation,
                 exemplars=tuple(exemplars),
+                look_vector=centre if own.has_looks else None,
             )
         )
     return prototypes
@@ -72,7 +74,7 @@ def _exemplar(
         box_xyxy=box,
         caption=choice.caption,
         source=picture.source,
-        similarity=float(_cosines(own.vectors[choice.row], centre)),
+        similarity=float(_cosines(own.looks[choice.row], centre)),
         thumbnail=crop_thumbnail(thumbnails[picture.id], box_xyxy=box, size_hw=picture.size_hw),
     )
 

@@ -14,9 +14,10 @@ from captionary.indexer.association import (
     one_to_one,
     text_trust,
 )
-from captionary.indexer.candidate_regions import CandidateReader, Candidates
+from captionary.indexer.candidate_regions import CandidateReader
 from captionary.schemas.arrays import Vector
 from captionary.schemas.dictionary import Picture, TaggedRegion
+from captionary.vocabulary.candidates import Candidates
 
 REFERENCE_PICTURES = 64
 """Pictures with the noun that consistency compares with, at most."""
@@ -45,6 +46,7 @@ def choose_regions(
     *,
     words: Mapping[str, Vector],
     reader: CandidateReader,
+    text_share: float = TEXT_SHARE,
 ) -> list[Choice]:
     """Choose the region that a noun names in each of its pictures, at most one.
 
@@ -58,13 +60,14 @@ def choose_regions(
         noun: the noun; pictures: its pictures; own: their candidates, in the same order.
         words: text vectors of all nouns of these pictures.
         reader: knows the sample.
+        text_share: weight of text where the word is surely known, in [0, 1].
     """
-    scores = _scores(noun, own, word=words[noun], reader=reader)
+    scores = _scores(noun, own, word=words[noun], reader=reader, text_share=text_share)
     choices = []
     for number, picture in enumerate(pictures):
         rows = own.rows_of(number)
         rivals = {
-            other: TEXT_SHARE * reader.text_scores(words[other], own.vectors[rows])
+            other: text_share * reader.text_scores(words[other], own.vectors[rows])
             for other in sorted(picture.all_nouns - {noun})
             if not (_is_head(noun, other) or _is_head(other, noun))
         }
@@ -90,7 +93,9 @@ def _is_head(word: str, compound: str) -> bool:
     return compound.endswith((f" {word}", f"-{word}"))
 
 
-def _scores(noun: str, own: Candidates, *, word: Vector, reader: CandidateReader) -> Floats:
+def _scores(
+    noun: str, own: Candidates, *, word: Vector, reader: CandidateReader, text_share: float
+) -> Floats:
     """How well each of its candidates fits a noun, (n,), by both witnesses."""
     lacking = reader.sample_without(noun)
     having = own.first(REFERENCE_PICTURES)
@@ -100,18 +105,18 @@ def _scores(noun: str, own: Candidates, *, word: Vector, reader: CandidateReader
         _best_of_each(reader.text_scores(word, lacking.vectors), lacking),
     )
     shared = consistency(
-        own.vectors,
+        own.looks,
         own.picture,
-        having=having.vectors,
+        having=having.looks,
         having_picture=having.picture,
-        lacking=lacking.vectors,
+        lacking=lacking.looks,
     )
     pictures = len(np.unique(own.picture))
     return blended(
         text,
         shared,
-        text_weight=TEXT_SHARE * known,
-        shared_weight=(1 - TEXT_SHARE) * consistency_trust(pictures),
+        text_weight=text_share * known,
+        shared_weight=(1 - text_share) * consistency_trust(pictures),
     )
 
 

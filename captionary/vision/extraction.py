@@ -5,11 +5,12 @@ pictures are made in exactly the same way, so both services go through here, and
 says which way it was.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from captionary.schemas.arrays import Box, Vector
+from captionary.schemas.arrays import Box
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.regions import CutPicture, Region, RegionTable
 from captionary.vision.embedding.embedders import RegionEmbedder
@@ -26,20 +27,31 @@ pixel, and encoders see less."""
 
 @dataclass(frozen=True, slots=True)
 class RegionExtractor:
-    """Cuts pictures into regions and embeds them."""
+    """Cuts pictures into regions and embeds them.
+
+    embedder: by CLIP, whose vectors compare with words.
+    looks:    by vision models, whose vectors tell what looks alike; None: CLIP's do that, too.
+    """
 
     proposer: RegionProposer
     embedder: RegionEmbedder
+    looks: RegionEmbedder | None = None
 
     @property
     def fingerprint(self) -> str:
         """Names everything that regions and vectors depend on."""
-        return f"{self.proposer.fingerprint}+{self.embedder.fingerprint}+v{CODE_VERSION}"
+        looks = "" if self.looks is None else f"+{self.looks.fingerprint}"
+        return f"{self.proposer.fingerprint}+{self.embedder.fingerprint}{looks}+v{CODE_VERSION}"
 
     @property
     def dim(self) -> int:
-        """Length of the vectors."""
+        """Length of CLIP's vectors."""
         return self.embedder.dim
+
+    @property
+    def look_dim(self) -> int:
+        """Length of the vectors of looks; 0 without."""
+        return 0 if self.looks is None else self.looks.dim
 
     def extract(self, picture: LoadedPicture) -> CutPicture:
         """Cut and embed one picture; there is at least one region.
@@ -51,15 +63,21 @@ class RegionExtractor:
         regions = self.proposer.propose(shown)
         # Boxes in pixels of the file, where users meet them; masks stay at the smaller size.
         boxes = [scaled(region.box_xyxy, shown.size_hw, picture.size_hw) for region in regions]
-        table = RegionTable(
+        table = self._embedded(shown, regions, boxes)
+        return CutPicture(shown.pixels, tuple(regions), table, picture.size_hw)
+
+    def _embedded(
+        self, shown: LoadedPicture, regions: Sequence[Region], boxes: Sequence[Box]
+    ) -> RegionTable:
+        return RegionTable(
             vectors=self.embedder.embed(shown, regions),
             boxes_xyxy=np.array(boxes, dtype=np.int32),
             areas=np.array([region.area for region in regions], dtype=np.float32),
+            look_vectors=None if self.looks is None else self.looks.embed(shown, regions),
         )
-        return CutPicture(shown.pixels, tuple(regions), table, picture.size_hw)
 
-    def embed_box(self, picture: LoadedPicture, box_xyxy: Box | None) -> Vector:
-        """Embed a box of a picture as one region, as regions are when they are indexed, (D,).
+    def embed_box(self, picture: LoadedPicture, box_xyxy: Box | None) -> RegionTable:
+        """Embed a box of a picture as its one region, as regions are when they are indexed.
 
         Args:
             box_xyxy: in the picture's own pixels; None: the whole picture.
@@ -68,20 +86,18 @@ class RegionExtractor:
             WrongInput: the box is empty, or reaches out of the picture.
         """
         height, width = picture.size_hw
-        left, top, right, bottom = box_xyxy or (0, 0, width, height)
+        box_xyxy = box_xyxy or (0, 0, width, height)
+        left, top, right, bottom = box_xyxy
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             raise WrongInput(
                 f"the box {left},{top},{right},{bottom} is empty or not within the picture, "
                 f"which is {width} pixels wide and {height} high"
             )
         shown = picture.at_most(LONGEST)
-        left, top, right, bottom = scaled(
-            (left, top, right, bottom), picture.size_hw, shown.size_hw
-        )
+        left, top, right, bottom = scaled(box_xyxy, picture.size_hw, shown.size_hw)
         mask = np.zeros(shown.size_hw, dtype=np.bool_)
         mask[top:bottom, left:right] = True
-        vector: Vector = self.embedder.embed(shown, [Region(mask)])[0]
-        return vector
+        return self._embedded(shown, [Region(mask)], [box_xyxy])
 
 
 def scaled(box_xyxy: Box, from_hw: tuple[int, int], to_hw: tuple[int, int]) -> Box:

@@ -1,4 +1,4 @@
-"""The plan of a dictionary: which encoder, which proposer, which embedding, in which precision.
+"""The plan of a dictionary: which encoder, proposer, embedding and look model, how precisely.
 
 It is parsed once, from what a user names and what a store remembers, completed when the encoder is
 loaded (how to cut and to embed depends on what that can do), and written to the store as it is.
@@ -12,6 +12,7 @@ from captionary.vision.clip.catalogue import DEFAULT_ENCODER
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.views import Embedding, default_embedding, parse_embedding
 from captionary.vision.extraction import RegionExtractor
+from captionary.vision.looks.plan import NONE, LooksPlan, default_looks, parse_looks
 from captionary.vision.proposers.plan import (
     LoadEncoder,
     ProposerPlan,
@@ -29,13 +30,14 @@ class Plan:
 
     encoder:   its name, as `ClipEncoder` takes it.
     precision: auto, float32 or bfloat16.
-    proposer, embedding: None: what suits the encoder best.
+    proposer, embedding, looks: None: what suits the encoder best.
     """
 
     encoder: str = DEFAULT_ENCODER
     precision: str = "auto"
     proposer: ProposerPlan | None = None
     embedding: Embedding | None = None
+    looks: LooksPlan | None = None
 
     @classmethod
     def parse(
@@ -43,6 +45,7 @@ class Plan:
         encoder: str | None = None,
         proposer: str | None = None,
         embed: str | None = None,
+        looks: str | None = None,
         precision: str | None = None,
         *,
         stored: Mapping[str, str] = NOTHING_STORED,
@@ -59,11 +62,14 @@ class Plan:
         # What the user names comes first; whether the store fits is checked by its fingerprint.
         embed = stored.get("embed") if embed is None else embed
         proposer = stored.get("proposer") if proposer is None else proposer
+        # A store that names models but no looks is older than these, and has none.
+        looks = stored.get("looks", NONE if stored else None) if looks is None else looks
         return cls(
             encoder=encoder or stored.get("encoder", DEFAULT_ENCODER),
             precision=precision or stored.get("precision", "auto"),
             embedding=None if embed is None else parse_embedding(embed),
             proposer=None if proposer is None else parse_proposer(proposer),
+            looks=None if looks is None else parse_looks(looks),
         )
 
     def completed(self, encoder: ClipEncoder) -> "Plan":
@@ -77,17 +83,19 @@ class Plan:
             precision=encoder.precision,
             proposer=self.proposer or default_proposer(encoder),
             embedding=self.embedding or default_embedding(encoder),
+            looks=default_looks(encoder) if self.looks is None else self.looks,
         )
 
     @property
     def names(self) -> dict[str, str]:
         """What a store is to remember of a completed plan; folders by their full paths."""
-        if self.proposer is None or self.embedding is None:
+        if self.proposer is None or self.embedding is None or self.looks is None:
             raise ValueError("only a completed plan has names")
         return {
             "encoder": absolute_name(self.encoder),
             "proposer": str(self.proposer),
             "embed": self.embedding.text,
+            "looks": str(self.looks),
             "precision": self.precision,
         }
 
@@ -104,7 +112,11 @@ class Plan:
         plan = self.completed(encoder)
         assert plan.proposer is not None
         assert plan.embedding is not None
+        assert plan.looks is not None
+        looks = plan.looks.build(device=encoder.device.type, precision=encoder.precision)
         # Made first, for both: a proposer and an embedder with the same maps share a forward pass.
         maps = plan.embedding.feature_maps(encoder)
-        embedder = plan.embedding.embedder(maps)
-        return RegionExtractor(plan.proposer.build(maps, load_encoder), embedder)
+        embedder = plan.embedding.embedder(encoder, maps)
+        # An encoder that has no maps of its own to embed by has none that are good to cut by.
+        cut_by = maps if looks is None or plan.embedding.is_dense else looks.finest
+        return RegionExtractor(plan.proposer.build(encoder, cut_by, load_encoder), embedder, looks)

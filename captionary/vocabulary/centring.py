@@ -4,9 +4,13 @@ All embeddings of one encoder lie in a narrow cone; its axis tells nothing of a 
 what does.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from captionary.schemas.arrays import Vector, Vectors
+from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import unit
 
 CENTRING = 0.8
@@ -15,6 +19,35 @@ none (docs/results.md)."""
 
 FEW_PICTURES = 10
 """A mean over this many pictures is trusted by half."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommonParts:
+    """What the regions of a dictionary have in common, to be subtracted by `centred`.
+
+    vector:      (D,) of CLIP's vectors.
+    look_vector: (L,) of the look vectors; None without a look model.
+    """
+
+    vector: Vector
+    look_vector: Vector | None = None
+
+    @property
+    def look(self) -> Vector:
+        """Of what regions are compared with each other by."""
+        return self.vector if self.look_vector is None else self.look_vector
+
+
+def common_parts(tables: Sequence[RegionTable], *, dim: int, look_dim: int) -> CommonParts:
+    """What the regions of a sample of pictures have in common; `look_dim` 0: no look model."""
+    none = np.zeros((0, dim), np.float32)
+    vectors = np.concatenate([none, *(table.vectors for table in tables)])
+    common = common_part(vectors, pictures=len(tables))
+    if not look_dim:
+        return CommonParts(common)
+    none = np.zeros((0, look_dim), np.float32)
+    looks = np.concatenate([none, *(table.looks for table in tables)])
+    return CommonParts(common, common_part(looks, pictures=len(tables)))
 
 
 def common_part(vectors: Vectors, *, pictures: int) -> Vector:

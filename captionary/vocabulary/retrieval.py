@@ -16,8 +16,11 @@ from cachetools import LRUCache, cachedmethod
 from captionary.schemas.arrays import Box, Vector, Vectors
 from captionary.schemas.dictionary import NounEntry, Prototype
 from captionary.schemas.nouns import NounIndex
-from captionary.vocabulary.centring import centred, common_part
+from captionary.schemas.regions import RegionTable
+from captionary.vocabulary.candidates import Candidates, candidates_of, joined
+from captionary.vocabulary.centring import CommonParts, centred, common_parts
 from captionary.vocabulary.engines.engine import EVERYTHING, Payload, Point, Where
+from captionary.vocabulary.neighbours import NeighbourPool, Neighbours
 from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.points import VISIBLE, single
 from captionary.vocabulary.stored_dictionary import StoredDictionary
@@ -67,10 +70,27 @@ class NearRegion:
 
 @dataclass(frozen=True, slots=True)
 class PrototypeMatrix:
-    """Prototypes sorted by noun and number, and their vectors, (P, D) float32, row by row."""
+    """Prototypes sorted by noun and number, and their vectors row by row.
+
+    vectors: (P, D) float32, to be compared with words.
+    looks:   (P, L) float32, to be compared with regions; `vectors` without a look model.
+    """
 
     prototypes: Prototypes
     vectors: Vectors
+    looks: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The pictures that stand for all: their ids, their candidates, and what these have in common.
+
+    Pictures whose regions are lost are left out.
+    """
+
+    pictures: tuple[str, ...]
+    regions: Candidates
+    common: CommonParts
 
 
 def _at_revision(retriever: "Retriever", *arguments: Hashable) -> Hashable:
@@ -89,8 +109,8 @@ class Retriever:
         self._nouns: LRUCache[Any, tuple[str, ...]] = LRUCache(1)
         self._indexes: LRUCache[Any, NounIndex] = LRUCache(1)
         self._entries: LRUCache[Any, tuple[NounEntry, ...]] = LRUCache(1)
-        self._samples: LRUCache[Any, Vectors] = LRUCache(1)
-        self._common_parts: LRUCache[Any, Vector] = LRUCache(1)
+        self._samples: LRUCache[Any, Sample] = LRUCache(1)
+        self._pools: LRUCache[Any, NeighbourPool] = LRUCache(1)
 
     @property
     def revision(self) -> int:
@@ -114,6 +134,12 @@ class Retriever:
         """A line for every noun, sorted, as they were when first read at this revision."""
         return tuple(self.dictionary.entries())
 
+    def caption_share(self, nouns: Iterable[str]) -> float:
+        """Share of the dictionary's pictures whose captions have one of some nouns, in [0, 1]."""
+        pictures = self.dictionary.engine.collection("pictures")
+        where = Where(any_of={"noun": sorted(nouns)}, none_of=VISIBLE.none_of)
+        return pictures.count(where) / max(pictures.count(VISIBLE), 1)
+
     def matrix(self, nouns: Iterable[str]) -> PrototypeMatrix:
         """The prototypes of nouns, sorted, with their vectors; nouns without any are left out."""
         return self._matrix(frozenset(nouns))
@@ -121,46 +147,54 @@ class Retriever:
     @cachedmethod(attrgetter("_matrices"), key=_at_revision, lock=attrgetter("_lock"))
     def _matrix(self, nouns: frozenset[str]) -> PrototypeMatrix:
         prototypes = tuple(self.dictionary.prototypes(sorted(nouns)))
-        shape = (len(prototypes), self.dictionary.dim)
+        count, look_dim = len(prototypes), self.dictionary.look_dim
         rows = np.array([prototype.vector for prototype in prototypes], np.float32)
-        return PrototypeMatrix(prototypes, rows.reshape(shape))
+        vectors = rows.reshape(count, self.dictionary.dim)
+        if not look_dim:
+            return PrototypeMatrix(prototypes, vectors, vectors)
+        looks = np.array([prototype.look for prototype in prototypes], np.float32)
+        return PrototypeMatrix(prototypes, vectors, looks.reshape(count, look_dim))
 
-    def sample_vectors(self) -> Vectors:
-        """(N, D) vectors of all regions of the dictionary's sample of pictures."""
-        return self._sample_vectors(tuple(self.dictionary.sample()))
+    def common_parts(self) -> CommonParts:
+        """What the dictionary's regions have in common, by its sample (see centring.py)."""
+        return self._sample(tuple(self.dictionary.sample())).common
 
-    def common_part(self) -> Vector:
-        """(D,) what the dictionary's regions have in common, by its sample (see centring.py)."""
-        return self._common_part(tuple(self.dictionary.sample()))
+    def neighbours(self, table: RegionTable) -> Neighbours:
+        """The regions of the sample that look most like those of a picture (see neighbours.py)."""
+        return self._pool().find(table)
+
+    # Captions may come to the pictures of a sample; their regions stay.
+    @cachedmethod(attrgetter("_pools"), key=_at_revision, lock=attrgetter("_lock"))
+    def _pool(self) -> NeighbourPool:
+        sample = self._sample(tuple(self.dictionary.sample()))
+        nouns = {one.id: one.all_nouns for one in self.dictionary.pictures_named(sample.pictures)}
+        said = tuple(nouns.get(image_id, frozenset()) for image_id in sample.pictures)
+        return NeighbourPool(sample.regions, said, sample.common)
 
     # A picture of the sample that is removed takes the sample with it: the ids are key enough.
-    @cachedmethod(attrgetter("_common_parts"), key=lambda _, ids: ids, lock=attrgetter("_lock"))
-    def _common_part(self, ids: tuple[str, ...]) -> Vector:
-        return common_part(self._sample_vectors(ids), pictures=len(ids))
-
     @cachedmethod(attrgetter("_samples"), key=lambda _, ids: ids, lock=attrgetter("_lock"))
-    def _sample_vectors(self, ids: tuple[str, ...]) -> Vectors:
-        tables = self.dictionary.region_tables(self.dictionary.pictures_named(ids))
-        none = np.zeros((0, self.dictionary.dim), np.float32)
-        return np.concatenate([none, *(table.vectors for table in tables)])
+    def _sample(self, ids: tuple[str, ...]) -> Sample:
+        stored = self.dictionary
+        whole, tables = stored.whole_tables(stored.pictures_named(ids))
+        common = common_parts(tables, dim=stored.dim, look_dim=stored.look_dim)
+        regions = joined([candidates_of(table, common) for table in tables], common)
+        return Sample(tuple(picture.id for picture in whole), regions, common)
 
-    def nearest_nouns(
-        self, vector: Vector, *, limit: int, noun: str | None = None
-    ) -> list[NearNoun]:
-        """The nouns with the prototypes nearest to a (D,) region vector, each with its nearest.
+    def nearest_nouns(self, look: Vector, *, limit: int, noun: str | None = None) -> list[NearNoun]:
+        """The nouns with the prototypes nearest to a region, each with its nearest.
 
         Args:
-            vector: a region's, not centred; prototypes are of centred regions, so it is here.
+            look:   (L,) as of `RegionTable.looks`: not centred, as it will be here.
             limit:  how many nouns at most.
             noun:   the only one to search for, in any spelling; None: all.
         """
         # The store searches: all prototypes at once, with their pictures, would fill the memory.
-        query = centred(vector[None], self.common_part())
+        query = centred(look[None], self.common_parts().look)
         where = EVERYTHING if noun is None else Where(any_of={"noun": self._stored(noun)})
         collection = self.dictionary.engine.collection("prototypes")
         reach = limit * PROTOTYPES_A_NOUN
         while True:
-            hits = collection.search(query, where, limit=reach)[0]
+            hits = collection.search(query, where, limit=reach, using=self.dictionary.alike)[0]
             similarity = dict(zip(hits.ids, hits.scores.tolist(), strict=True))
             nearest: dict[str, NearNoun] = {}
             # Hits fall in similarity, so the first of a noun is its nearest.
@@ -174,14 +208,17 @@ class Retriever:
 
     def nearest_regions(
         self,
-        vector: Vector,
+        look: Vector,
         *,
         limit: int,
         noun: str | None = None,
         source: str | None = None,
         tag: str | None = None,
     ) -> list[NearRegion]:
-        """The stored regions nearest to a (D,) vector, nearest first, of a noun, source or tag."""
+        """The stored regions nearest to a region, nearest first, of a noun, source or tag.
+
+        look: (L,) as of `RegionTable.looks`.
+        """
         fields = {"source": source, "tags": tag}
         any_of = {k: [v] for k, v in fields.items() if v is not None}
         if noun is not None:
@@ -190,7 +227,7 @@ class Retriever:
         collection = self.dictionary.engine.collection("regions")
         reach = limit
         while True:
-            hits = collection.search(vector[None], where, limit=reach)[0]
+            hits = collection.search(look[None], where, limit=reach, using=self.dictionary.alike)[0]
             points = self._visible(collection.retrieve(hits.ids, fields=NEAR_FIELDS))
             if len(points) >= limit or len(hits.ids) < reach:
                 break

@@ -19,10 +19,10 @@ from captionary.schemas.dictionary import (
     Prototype,
     TaggedRegion,
 )
-from captionary.schemas.errors import CaptionaryError
+from captionary.schemas.errors import CaptionaryError, MissingRegions
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.counts import read_entries, read_stats
-from captionary.vocabulary.engines.engine import Engine, Where
+from captionary.vocabulary.engines.engine import Engine, VectorName, Where
 from captionary.vocabulary.generations import (
     check_one_generation,
     read_generations,
@@ -102,6 +102,11 @@ class StoredDictionary:
     def look_dim(self) -> int:
         """L, the size of its look vectors; 0: it has none."""
         return self._meta.look_dim
+
+    @property
+    def alike(self) -> VectorName:
+        """Which of the vectors regions are compared with each other by."""
+        return "looks" if self.look_dim else "clip"
 
     @property
     def revision(self) -> int:
@@ -257,6 +262,15 @@ class StoredDictionary:
             dim=self.dim,
             look_dim=self.look_dim,
         )
+
+    def whole_tables(self, pictures: Sequence[Picture]) -> tuple[list[Picture], list[RegionTable]]:
+        """Pictures with their regions, without those of which some are lost."""
+        whole = list(pictures)
+        while True:
+            try:
+                return whole, self.region_tables(whole)
+            except MissingRegions as error:
+                whole = [picture for picture in whole if picture.id not in error.images]
 
     def tag(self, noun: str, tagged: Sequence[TaggedRegion]) -> None:
         """Make exactly these regions carry the noun; it leaves all others. `settle` makes it safe.

@@ -83,9 +83,10 @@ def test_doctor_tries_what_indexing_needs() -> None:
 
     assert (answer.code, answer.err) == (0, "")
     assert "torch" in answer.out
-    assert [line.split()[0] for line in answer.out.splitlines()[-3:]] == [
+    assert [line.split()[0] for line in answer.out.splitlines()[-4:]] == [
         "device",
         "nouns",
+        "looks",
         "store",
     ]
     assert "dog, fire hydrant, hydrant" in answer.out

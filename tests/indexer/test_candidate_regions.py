@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from captionary.indexer import candidate_regions
-from captionary.indexer.candidate_regions import SMALLEST, CandidateReader
+from captionary.indexer.candidate_regions import CandidateReader
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import unit
+from captionary.vocabulary.candidates import SMALLEST
 from captionary.vocabulary.centring import centred, common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary

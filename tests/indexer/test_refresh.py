@@ -7,14 +7,15 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 
 from captionary.indexer.candidate_regions import CandidateReader
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
-from captionary.schemas.vectors import unit
-from captionary.vocabulary.centring import centred, common_part
+from captionary.schemas.vectors import half, unit
+from captionary.vocabulary.centring import centred, common_part, common_parts
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.exact_engine import ExactEngine
@@ -95,6 +96,15 @@ def refreshed(dictionary: StoredDictionary, items: list[tuple[Picture, RegionTab
     return Refresher(dictionary, PlantedText()).refresh()
 
 
+def with_looks(items: list[tuple[Picture, RegionTable]]) -> list[tuple[Picture, RegionTable]]:
+    """The same pictures, whose look vectors are their vectors turned in space."""
+    turned = np.linalg.qr(np.random.default_rng(7).normal(size=(DIM, DIM)))[0].astype(np.float32)
+    return [
+        (picture, replace(table, look_vectors=half(unit(table.vectors @ turned))))
+        for picture, table in items
+    ]
+
+
 def share_right(dictionary: StoredDictionary, noun: str) -> float:
     """The share of the noun's pictures in which it took its own region."""
     pictures = {picture.id: picture for picture in dictionary.pictures(noun=noun)}
@@ -124,6 +134,29 @@ def test_known_and_unknown_nouns_find_their_regions(dictionary: StoredDictionary
     for noun in KNOWN:
         assert share_right_by_text_alone(dictionary, noun) >= 0.9
     assert np.mean([share_right_by_text_alone(dictionary, noun) for noun in UNKNOWN]) <= 0.2
+
+
+def test_looks_choose_regions_and_words_are_kept_beside(dictionary: StoredDictionary) -> None:
+    """Turned vectors are as near to each other as they were, so nouns take the same regions."""
+    items = pairs_of_nouns(2)
+    refreshed(dictionary, items)
+    two = StoredDictionary(ExactEngine(), fingerprint="planted", dim=DIM, look_dim=DIM)
+    looked = with_looks(items)
+    refreshed(two, looked)
+    tables = [table for _, table in looked]
+    common = common_parts(tables, dim=DIM, look_dim=DIM)
+    for noun in NOUNS:
+        places = [(region.image_id, region.index) for region in tagged(two, noun)]
+        assert places == [(region.image_id, region.index) for region in tagged(dictionary, noun)]
+        rows = [(tables[int(image_id[1:])], index) for image_id, index in places]
+        (prototype,), (one,) = two.prototypes([noun]), dictionary.prototypes([noun])
+        words = centred(np.stack([table.vectors[index] for table, index in rows]), common.vector)
+        looks = centred(np.stack([table.looks[index] for table, index in rows]), common.look)
+        assert_allclose(prototype.vector, unit(words.mean(axis=0)), atol=1e-5)
+        assert_allclose(prototype.look, unit(looks.mean(axis=0)), atol=1e-5)
+        assert_allclose(prototype.vector, one.vector, atol=1e-5)
+        assert one.look_vector is None
+        assert_allclose(prototype.spread, one.spread, atol=1e-3)
 
 
 def test_prototypes_point_where_their_things_lie(dictionary: StoredDictionary) -> None:

@@ -13,8 +13,10 @@ import pytest
 from captionary.build import ModelNames, Parts
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
-from captionary.vision.clip.catalogue import BUNDLED
+from captionary.vision.clip.catalogue import BUNDLED, DEFAULT_LOOKS
 from captionary.vision.embedding.views import DEFAULT, parse_embedding
+from captionary.vision.looks.plan import parse_looks
+from captionary.vision.pictures.loading import load_picture
 from captionary.vision.plan import Plan
 from captionary.vision.proposers.plan import ProposerPart, ProposerPlan
 
@@ -62,7 +64,9 @@ def test_the_embedding_is_named_by_the_user_or_the_model(
     assert Plan.parse(stored=plan.names) == plan
     embedding = parse_embedding(expected)
     maps = embedding.feature_maps(parts.encoder)
-    assert parts.extractor.embedder.fingerprint == embedding.embedder(maps).fingerprint
+    assert (
+        parts.extractor.embedder.fingerprint == embedding.embedder(parts.encoder, maps).fingerprint
+    )
     assert parts.extractor.proposer.fingerprint.startswith("superpixels-")
     assert "+clusters-" in parts.extractor.proposer.fingerprint
 
@@ -86,7 +90,7 @@ def test_wrong_names_are_refused_before_a_model_is_loaded() -> None:
 def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> None:
     """Whatever regions were cut and embedded by; another encoder is known by its fingerprint."""
     store = str(tmp_path / "store")
-    names = ModelNames("mini", "superpixels", "tokens+dense", "float32", device="cpu")
+    names = ModelNames("mini", "superpixels", "tokens+dense", precision="float32", device="cpu")
     pairs = islice(read_pairs(str(scenes / "captions.jsonl")), 2)
     with closing(Parts(store, names)) as parts:
         assert parts.indexer.index(pairs).added == 2
@@ -98,6 +102,40 @@ def test_a_refresher_needs_the_encoder_alone(scenes: Path, tmp_path: Path) -> No
             _ = parts.refresher
         with pytest.raises(FingerprintMismatch, match="the store was built with"):
             _ = parts.segmenter
+
+
+def test_looks_are_stored_and_taken_up_again(scenes: Path, tmp_path: Path) -> None:
+    store, looks = str(tmp_path / "store"), "look-lite0:64"
+    names = ModelNames("mini", "superpixels", "crop", looks, device="cpu")
+    pairs = list(islice(read_pairs(str(scenes / "captions.jsonl")), 2))
+    with closing(Parts(store, names)) as parts:
+        assert parts.indexer.index(pairs).added == 2
+        assert parts.stored.models["looks"] == looks
+        assert parts.stored.look_dim == 1280
+    with closing(Parts(store)) as parts:
+        assert parts.indexer.index(pairs).known == 2
+        pictures = list(parts.stored.pictures())
+        table = parts.stored.region_tables(pictures)[0]
+        again = parts.extractor.extract(load_picture(pictures[0].image)).table
+        assert table.look_vectors is not None
+        assert np.array_equal(again.looks, table.looks)
+    for other in ("none", "look-lite0:96"):
+        parts = Parts(store, ModelNames(looks=other))
+        with closing(parts), pytest.raises(FingerprintMismatch):
+            _ = parts.segmenter
+
+
+def test_which_looks_where_nobody_names_any() -> None:
+    assert Plan.parse().looks is None
+    assert Plan.parse(stored={"encoder": "mini"}).looks == parse_looks("none")  # an older store
+    with closing(Parts(None, ModelNames("mini", device="cpu"))) as parts:
+        assert str(parts.plan.completed(parts.encoder).looks) == DEFAULT_LOOKS
+    with closing(Parts(None, ModelNames("pgseg-mini", device="cpu"))) as parts:
+        assert str(parts.plan.completed(parts.encoder).looks) == "none"
+        parts.encoder.from_folder = False  # as one that open_clip has found by its name
+        assert str(parts.plan.completed(parts.encoder).looks) == DEFAULT_LOOKS
+        parts.encoder.default_looks = "look-lite0@2"
+        assert str(parts.plan.completed(parts.encoder).looks) == "look-lite0@2"
 
 
 def test_what_is_removed_needs_no_files_of_the_proposer(scenes: Path, tmp_path: Path) -> None:

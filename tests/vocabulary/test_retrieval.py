@@ -72,28 +72,26 @@ def test_the_cache_is_bounded(filled: StoredDictionary) -> None:
     assert retriever.matrix(["noun 00"]) is not first
 
 
-def test_sample_vectors_follow_the_sample(dictionary: StoredDictionary) -> None:
+def test_common_parts_follow_the_sample(dictionary: StoredDictionary) -> None:
     retriever = Retriever(dictionary)
-    assert retriever.sample_vectors().shape == (0, DIM)
+    assert not retriever.common_parts().vector.any()
     dictionary.add([pair(number) for number in range(6)])
     drawn = dictionary.draw_sample(3)
     expected = np.concatenate([table(int(name[1:])).vectors for name in drawn])
-    assert np.array_equal(retriever.sample_vectors(), expected)
-    assert retriever.sample_vectors() is retriever.sample_vectors()
-    common = retriever.common_part()
-    assert np.array_equal(common, common_part(expected, pictures=3))
-    assert retriever.common_part() is common
+    common = retriever.common_parts()
+    assert np.array_equal(common.vector, common_part(expected, pictures=3))
+    assert common.look is common.vector
+    assert retriever.common_parts() is common
     dictionary.retire([drawn[0]])
     dictionary.draw_sample(3)
-    assert not np.array_equal(retriever.sample_vectors(), expected)
-    assert not np.array_equal(retriever.common_part(), common)
+    assert not np.array_equal(retriever.common_parts().vector, common.vector)
 
 
 def test_near_nouns_are_exact_and_centred(filled: StoredDictionary) -> None:
     filled.add([pair(number) for number in range(6)])
     filled.draw_sample(3)
     retriever, vector = Retriever(filled), unit(1, seed=77)[0]
-    query = centred(vector[None], retriever.common_part())[0]
+    query = centred(vector[None], retriever.common_parts().vector)[0]
     best: dict[str, NearNoun] = {}
     for prototype in filled.prototypes(retriever.nouns()):
         near = NearNoun(prototype.noun, prototype.number, float(prototype.vector @ query))

@@ -42,13 +42,35 @@ CATALOGUE = {
     )
 }
 
+DEFAULT_LOOKS = "look-lite0"
+
+# Names of timm, for `--looks`.
+LOOK_MODELS = {
+    model.name: model
+    for model in (
+        ClipModel(DEFAULT_LOOKS, 1280, "Apache-2.0", 14, "the default; comes with it"),
+        ClipModel("tf_efficientnet_lite2.in1k", 1280, "Apache-2.0", 19, "better, on a CPU"),
+        ClipModel("vit_small_patch14_reg4_dinov2.lvd142m", 384, "Apache-2.0", 88, "on a GPU"),
+        ClipModel("vit_base_patch14_reg4_dinov2.lvd142m", 768, "Apache-2.0", 346, "quality"),
+        ClipModel("vit_small_patch16_dinov3.lvd1689m", 384, "DINOv3 licence", 86, "newer data"),
+        ClipModel("convnext_tiny.dinov3_lvd1689m", 768, "DINOv3 licence", 111, "the same"),
+        ClipModel(
+            "vit_base_patch16_radio_v3.c_radio", 768, "NVIDIA Open Model", 346, "several teachers"
+        ),
+    )
+}
+"""Vision models that tell which regions look alike (vision.looks)."""
+
 GROUPING_MODELS = ("pgseg-mini", "vilseg-mini")
 """Those of them that have learned to group patches: they are encoders and proposers."""
 
-BUNDLED = {
-    name: Path(__file__).parents[1] / "bundled" / name for name in ("mini", *GROUPING_MODELS)
-}
+BUNDLED_FOLDER = Path(__file__).parents[1] / "bundled"
+
+BUNDLED = {name: BUNDLED_FOLDER / name for name in ("mini", *GROUPING_MODELS)}
 """Models that come with the program, by name: folders in open_clip's local-dir layout."""
+
+BUNDLED_LOOKS = {DEFAULT_LOOKS: BUNDLED_FOLDER / DEFAULT_LOOKS}
+"""Look models that come with it: folders in timm's local-dir layout."""
 
 
 def all_model_names() -> list[str]:

@@ -54,6 +54,10 @@ class ClipEncoder:
     fingerprint: str
     default_embedding: str | None
     """How regions are best embedded, where the model's folder says so."""
+    default_looks: str | None
+    """The look model that goes with it, where the model's folder says so."""
+    from_folder: bool
+    """Whether it came from a folder here, and not by a name of open_clip."""
     default_proposer: str | None
     """The proposer of the groups that it has learned; None: it has learned none."""
 
@@ -72,6 +76,8 @@ class ClipEncoder:
         files = find_clip(name)
         self.name = name
         self.default_embedding = files.default_embedding
+        self.default_looks = files.default_looks
+        self.from_folder = files.folder is not None
         self.default_proposer = files.default_proposer
         # A folder's templates hold even where a call names others: a model trained on one kind of
         # sentence knows no other. What the constructor is given comes before the folder.
@@ -110,6 +116,11 @@ class ClipEncoder:
         self.batch_size = IMAGE_BATCH[self.device.type]
         self.precision = str(self._dtype).removeprefix("torch.")
         self.fingerprint = f"clip-{digest}-{self.precision}"
+
+    @property
+    def patch(self) -> int:
+        """Pixels of a side of a patch of its tower."""
+        return self.tower.patch
 
     @torch.inference_mode()
     def encode_images(self, batch: torch.Tensor) -> Vectors:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from captionary.schemas.arrays import Rgb
-from captionary.vision.clip.encoder import ClipEncoder
+from captionary.vision.clip.protocols import MapEncoder
 from captionary.vision.last_input import LastInput
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
@@ -45,7 +45,7 @@ class FeatureMaps:
             without attention.
     """
 
-    encoder: ClipEncoder
+    encoder: MapEncoder
     side: int
     window: int | None = None
     last_block: str = "naclip"
@@ -69,7 +69,7 @@ class FeatureMaps:
         return self._encode_pixels(picture.pixels)
 
     def _encode_pixels(self, pixels: Rgb) -> FeatureMap:
-        patch = self.encoder.tower.patch
+        patch = self.encoder.patch
         height, width = frame_size(
             (pixels.shape[0], pixels.shape[1]), side=self.side, multiple=patch
         )

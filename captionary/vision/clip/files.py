@@ -39,6 +39,8 @@ TEMPLATES_KEY = "captionary_templates"
 """Key in a model's configuration file: the only sentence templates that it is to be used with."""
 EMBED_KEY = "captionary_embed"
 """Key there: how regions are to be embedded, where a user does not say."""
+LOOKS_KEY = "captionary_looks"
+"""Key there: which look model goes with it, where a user does not say (vision.looks.plan)."""
 WEIGHT_PATTERNS = ("*.safetensors", "*.bin", "*.pth")
 HUB_WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 HUB_TIMEOUT_S = 10.0
@@ -55,6 +57,7 @@ class ClipFiles:
     merges:     the file of the byte-pair vocabulary, where the model has one of its own.
     templates:  the only sentence templates to use it with, where the folder names any.
     default_embedding: how regions are best embedded by it, where the folder says so.
+    default_looks: the look model that goes with it, where the folder says so.
     grouping:   how it groups patches, where it has learned to.
     folder:     where it is; None: open_clip finds it.
     """
@@ -67,6 +70,7 @@ class ClipFiles:
     merges: Path | None = None
     templates: str | None = None
     default_embedding: str | None = None
+    default_looks: str | None = None
     grouping: GroupingConfig | None = None
     folder: Path | None = None
 
@@ -154,6 +158,7 @@ def _read_configuration(folder: Path) -> ClipFiles:
             preprocess=own if isinstance(grouping, PgsegConfig) else {},
             templates=content.get(TEMPLATES_KEY),
             default_embedding=content.get(EMBED_KEY) and str(content[EMBED_KEY]),
+            default_looks=content.get(LOOKS_KEY) and str(content[LOOKS_KEY]),
             grouping=grouping,
             folder=folder,
         )

@@ -52,3 +52,29 @@ class TextEncoder(Protocol):
     def encode_texts(self, names: Sequence[str], *, templates: str | None = None) -> Vectors:
         """Encode N names to (N, D), put in the named templates; None: in its usual ones."""
         ...
+
+
+class MapEncoder(Protocol):
+    """Turns the patches of a picture of any size into vectors: a CLIP, or a model of looks."""
+
+    @property
+    def dim(self) -> int:
+        """Length of its vectors."""
+        ...
+
+    @property
+    def patch(self) -> int:
+        """Pixels of a side of a patch; sides of pictures are multiples of it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Names everything that its vectors depend on."""
+        ...
+
+    def encode_map(self, pixels: torch.Tensor, *, last_block: str) -> torch.Tensor:
+        """Encode (3, H, W) float in [0, 1] to (H / patch, W / patch, D) float32 on the CPU.
+
+        last_block: how the last block of CLIP is altered; what is none, or has none, ignores it.
+        """
+        ...

@@ -13,7 +13,7 @@ from captionary.schemas.regions import Region
 from captionary.schemas.vectors import unit
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.clip.feature_maps import FeatureMaps, frame_size
-from captionary.vision.clip.protocols import ImageEncoder
+from captionary.vision.clip.protocols import ImageEncoder, MapEncoder
 from captionary.vision.embedding.coverage import coverage
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.resizing import squash
@@ -145,7 +145,7 @@ class PooledFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Blend:
-    """Several views of a region as one vector: the sum of their unit vectors.
+    """Several views of a region by one model as one vector: the sum of their unit vectors.
 
     A crop shows a region in detail, a feature map in its surroundings, and they err differently.
     Small regions are not cropped: they cost as much as large ones, and a scrap of colour cut out of
@@ -155,7 +155,7 @@ class Blend:
         parts: at least one; of these, crops are made of large regions only where others see all.
     """
 
-    encoder: ClipEncoder
+    encoder: MapEncoder
     parts: tuple[RegionEmbedder, ...]
 
     @property

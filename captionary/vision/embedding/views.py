@@ -75,13 +75,13 @@ class View:
         last_block = self.last_block or (DEFAULT_BLOCK if attention else "plain")
         return FeatureMaps(encoder, self.pixels(encoder), window, last_block)
 
-    def embedder(self, maps: FeatureMaps) -> RegionEmbedder:
+    def embedder(self, encoder: ClipEncoder, maps: FeatureMaps) -> RegionEmbedder:
         """The embedder of this view, which shares `maps` where they are its own.
 
         Raises:
-            WrongInput: the maps' encoder cannot embed that way.
+            WrongInput: the encoder cannot embed that way.
         """
-        encoder, tower = maps.encoder, maps.encoder.tower
+        tower = encoder.tower
         if self.way not in tower.ways:
             raise WrongInput(
                 f"the encoder {encoder.name} cannot embed regions by {self.way!r}: its image tower "
@@ -119,6 +119,11 @@ class Embedding:
     views: tuple[View, ...]
     text: str = field(default="", compare=False)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether it averages feature maps of the encoder."""
+        return any(view.way == "dense" for view in self.views)
+
     def feature_maps(self, encoder: ClipEncoder) -> FeatureMaps:
         """The feature maps that a proposer may cut by: the last that it needs itself.
 
@@ -128,15 +133,15 @@ class Embedding:
         other = View("dense", "clearclip" if encoder.tower.has_attention else None, "2x")
         return (dense[-1] if dense else other).feature_maps(encoder)
 
-    def embedder(self, maps: FeatureMaps) -> RegionEmbedder:
-        """The embedder of the maps' encoder, which uses these maps where they are its own.
+    def embedder(self, encoder: ClipEncoder, maps: FeatureMaps) -> RegionEmbedder:
+        """The embedder of an encoder, which uses these maps where they are its own.
 
         Raises:
             WrongInput: the encoder cannot embed that way.
         """
         # Views with the proposer's maps share its forward pass over a picture.
-        parts = tuple(view.embedder(maps) for view in self.views)
-        return parts[0] if len(parts) == 1 else Blend(maps.encoder, parts)
+        parts = tuple(view.embedder(encoder, maps) for view in self.views)
+        return parts[0] if len(parts) == 1 else Blend(encoder, parts)
 
 
 def default_embedding(encoder: ClipEncoder) -> Embedding:

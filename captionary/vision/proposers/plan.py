@@ -59,17 +59,19 @@ class ProposerPart:
         """The name for a store to remember: a folder by its full path."""
         return absolute_name(self.text)
 
-    def build(self, maps: FeatureMaps, load_encoder: LoadEncoder) -> RegionProposer:
+    def build(
+        self, encoder: ClipEncoder, maps: FeatureMaps, load_encoder: LoadEncoder
+    ) -> RegionProposer:
         """Build the proposer.
 
         Args:
-            maps:         feature maps that it may cut by.
-            load_encoder: for groups of another model than the maps' encoder.
+            encoder:      the plan's.
+            maps:         feature maps that it may cut by: the encoder's, or of looks.
+            load_encoder: for groups of another model than the encoder.
 
         Raises:
             WrongInput: the encoder has no feature maps to cut by, or a model cannot be loaded.
         """
-        encoder = maps.encoder
         match self.files:
             case LabelMaps():
                 return self.files
@@ -84,7 +86,7 @@ class ProposerPart:
                 return Superpixels()
             case "whole":
                 return WholePicture()
-            case "clusters" if "dense" in encoder.tower.ways:
+            case "clusters" if maps.encoder is not encoder or "dense" in encoder.tower.ways:
                 return Clusters(maps)
             case "clusters":
                 raise WrongInput(
@@ -103,9 +105,11 @@ class ProposerPlan:
     def __str__(self) -> str:
         return "+".join(part.stored_name for part in self.parts)
 
-    def build(self, maps: FeatureMaps, load_encoder: LoadEncoder) -> RegionProposer:
+    def build(
+        self, encoder: ClipEncoder, maps: FeatureMaps, load_encoder: LoadEncoder
+    ) -> RegionProposer:
         """Build the proposer; arguments and errors as `ProposerPart.build`."""
-        built = tuple(part.build(maps, load_encoder) for part in self.parts)
+        built = tuple(part.build(encoder, maps, load_encoder) for part in self.parts)
         return built[0] if len(built) == 1 else Combined(built)
 
 

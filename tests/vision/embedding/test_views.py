@@ -105,8 +105,8 @@ def test_every_embedding_gives_the_same_unit_vectors_twice(
     embedding = parse_embedding(text)
     picture = make_picture(50, 80)
     regions = Superpixels().propose(picture)
-    vectors = embedding.embedder(embedding.feature_maps(small)).embed(picture, regions)
-    again = embedding.embedder(embedding.feature_maps(small)).embed(picture, regions)
+    vectors = embedding.embedder(small, embedding.feature_maps(small)).embed(picture, regions)
+    again = embedding.embedder(small, embedding.feature_maps(small)).embed(picture, regions)
     assert vectors.shape == (len(regions), small.dim)
     assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
@@ -117,7 +117,7 @@ def test_fingerprints_differ(small: ClipEncoder) -> None:
     texts = ["crop", "crop:96", "tokens", "tokens:96", "dense", "dense:plain", "dense:128"]
     texts += ["dense:128/64", "crop+dense", "crop+tokens", "crop+tokens:96", "dense+tokens"]
     ways = [parse_embedding(text) for text in texts]
-    prints = {way.embedder(way.feature_maps(small)).fingerprint for way in ways}
+    prints = {way.embedder(small, way.feature_maps(small)).fingerprint for way in ways}
     assert len(prints) == len(texts)
 
 
@@ -125,7 +125,7 @@ def test_an_encoder_that_cannot_embed_by_tokens(photo_mini: str) -> None:
     encoder = ClipEncoder(photo_mini, device="cpu", precision="float32", templates="plain")
     tokens = parse_embedding("tokens")
     with pytest.raises(WrongInput, match=r"cannot embed .* by 'tokens'.*--embed crop or dense"):
-        tokens.embedder(tokens.feature_maps(encoder))
+        tokens.embedder(encoder, tokens.feature_maps(encoder))
 
 
 def test_a_blend_is_the_sum_of_its_views(small: ClipEncoder, make_picture: MakePicture) -> None:
@@ -134,7 +134,7 @@ def test_a_blend_is_the_sum_of_its_views(small: ClipEncoder, make_picture: MakeP
     alone = {}
     for text in ("crop:.5x", "tokens:96", "dense:128", "crop:.5x+tokens:96+dense:128"):
         way = parse_embedding(text)
-        alone[text] = way.embedder(way.feature_maps(small)).embed(picture, regions)
+        alone[text] = way.embedder(small, way.feature_maps(small)).embed(picture, regions)
     crop, tokens, dense, blend = alone.values()
     large = np.array([region.area >= 0.05 for region in regions])[:, None]
     assert 0 < large.sum() < len(regions)
@@ -145,7 +145,7 @@ def test_a_blend_shares_its_maps_with_proposers(encoder: ClipEncoder) -> None:
     way = parse_embedding("crop+dense+dense:2x")
     maps = way.feature_maps(encoder)
     assert maps.side == 2 * encoder.input_size_hw[0]
-    blend = way.embedder(maps)
+    blend = way.embedder(encoder, maps)
     assert isinstance(blend, Blend)
     assert isinstance(blend.parts[2], PooledFeatures)
     assert blend.parts[2].maps is maps
@@ -180,11 +180,11 @@ def test_an_encoder_of_one_size(tmp_path: Path, make_picture: MakePicture) -> No
     assert encoder.tower.ways == ("crop", "dense")
     way = parse_embedding("crop:2x+dense")
     with pytest.raises(WrongInput, match="one size only; use crop instead of crop:2x"):
-        way.embedder(way.feature_maps(encoder))
+        way.embedder(encoder, way.feature_maps(encoder))
     usual = default_embedding(encoder)
     assert [view.way for view in usual.views] == ["crop", "dense", "dense"]
     picture = make_picture(40, 60)
-    vectors = usual.embedder(usual.feature_maps(encoder)).embed(
+    vectors = usual.embedder(encoder, usual.feature_maps(encoder)).embed(
         picture, Superpixels().propose(picture)
     )
     assert np.isfinite(vectors).all()
@@ -201,11 +201,13 @@ def test_an_encoder_that_can_only_crop(tmp_path: Path) -> None:
     assert default_embedding(encoder).text == "crop"
     assert str(default_proposer(encoder)) == "superpixels"
     way = parse_embedding("crop")
-    assert way.embedder(way.feature_maps(encoder)) == MaskedCrops(encoder)
+    assert way.embedder(encoder, way.feature_maps(encoder)) == MaskedCrops(encoder)
     vectors = encoder.encode_images(torch.rand(2, 3, 224, 224))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     with pytest.raises(WrongInput, match="no feature maps to find clusters in; use --proposer"):
-        parse_proposer("superpixels+clusters").build(way.feature_maps(encoder), ClipEncoder)
+        parse_proposer("superpixels+clusters").build(
+            encoder, way.feature_maps(encoder), ClipEncoder
+        )
 
 
 @pytest.mark.parametrize("window", [0, 4, 50, 500])

@@ -45,9 +45,14 @@ def maps(own: ClipEncoder) -> FeatureMaps:
 
 
 @pytest.fixture(scope="module")
-def other() -> FeatureMaps:
-    """Of an encoder that has not learned to group."""
-    return FeatureMaps(ClipEncoder("mini", device="cpu", precision="float32"), 64)
+def plain() -> ClipEncoder:
+    """An encoder that has not learned to group."""
+    return ClipEncoder("mini", device="cpu", precision="float32")
+
+
+@pytest.fixture(scope="module")
+def other(plain: ClipEncoder) -> FeatureMaps:
+    return FeatureMaps(plain, 64)
 
 
 def test_layers_are_disjoint_and_start_with_the_whole(
@@ -137,13 +142,13 @@ def test_the_cached_picture_is_that_of_the_thread(
 
 
 def test_the_encoder_is_shared_where_it_is_the_same(
-    name: str, own: ClipEncoder, maps: FeatureMaps, other: FeatureMaps
+    name: str, own: ClipEncoder, maps: FeatureMaps, plain: ClipEncoder, other: FeatureMaps
 ) -> None:
-    proposer = parse_proposer(name).build(maps, LOAD)
+    proposer = parse_proposer(name).build(own, maps, LOAD)
     assert isinstance(proposer, Groups)
     assert proposer.encoder is own
 
-    elsewhere = parse_proposer(name).build(other, LOAD)
+    elsewhere = parse_proposer(name).build(plain, other, LOAD)
     assert isinstance(elsewhere, Groups)
     assert elsewhere.encoder is not other.encoder
     assert elsewhere.encoder.precision == "float32"
@@ -156,19 +161,19 @@ def test_a_folder_is_the_same_by_any_path(
     method, _, folder = name.partition(":")
     monkeypatch.chdir(Path(folder).parent)
 
-    proposer = parse_proposer(f"{method}:{Path(folder).name}").build(maps, LOAD)
+    proposer = parse_proposer(f"{method}:{Path(folder).name}").build(own, maps, LOAD)
 
     assert isinstance(proposer, Groups)
     assert proposer.encoder is own
 
 
 def test_groups_combine_with_other_proposers(
-    name: str, maps: FeatureMaps, make_picture: MakePicture
+    name: str, own: ClipEncoder, maps: FeatureMaps, make_picture: MakePicture
 ) -> None:
     text = f"superpixels+{name}+clusters"
     assert SEPARATOR.split(text) == ["superpixels", name, "clusters"]
-    proposer = parse_proposer(text).build(maps, LOAD)
-    assert proposer == Combined((Superpixels(), Groups(maps.encoder), Clusters(maps)))
+    proposer = parse_proposer(text).build(own, maps, LOAD)
+    assert proposer == Combined((Superpixels(), Groups(own), Clusters(maps)))
 
     picture = make_picture(60, 80)
     regions = proposer.propose(picture)
@@ -182,12 +187,14 @@ def test_groups_combine_with_other_proposers(
     assert len(regions) >= len(Superpixels().propose(picture))
 
 
-def test_groups_of_two_models_combine(tmp_path: Path, other: FeatureMaps) -> None:
+def test_groups_of_two_models_combine(
+    tmp_path: Path, plain: ClipEncoder, other: FeatureMaps
+) -> None:
     for method, learned in METHODS.items():
         write_small(tmp_path / method, learned)
     text = f"pgseg:{tmp_path}/pgseg+vilseg:{tmp_path}/vilseg"
 
-    proposer = parse_proposer(text).build(other, LOAD)
+    proposer = parse_proposer(text).build(plain, other, LOAD)
 
     assert isinstance(proposer, Combined)
     assert SEPARATOR.split(text) == [f"{method}:{tmp_path}/{method}" for method in METHODS]
@@ -195,10 +202,10 @@ def test_groups_of_two_models_combine(tmp_path: Path, other: FeatureMaps) -> Non
 
 
 def test_an_encoder_with_groups_proposes_them_by_default(
-    name: str, own: ClipEncoder, other: FeatureMaps
+    name: str, own: ClipEncoder, plain: ClipEncoder
 ) -> None:
     assert str(default_proposer(own)) == name
-    assert str(default_proposer(other.encoder)) == "superpixels+clusters"
+    assert str(default_proposer(plain)) == "superpixels+clusters"
 
 
 def test_fingerprint_is_of_the_weights(tmp_path: Path, name: str, own: ClipEncoder) -> None:

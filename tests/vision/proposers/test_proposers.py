@@ -147,11 +147,13 @@ def test_a_picture_without_a_label_map(tmp_path: Path) -> None:
 
 def test_parse_proposer(encoder: ClipEncoder, tmp_path: Path) -> None:
     maps = FeatureMaps(encoder, side=64)
-    assert parse_proposer("superpixels").build(maps, ClipEncoder) == Superpixels()
-    assert parse_proposer("clusters").build(maps, ClipEncoder) == Clusters(maps)
-    assert parse_proposer("whole").build(maps, ClipEncoder) == WholePicture()
-    assert parse_proposer(f"masks:{tmp_path}").build(maps, ClipEncoder) == LabelMaps(tmp_path)
-    several = parse_proposer(f"superpixels+masks:{tmp_path}").build(maps, ClipEncoder)
+    assert parse_proposer("superpixels").build(encoder, maps, ClipEncoder) == Superpixels()
+    assert parse_proposer("clusters").build(encoder, maps, ClipEncoder) == Clusters(maps)
+    assert parse_proposer("whole").build(encoder, maps, ClipEncoder) == WholePicture()
+    assert parse_proposer(f"masks:{tmp_path}").build(encoder, maps, ClipEncoder) == LabelMaps(
+        tmp_path
+    )
+    several = parse_proposer(f"superpixels+masks:{tmp_path}").build(encoder, maps, ClipEncoder)
     assert several == Combined((Superpixels(), LabelMaps(tmp_path)))
     for wrong in ("", "superpixels+", "masks", "masks:", "sam", "sam:", "segments", "whole:1"):
         with pytest.raises(WrongInput, match=r"superpixels, clusters, .*pgseg:FOLDER, .*sam:"):

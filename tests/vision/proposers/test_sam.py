@@ -204,7 +204,9 @@ def test_damaged_configuration(copied: Path) -> None:
 
 def test_parse_proposer(models: Path) -> None:
     encoder = ClipEncoder("mini", device="cpu", precision="float32")
-    proposer = parse_proposer(f"sam:{models / 'sam2'}").build(FeatureMaps(encoder, 64), ClipEncoder)
+    proposer = parse_proposer(f"sam:{models / 'sam2'}").build(
+        encoder, FeatureMaps(encoder, 64), ClipEncoder
+    )
     assert isinstance(proposer, Sam)
     assert proposer.fingerprint == sam(models / "sam2", Thresholds()).fingerprint
 

@@ -1,0 +1,1 @@
+"""Looks: a vision model beside CLIP, whose vectors tell which regions look alike."""
