@@ -24,10 +24,13 @@ class ClassName:
 
     name:    what it is called in results.
     prompts: all names that it is searched by; the first is `name`.
+    written_out: the user has listed what belongs to it, as in `person: man | woman`: no further
+        kinds are looked for.
     """
 
     name: str
     prompts: tuple[str, ...]
+    written_out: bool = False
 
 
 def parse_classes(text: str) -> tuple[ClassName, ...]:
@@ -94,7 +97,12 @@ def read_classes(path: Path) -> tuple[ClassName, ...]:
 
 def format_classes(classes: Sequence[ClassName]) -> str:
     """The text of a classes file, as `read_classes` reads it."""
-    return "".join(f"{'|'.join(item.prompts)}\n" for item in classes)
+    return "".join(
+        f"{item.name}: {'|'.join(item.prompts[1:])}\n"
+        if item.written_out
+        else f"{'|'.join(item.prompts)}\n"
+        for item in classes
+    )
 
 
 def _shown(text: str) -> str:
@@ -298,7 +306,7 @@ def _refuse_hidden_list(item: str, *, in_file: bool) -> None:
 
 
 def _parse_item(text: str) -> ClassName:
-    """One class: `name`, `name: synonym | synonym` or `name | synonym`.
+    """One class: `name`, `name | synonym`, or written out, `name: synonym | synonym`.
 
     Raises:
         WrongInput: it has no name, or what no name has.
@@ -314,4 +322,5 @@ def _parse_item(text: str) -> ClassName:
         raise WrongInput("a class has no name; leave it out or name it")
     if not names[0]:
         raise WrongInput(f"{_shown(text)} has synonyms but no class name; write 'name: a | b'")
-    return ClassName(names[0], tuple(dict.fromkeys(part for part in names if part)))
+    prompts = tuple(dict.fromkeys(part for part in names if part))
+    return ClassName(names[0], prompts, written_out=":" in text)
