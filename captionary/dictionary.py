@@ -12,6 +12,7 @@ from captionary.schemas.classes import ClassName, to_classes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import (
+    DEFAULT_FUSION,
     DEFAULT_STORE,
     DEFAULT_THRESHOLD,
     BackgroundMode,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from captionary.indexer.readers import Pair
     from captionary.schemas.dictionary import DictionaryStats, NounEntry, Picture, Prototype
     from captionary.schemas.jobs import Job
+    from captionary.segmenter.kinds.table import KindTableLike
     from captionary.segmenter.result import Result
     from captionary.segmenter.segmenter import Segmenter
     from captionary.vision.pictures.in_memory import PictureLike
@@ -43,10 +45,11 @@ class Dictionary:
         store:     folder, or http://HOST:PORT/NAME on a Qdrant server; a new one is made by
             `index`. None: no dictionary, so that pictures are segmented by text alone.
         encoder:   MODEL/TAG of open_clip, local-dir:FOLDER, pgseg:FOLDER, vilseg:FOLDER, or the
-            name of a bundled model. None, as for the next three: what the store was built with, or
+            name of a bundled model. None, as for the next four: what the store was built with, or
             else the default.
         proposer:  how pictures are cut, as `--proposer`.
         embed:     how regions become vectors, as `--embed`.
+        looks:     vision model that tells what looks alike, as `--looks`; "none": CLIP alone.
         precision: auto, float32 or bfloat16.
         device:    auto, cpu, cuda or mps.
         pipeline:  an installed spaCy pipeline, for captions in other languages than English.
@@ -69,6 +72,7 @@ class Dictionary:
         encoder: str | None = None,
         proposer: str | None = None,
         embed: str | None = None,
+        looks: str | None = None,
         precision: str | None = None,
         device: str = "auto",
         pipeline: str | None = None,
@@ -78,7 +82,7 @@ class Dictionary:
     ) -> None:
         self._bands = parse_bands(bands)
         self.store = None if store is None else fspath(store)
-        models = ModelNames(encoder, proposer, embed, precision, device)
+        models = ModelNames(encoder, proposer, embed, looks, precision, device)
         indexing = IndexingOptions(pipeline, keep, workers, bands=self._bands)
         self._parts = Parts(self.store, models, indexing)
         self._writing = RLock()  # a store has one writer at a time
@@ -161,6 +165,8 @@ class Dictionary:
         background: BackgroundMode = ...,
         threshold: float = ...,
         refine: bool = ...,
+        exact: bool = ...,
+        kinds: "KindTableLike" = ...,
         evidence: int = ...,
         on_name: Callable[[int, int], None] = ...,
     ) -> "Result": ...
@@ -175,6 +181,8 @@ class Dictionary:
         background: BackgroundMode = ...,
         threshold: float = ...,
         refine: bool = ...,
+        exact: bool = ...,
+        kinds: "KindTableLike" = ...,
         evidence: int = ...,
         on_name: Callable[[int, int], None] = ...,
     ) -> "Iterator[Result]": ...
@@ -188,6 +196,8 @@ class Dictionary:
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        exact: bool = False,
+        kinds: "KindTableLike" = "",
         evidence: int = 3,
         on_name: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> "Result | Iterator[Result]":
@@ -198,10 +208,14 @@ class Dictionary:
                 segmented one by one as results are asked for, so that memory is flat. After one
                 that cannot be read, `next` goes on with the one behind it.
             classes:    the names, with synonyms where they have any.
-            fusion:     what scores regions; None: "both", or "text" where there is no store.
+            fusion:     what scores regions, as `--fusion`; None: "all", or "text" where there is no
+                store.
             background: what becomes of pixels that belong to no class.
             threshold:  background below this probability (threshold, auto), in [0, 1].
             refine:     sharper borders, by the picture's colours; slower.
+            exact:      a class takes the nouns of the dictionary that it names, and no kinds of it.
+            kinds:      your own kinds, before those of the lexicon: {"furniture": ["bench"]}, the
+                text of a table ("furniture: bench, sofa"), or the Path of its file.
             evidence:   prototypes named for each region, at most.
             on_name:    called with how many class names are encoded, and of how many.
 
@@ -210,13 +224,17 @@ class Dictionary:
             WrongInput: the classes or an option cannot be used, or the dictionary is empty.
             FingerprintMismatch: the dictionary was built with other models than are named.
         """
+        from captionary.segmenter.kinds.table import to_kinds
         from captionary.segmenter.result import Result
         from captionary.segmenter.segmenter import Settings
         from captionary.vision.pictures.in_memory import is_one_picture, to_picture
 
         named = to_classes(classes)
         fusion = fusion or self._default_fusion
-        settings = Settings(fusion, background, threshold, evidence, refine=refine)
+        table = to_kinds(kinds)
+        settings = Settings(
+            fusion, background, threshold, evidence, refine=refine, exact=exact, kinds=table
+        )
         # What it cannot do is said at once, not at the first picture.
         self._segmenter_for(fusion).encode_classes(named, settings, on_name)
 
@@ -240,6 +258,8 @@ class Dictionary:
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        exact: bool = False,
+        kinds: "KindTableLike" = "",
         on_mask: Callable[[int, int], None] = lambda _done, _total: None,
         on_name: Callable[[int, int], None] = lambda _done, _total: None,
         on_picture: Callable[[int, int], None] = lambda _done, _total: None,
@@ -256,7 +276,7 @@ class Dictionary:
             on_name:    called with how many class names are encoded, and of how many.
             on_picture: called after every picture with how many are done, and of how many.
             on_refused: called with the reason for each picture that is left out.
-            fusion, background, threshold, refine: as `segment`.
+            fusion, background, threshold, refine, exact, kinds: as `segment`.
 
         Returns:
             Figures in [0, 1] with all that they depend on, as `captionary evaluate --json` writes.
@@ -265,10 +285,12 @@ class Dictionary:
             WrongInput: the dataset cannot be used; or as `segment`.
         """
         from captionary.segmenter.evaluation import evaluate_folder
+        from captionary.segmenter.kinds.table import to_kinds
         from captionary.segmenter.segmenter import Settings
 
         fusion = fusion or self._default_fusion
-        settings = Settings(fusion, background, threshold, refine=refine)
+        table = to_kinds(kinds)
+        settings = Settings(fusion, background, threshold, refine=refine, exact=exact, kinds=table)
         return evaluate_folder(
             lambda: self._segmenter_for(fusion),
             Path(dataset),
@@ -284,7 +306,7 @@ class Dictionary:
 
     @property
     def _default_fusion(self) -> Fusion:
-        return "text" if self.store is None else "both"
+        return "text" if self.store is None else DEFAULT_FUSION
 
     def _segmenter_for(self, fusion: Fusion) -> "Segmenter":
         if fusion == "text":
@@ -343,11 +365,11 @@ class Dictionary:
         from captionary.vision.pictures.in_memory import to_picture
 
         retriever = self._parts.retriever
-        vector = self._parts.extractor.embed_box(
-            to_picture(picture, bands=self._bands)[0], box_xyxy
+        box = self._parts.extractor.embed_box(to_picture(picture, bands=self._bands)[0], box_xyxy)
+        nouns = retriever.nearest_nouns(box.looks[0], limit=limit, noun=noun)
+        regions = retriever.nearest_regions(
+            box.looks[0], limit=limit, noun=noun, source=source, tag=tag
         )
-        nouns = retriever.nearest_nouns(vector, limit=limit, noun=noun)
-        regions = retriever.nearest_regions(vector, limit=limit, noun=noun, source=source, tag=tag)
         return nouns, regions
 
     def stats(self) -> "DictionaryStats":

@@ -4,21 +4,24 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from captionary.cli import options
 from captionary.files.free_space import disk_full
 from captionary.schemas.errors import WrongInput
-from captionary.schemas.options import DEFAULT_THRESHOLD
+from captionary.schemas.options import DEFAULT_FUSION, DEFAULT_THRESHOLD
+
+if TYPE_CHECKING:
+    from captionary.schemas.segmentation import Kinds
 
 
 def evaluate(
     dataset: Annotated[Path, typer.Argument(help="Folder with images/, masks/ and classes.txt.")],
     *,
     store: options.Store = options.DEFAULT_STORE,
-    fusion: options.Fusion = "both",
+    fusion: options.Fusion = DEFAULT_FUSION,
     part: Annotated[
         str | None, typer.Option(help="N/M: the N-th of M equal parts, chosen by file name.")
     ] = None,
@@ -28,9 +31,12 @@ def evaluate(
     background: options.Background = "none",
     threshold: options.Threshold = DEFAULT_THRESHOLD,
     refine: options.Refine = False,
+    exact: options.Exact = False,
+    kinds: options.KindsFile = None,
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
+    looks: options.Looks = None,
     bands: options.Bands = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
@@ -41,17 +47,20 @@ def evaluate(
     from captionary.cli.progress import bars
     from captionary.dictionary import Dictionary
     from captionary.files.atomic import write_atomically
-    from captionary.schemas.segmentation import without_noun_line
+    from captionary.schemas.segmentation import kind_lines, without_noun_line
     from captionary.segmenter.datasets import DatasetFolder
+    from captionary.segmenter.kinds.table import read_kinds
 
     if json_file is not None:
         _check_writable(json_file)
+    table = {} if kinds is None else dict(read_kinds(kinds))
     DatasetFolder(dataset, part=part)  # what is wrong with it is said before a store is opened
     opened = Dictionary(
         None if fusion == "text" else store,
         encoder=encoder,
         proposer=proposer,
         embed=embed,
+        looks=looks,
         precision=precision,
         device=device,
         bands=bands,
@@ -66,6 +75,8 @@ def evaluate(
             background=background,
             threshold=threshold,
             refine=refine,
+            exact=exact,
+            kinds=table,
             on_mask=masks.show,
             on_name=names.show,
             on_picture=bar.show,
@@ -73,12 +84,21 @@ def evaluate(
         )
     figures["settings"]["store"] = store
     _print_figures(figures)
+    for line in kind_lines(_pairs(figures["kinds"])):
+        print(f"captionary: {line}", file=sys.stderr)
     if figures["without_noun"]:
         print(f"captionary: {without_noun_line(figures['without_noun'])}", file=sys.stderr)
     if json_file is not None:
         write_atomically(json_file, (json.dumps(figures, indent=1) + "\n").encode())
     if figures["left_out"]:
         raise typer.Exit(2)
+
+
+def _pairs(kinds: Mapping[str, Any]) -> "Kinds":
+    """Kinds as `Segmentation` has them, of the JSON of the figures."""
+    return {
+        name: tuple((kind["noun"], kind["pictures"]) for kind in row) for name, row in kinds.items()
+    }
 
 
 class _Refused:

@@ -6,6 +6,17 @@ from typing import Annotated, TypeAlias
 import typer
 
 from captionary.schemas import options
+from captionary.schemas.errors import WrongInput
+
+
+def _known_fusion(fusion: str) -> str:
+    """Refuse what is none, before anything is opened."""
+    try:
+        options.witnesses_of(fusion)
+    except WrongInput as error:
+        raise typer.BadParameter(str(error)) from error
+    return fusion
+
 
 Store: TypeAlias = Annotated[
     str,
@@ -33,6 +44,13 @@ Embed: TypeAlias = Annotated[
         "(dense:sclip:2x), or several with +."
     ),
 ]
+Looks: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Vision model that tells what looks alike: a name of timm, local-dir:FOLDER, with a "
+        "block or sizes (MODEL@8:336), several with +, or none."
+    ),
+]
 Keep: TypeAlias = Annotated[
     Path | None,
     typer.Option(
@@ -51,7 +69,12 @@ Bands: TypeAlias = Annotated[
 ]
 
 Fusion: TypeAlias = Annotated[
-    options.Fusion, typer.Option(help="What scores regions; text needs no dictionary.")
+    options.Fusion,
+    typer.Option(
+        help="What scores regions: text (needs no dictionary), calibrated, prototypes, both, all, "
+        "or some of text, neighbours, prototypes, captions joined by +.",
+        callback=_known_fusion,
+    ),
 ]
 Background: TypeAlias = Annotated[
     options.BackgroundMode, typer.Option(help="What becomes of pixels that belong to no class.")
@@ -62,5 +85,17 @@ Threshold: TypeAlias = Annotated[
 ]
 Refine: TypeAlias = Annotated[
     bool, typer.Option("--refine", help="Sharper borders, by the picture's colours; slower.")
+]
+Exact: TypeAlias = Annotated[
+    bool,
+    typer.Option("--exact", help="Classes take the nouns that they name, and no kinds of them."),
+]
+KindsFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--kinds",
+        help="File with kinds of your own, before those of WordNet: 'furniture: bench, sofa', "
+        "a line for each class.",
+    ),
 ]
 DEFAULT_STORE = options.DEFAULT_STORE

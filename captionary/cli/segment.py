@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,10 @@ from captionary.files.picture_formats import SUFFIXES, is_picture
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput, readable
 from captionary.schemas.notes import Note, merge_notes
-from captionary.schemas.options import DEFAULT_THRESHOLD
+from captionary.schemas.options import DEFAULT_FUSION, DEFAULT_THRESHOLD
+
+if TYPE_CHECKING:
+    from captionary.schemas.segmentation import Kinds
 
 
 def segment(
@@ -23,16 +26,19 @@ def segment(
     store: options.Store = options.DEFAULT_STORE,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("segmented"),
     format: Annotated[str, typer.Option(help="Any of overlay,png,coco,json.")] = "overlay,png,json",
-    fusion: options.Fusion = "both",
+    fusion: options.Fusion = DEFAULT_FUSION,
     background: options.Background = "none",
     threshold: options.Threshold = DEFAULT_THRESHOLD,
     refine: options.Refine = False,
+    exact: options.Exact = False,
+    kinds: options.KindsFile = None,
     evidence: Annotated[
         int, typer.Option(help="Prototypes named for each region in the JSON.", min=0)
     ] = 3,
     encoder: options.Encoder = None,
     proposer: options.Proposer = None,
     embed: options.Embed = None,
+    looks: options.Looks = None,
     bands: options.Bands = None,
     device: options.Device = "auto",
     precision: options.Precision = None,
@@ -42,7 +48,8 @@ def segment(
 
     from captionary.cli.progress import bars
     from captionary.dictionary import Dictionary
-    from captionary.schemas.segmentation import without_noun_line
+    from captionary.schemas.segmentation import kind_lines, without_noun_line
+    from captionary.segmenter.kinds.table import read_kinds
     from captionary.segmenter.outputs import parse_formats
 
     if os.path.isfile(classes):  # noqa: PTH113  (pathlib's fails on names that are too long)
@@ -51,12 +58,14 @@ def segment(
             f"'{classes},' for a class of that name"
         )
     named, formats = parse_classes(classes), parse_formats(format)
+    table = {} if kinds is None else dict(read_kinds(kinds))
     files = list(_files(pictures))
     opened = Dictionary(
         None if fusion == "text" else store,
         encoder=encoder,
         proposer=proposer,
         embed=embed,
+        looks=looks,
         precision=precision,
         device=device,
         bands=bands,
@@ -64,6 +73,7 @@ def segment(
     refused: list[str] = []
     notes: tuple[Note, ...] = ()
     without_noun: tuple[str, ...] = ()
+    taken: Kinds = {}
     with opened as dictionary, bars(Console(stderr=True)) as lines:
         names, bar = lines.add("class names"), lines.add("pictures", len(files))
         results = dictionary.segment(
@@ -73,6 +83,8 @@ def segment(
             background=background,
             threshold=threshold,
             refine=refine,
+            exact=exact,
+            kinds=table,
             evidence=evidence,
             on_name=names.show,
         )
@@ -81,13 +93,15 @@ def segment(
                 result = next(results)
                 notes = merge_notes((*notes, *result.notes))
                 result.save(out, formats)
-                without_noun = result.without_noun
+                without_noun, taken = result.without_noun, result.kinds
             except UnreadablePicture as error:
                 refused.append(str(error))
             bar.show(done)
     print(
         f"{len(files) - len(refused)} of {len(files)} pictures segmented into {readable(str(out))}"
     )
+    for line in kind_lines(taken):
+        print(f"captionary: {line}", file=sys.stderr)
     if without_noun:
         print(f"captionary: {without_noun_line(without_noun)}", file=sys.stderr)
     for reason in refused:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +28,7 @@ from captionary.schemas.bodies import (
     SegmentationBody,
     VocabularyBody,
 )
-from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
+from captionary.schemas.options import DEFAULT_FUSION, DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds between two polls of a job: the first pause, which doubles up to the longest."""
@@ -51,10 +51,12 @@ class Endpoints:
         image: Image,
         classes: str | Sequence[str],
         *,
-        fusion: Fusion = "both",
+        fusion: Fusion = DEFAULT_FUSION,
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        exact: bool = False,
+        kinds: str | Mapping[str, Sequence[str]] = "",
         evidence: int = 0,
     ) -> Exchange[SegmentationBody]:
         """Segment a picture: a mask for every class, and the regions behind them.
@@ -66,9 +68,11 @@ class Endpoints:
             background: what becomes of pixels that belong to no class.
             threshold:  background below this probability (threshold, auto), in [0, 1].
             refine:     sharper borders, by the picture's colours; slower.
+            exact:      classes take the nouns that they name, and no kinds of them.
+            kinds:      your own kinds: {"furniture": ["bench"]}, or "furniture: bench, sofa" lines.
             evidence:   prototypes named for each region, at most.
         """
-        fields = _segment_fields(classes, fusion, background, threshold, refine)
+        fields = _segment_fields(classes, fusion, background, threshold, refine, exact, kinds)
         request = self._segment_request(image, "json", fields | {"evidence": evidence})
         return parse_body(SegmentationBody, (yield from self._send(request)))
 
@@ -77,13 +81,15 @@ class Endpoints:
         image: Image,
         classes: str | Sequence[str],
         *,
-        fusion: Fusion = "both",
+        fusion: Fusion = DEFAULT_FUSION,
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        exact: bool = False,
+        kinds: str | Mapping[str, Sequence[str]] = "",
     ) -> Exchange[bytes]:
         """Segment a picture into a PNG of indices into the classes; options as `segment`."""
-        fields = _segment_fields(classes, fusion, background, threshold, refine)
+        fields = _segment_fields(classes, fusion, background, threshold, refine, exact, kinds)
         request = self._segment_request(image, "png", fields)
         return parse_picture("image/png", (yield from self._send(request)))
 
@@ -92,13 +98,15 @@ class Endpoints:
         image: Image,
         classes: str | Sequence[str],
         *,
-        fusion: Fusion = "both",
+        fusion: Fusion = DEFAULT_FUSION,
         background: BackgroundMode = "none",
         threshold: float = DEFAULT_THRESHOLD,
         refine: bool = False,
+        exact: bool = False,
+        kinds: str | Mapping[str, Sequence[str]] = "",
     ) -> Exchange[bytes]:
         """Segment a picture into a JPEG that shows its classes in colours; options as `segment`."""
-        fields = _segment_fields(classes, fusion, background, threshold, refine)
+        fields = _segment_fields(classes, fusion, background, threshold, refine, exact, kinds)
         request = self._segment_request(image, "overlay", fields)
         return parse_picture("image/jpeg", (yield from self._send(request)))
 
@@ -246,6 +254,8 @@ def _segment_fields(
     background: BackgroundMode,
     threshold: float,
     refine: bool,
+    exact: bool,
+    kinds: str | Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     return {
         # A list as JSON, as a name may have commas.
@@ -256,6 +266,8 @@ def _segment_fields(
         "background": background,
         "threshold": threshold,
         "refine": refine,
+        "exact": exact,
+        "kinds": kinds if isinstance(kinds, str) else json.dumps(dict(kinds), ensure_ascii=False),
     }
 
 

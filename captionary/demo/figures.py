@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from captionary.demo.scenes import Sizes
-from captionary.demo.story import FUSIONS, SegmentedScene, Story
-from captionary.schemas.options import Fusion
+from captionary.demo.story import SegmentedScene, Story
+from captionary.schemas.options import FUSIONS, Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
 
 

@@ -183,7 +183,8 @@ def _evidence_row(segmented: Sequence[SegmentedScene], nouns: Collection[int], f
     region_panel = Panel(
         _draw_spotlight(item.scene.picture, item.regions[row]),
         segmentation.classes[region.class_id],
-        f"{100 * region.score:.0f} % sure of it; text alone {100 * region.text:.0f} %",
+        f"{100 * region.score:.0f} % sure of it; "
+        f"text alone {100 * region.by_witness['text']:.0f} %",
     )
     exemplars = region.evidence[0].exemplars[: ROW_LENGTH - 1]
     return (region_panel, *(_exemplar_panel(exemplar, folder) for exemplar in exemplars))

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, get_args
+from typing import Protocol
 
 from captionary.build import ModelNames, Parts
 from captionary.demo.scenes import (
@@ -24,14 +24,12 @@ from captionary.indexer.pipeline import Indexer
 from captionary.indexer.readers import read_pairs
 from captionary.pictograms.world import Scene
 from captionary.schemas.classes import ClassName
-from captionary.schemas.options import Fusion
+from captionary.schemas.options import FUSIONS, Fusion
 from captionary.schemas.regions import CutPicture, Region
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import load_picture
-
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 
 
 class ProgressBar(Protocol):

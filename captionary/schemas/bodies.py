@@ -127,7 +127,8 @@ class EvidenceBody(Body):
 class RegionBody(Body):
     """A region of the picture, with the probabilities of its class.
 
-    area: share of the picture. prototype: null where its class has no prototypes.
+    area: share of the picture. text, neighbours, prototype, captions: the probability of its class
+    by each witness alone; null where it knows nothing of the class, or was not asked.
     """
 
     box: BoxBody
@@ -136,6 +137,8 @@ class RegionBody(Body):
     score: Fraction
     text: Fraction
     prototype: Fraction | None
+    neighbours: Fraction | None
+    captions: Fraction | None
     evidence: list[EvidenceBody]
 
 
@@ -159,11 +162,19 @@ class NamedPrototypeBody(Body):
     exemplars: list[ExemplarBody]
 
 
+class KindBody(Body):
+    """A noun of the dictionary that is a kind of a class; pictures: how many teach it."""
+
+    noun: str
+    pictures: int
+
+
 class SegmentationBody(Body):
     """A class for every pixel of a picture.
 
     revision:     of the dictionary, null by text alone.
     without_noun: the classes that the dictionary has no noun for; none by text alone.
+    kinds:        by class, the nouns that are kinds of it, and speak for it, too.
     """
 
     size: Annotated[list[int], Field(min_length=2, max_length=2)]
@@ -173,6 +184,7 @@ class SegmentationBody(Body):
     prototypes: list[NamedPrototypeBody]
     revision: int | None
     without_noun: list[str]
+    kinds: dict[str, list[KindBody]]
 
 
 class NounBody(Body):

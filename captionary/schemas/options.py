@@ -1,13 +1,46 @@
 """The options of a segmentation, as command line, HTTP and Python name them."""
 
-from collections.abc import Sequence
-from typing import Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias, get_args
 
 from captionary.schemas.errors import WrongInput
 
-Fusion: TypeAlias = Literal["text", "calibrated", "prototypes", "both"]
-"""What scores regions: text alone; text calibrated on the dictionary's regions; prototypes alone;
-or text and prototypes."""
+Witness: TypeAlias = Literal["text", "neighbours", "prototypes", "captions"]
+"""What speaks for a class of a region: its name; its name, by the stored regions that look most
+like it; the prototypes of its nouns; the captions of the pictures of those stored regions."""
+
+WITNESSES: tuple[Witness, ...] = get_args(Witness)
+
+Fusion: TypeAlias = str
+"""What scores regions: one of FUSIONS, or witnesses joined by +."""
+
+FUSIONS: Mapping[Fusion, tuple[Witness, ...]] = {
+    "text": ("text",),
+    "calibrated": ("text",),
+    "prototypes": ("prototypes",),
+    "both": ("text", "prototypes"),
+    "all": WITNESSES,
+}
+"""The witnesses of each; `text` alone reads no dictionary, and in all others text is calibrated on
+the dictionary's regions."""
+
+DEFAULT_FUSION: Fusion = "all"
+
+
+def witnesses_of(fusion: Fusion) -> tuple[Witness, ...]:
+    """The witnesses of a fusion, in order.
+
+    Raises:
+        WrongInput: it names something else.
+    """
+    named: Sequence[str] = FUSIONS.get(fusion) or fusion.split("+")
+    if set(named) - set(WITNESSES):
+        raise WrongInput(
+            f"unknown fusion {fusion!r}; choose one of {', '.join(FUSIONS)}, or some of "
+            f"{', '.join(WITNESSES)} joined by +"
+        )
+    return tuple(witness for witness in WITNESSES if witness in named)
+
 
 BackgroundMode: TypeAlias = Literal["none", "names", "threshold", "auto"]
 """What becomes of pixels that belong to no class (segmenter.background)."""

@@ -1,16 +1,23 @@
 """The result of segmenting a picture: a class for every pixel, with scores and evidence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
 
 from captionary.schemas.arrays import Box, LabelMap
 from captionary.schemas.dictionary import Exemplar
+from captionary.schemas.options import Witness
 
 MOST_NAMED = 20
 """Classes that a line of text names, at most."""
+
+KINDS_NAMED = 12
+"""Kinds of a class that a line of text names, at most."""
+
+Kinds: TypeAlias = Mapping[str, tuple[tuple[str, int], ...]]
+"""By class, the nouns of a dictionary that are kinds of it, with how many pictures each has."""
 
 ClassScores: TypeAlias = np.ndarray[tuple[int], np.dtype[np.float32]]
 """(C,) float32, a number for each class."""
@@ -35,8 +42,8 @@ class LabelledRegion:
 
     class_id:   index into `Segmentation.classes` of its best class.
     score:      fused probability of that class, in [0, 1].
-    text:       probability by text alone.
-    prototype:  probability by prototypes alone; None where its class has none.
+    by_witness: its probability by each witness alone; a witness that knows nothing of the class is
+        left out, and so is one that was not asked.
     evidence:   the nearest prototypes of that class, nearest first; as many as were requested.
     """
 
@@ -44,8 +51,7 @@ class LabelledRegion:
     area: float
     class_id: int
     score: float
-    text: float
-    prototype: float | None
+    by_witness: Mapping[Witness, float]
     evidence: tuple[Evidence, ...] = ()
 
 
@@ -59,8 +65,10 @@ class Segmentation:
     classes:   the class names; where a background mode is on, "background" is among them.
     regions:   the regions the map was painted from.
     revision:  revision of the dictionary that was read; None by text alone.
-    without_noun: the classes none of whose names is a noun of that dictionary: text judges them, or
-        nouns that mean nearly the same.
+    without_noun: the classes that have no noun of that dictionary, by name or as a kind: text
+        judges them, or nouns that mean nearly the same.
+    kinds:     of the classes that have any, the nouns that are kinds of it (segmenter.kinds), those
+        of most pictures first; they speak for the class as its own name does.
     """
 
     class_map: LabelMap
@@ -69,6 +77,7 @@ class Segmentation:
     regions: tuple[LabelledRegion, ...]
     revision: int | None
     without_noun: tuple[str, ...] = ()
+    kinds: Kinds = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.class_map.ndim != 2 or self.class_map.dtype != np.int32:
@@ -85,3 +94,11 @@ def without_noun_line(names: Sequence[str]) -> str:
         f"the dictionary has no noun for {', '.join(names[:MOST_NAMED])}{more}: "
         "judged by text, or by near nouns"
     )
+
+
+def kind_lines(kinds: Kinds) -> Iterator[str]:
+    """A line for users about each class of `Segmentation.kinds`."""
+    for name, nouns in kinds.items():
+        listed = ", ".join(f"{noun} {pictures}" for noun, pictures in nouns[:KINDS_NAMED])
+        rest = len(nouns) - KINDS_NAMED
+        yield f"{name}: also by {listed}{f', and {rest} more' * (rest > 0)}"

@@ -71,7 +71,7 @@ def add_background(
             *_all_forms(word for item in others for word in item.prompts),
         }
         free = tuple(word for word in SURROUNDINGS if not _all_forms([word]) & taken)
-        own = ClassName(own.name, synonyms + free or (BACKGROUND,))
+        own = ClassName(own.name, synonyms + free or (BACKGROUND,), own.written_out)
     return (*classes[:index], own, *classes[index + 1 :]), index
 
 

@@ -10,12 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 from cachetools import LRUCache, cachedmethod
 
-from captionary.schemas.arrays import Vector, Vectors
+from captionary.schemas.arrays import Vectors
 from captionary.schemas.classes import ClassName
 from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import Fusion
+from captionary.segmenter.kinds.choice import MIN_REGIONS, kinds_in_dictionary
+from captionary.segmenter.kinds.table import BY_LEXICON, KindRules
 from captionary.segmenter.scoring import (
     Floats,
     Ints,
@@ -25,10 +27,8 @@ from captionary.segmenter.scoring import (
     trust_in_text,
 )
 from captionary.vision.clip.protocols import TextEncoder
+from captionary.vocabulary.centring import CommonParts
 from captionary.vocabulary.retrieval import Retriever
-
-MIN_REGIONS = 3
-"""A noun of fewer regions does not stand in for another word."""
 
 CACHED_LISTS = 16
 """Class lists whose vectors are kept in memory."""
@@ -82,11 +82,14 @@ class ClassVectors:
     """A class list as vectors.
 
     prompts:      (Q, D) text vectors of all names; prompt_owner: (Q,) class of each.
-    prototypes:   the P prototypes of all nouns that speak for a class; vectors: (P, D), of each.
+    prototypes:   the P prototypes of all nouns that speak for a class; looks: (P, L), of each.
     column, owner, weight: (L,) each: prototype, class and weight of every link.
     trust:        (C,) how far text is believed about each class, in [0, 1].
-    without_noun: indices of the classes none of whose names is a noun of the dictionary.
-    common:       (D,) what the dictionary's regions have in common; zeros without a dictionary.
+    nouns:        (C,) the nouns by which captions name each class; none: it is not in any.
+    frequency:    (C,) share of the dictionary's pictures whose captions do, in [0, 1].
+    without_noun: indices of the classes that have neither a noun by name nor kinds.
+    kinds:        for each class the nouns that are kinds of it, with how many pictures each has.
+    common:       what the dictionary's regions have in common; zeros without a dictionary.
     revision:     of the dictionary; None without.
     """
 
@@ -94,13 +97,16 @@ class ClassVectors:
     prompts: Vectors
     prompt_owner: Ints
     prototypes: tuple[Prototype, ...]
-    vectors: Vectors
+    looks: Vectors
     column: Ints
     owner: Ints
     weight: Floats
     trust: Floats
+    nouns: tuple[frozenset[str], ...]
+    frequency: Floats
     without_noun: tuple[int, ...]
-    common: Vector
+    kinds: tuple[tuple[tuple[str, int], ...], ...]
+    common: CommonParts
     revision: int | None
 
 
@@ -121,10 +127,12 @@ class ClassEncoder:
         classes: tuple[ClassName, ...],
         fusion: Fusion,
         report: Callable[[int, int], None] | None = None,
+        rules: KindRules = BY_LEXICON,
     ) -> ClassVectors:
         """The vectors of a class list that a fusion needs.
 
         Args:
+            rules:  which nouns become kinds of a class.
             report: called with how many names are encoded, and of how many that are known by then.
 
         Raises:
@@ -132,25 +140,29 @@ class ClassEncoder:
         """
         text = self._text if report is None else ReportingEncoder(self._text, report)
         if fusion == "text":
-            return self._encode(classes, None, text)
+            return self._encode(classes, None, text, BY_LEXICON)
         if self._retriever is None:
             raise WrongInput(
                 f"fusion {fusion!r} reads a dictionary; name one, or use fusion 'text'"
             )
-        return self._encode(classes, self._retriever.revision, text)
+        return self._encode(classes, self._retriever.revision, text, rules)
 
     # With a condition, a class list that many threads want at once is encoded by one of them.
     @cachedmethod(
         attrgetter("_cache"),
-        key=lambda _self, classes, revision, _text: (classes, revision),
+        key=lambda _self, classes, revision, _text, rules: (classes, revision, rules),
         condition=attrgetter("_condition"),
     )
     def _encode(
-        self, classes: tuple[ClassName, ...], revision: int | None, text: ScaledTextEncoder
+        self,
+        classes: tuple[ClassName, ...],
+        revision: int | None,
+        text: ScaledTextEncoder,
+        rules: KindRules,
     ) -> ClassVectors:
         if revision is None or self._retriever is None:
             return encode_classes_by_text(classes, text)
-        return encode_classes_by_dictionary(classes, text, self._retriever)
+        return encode_classes_by_dictionary(classes, text, self._retriever, rules)
 
 
 def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> ClassVectors:
@@ -162,30 +174,40 @@ def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> C
         prompts=text.encode_texts(names),
         prompt_owner=np.array(owner, dtype=np.int64),
         prototypes=(),
-        vectors=np.zeros((0, text.dim), dtype=np.float32),
+        looks=np.zeros((0, text.dim), dtype=np.float32),
         column=np.zeros(0, dtype=np.int64),
         owner=np.zeros(0, dtype=np.int64),
         weight=np.zeros(0, dtype=np.float32),
         trust=np.ones(len(classes), dtype=np.float32),
+        nouns=tuple(frozenset[str]() for _ in classes),
+        frequency=np.zeros(len(classes), dtype=np.float32),
         without_noun=(),
-        common=np.zeros(text.dim, dtype=np.float32),
+        kinds=((),) * len(classes),
+        common=CommonParts(np.zeros(text.dim, dtype=np.float32)),
         revision=None,
     )
 
 
 def encode_classes_by_dictionary(
-    classes: Sequence[ClassName], text: ScaledTextEncoder, retriever: Retriever
+    classes: Sequence[ClassName],
+    text: ScaledTextEncoder,
+    retriever: Retriever,
+    rules: KindRules = BY_LEXICON,
 ) -> ClassVectors:
     """Encode a class list with the prototypes that speak for each class.
 
-    A class takes the nouns that are among its names. A class that has none takes the nouns that are
-    nearest to it by text, weighted by how near.
+    A class takes the nouns that are among its names or kinds of it, each alike. A class that has
+    none takes the nouns that are nearest to it by text, weighted by how near.
     """
     plain = encode_classes_by_text(classes, text)
     # Read first: a change of the dictionary meanwhile is then taken up the next time.
     revision = retriever.revision
     by_name = [_nouns_by_name(item, retriever.noun_index()) for item in classes]
-    weights = _noun_weights(classes, by_name, text, retriever)
+    kinds = kinds_in_dictionary(classes, by_name, retriever, rules)
+    own = [
+        names | dict.fromkeys(dict(more), 1.0) for names, more in zip(by_name, kinds, strict=True)
+    ]
+    weights = _noun_weights(classes, own, text, retriever)
     matrix = retriever.matrix({noun for of_class in weights for noun in of_class})
     prototypes = matrix.prototypes
     column, owner, weight = _links(weights, prototypes)
@@ -199,30 +221,35 @@ def encode_classes_by_dictionary(
         prompts=plain.prompts,
         prompt_owner=plain.prompt_owner,
         prototypes=prototypes,
-        vectors=matrix.vectors,
+        looks=matrix.looks,
         column=column,
         owner=owner,
         weight=weight,
         trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
-        without_noun=tuple(index for index, nouns in enumerate(by_name) if not nouns),
-        common=retriever.common_part(),
+        nouns=tuple(map(frozenset, own)),
+        frequency=np.array(
+            [retriever.caption_share(of_class.keys()) for of_class in own], np.float32
+        ),
+        without_noun=tuple(index for index, nouns in enumerate(own) if not nouns),
+        kinds=kinds,
+        common=retriever.common_parts(),
         revision=revision,
     )
 
 
 def _noun_weights(
     classes: Sequence[ClassName],
-    by_name: list[dict[str, float]],
+    own: list[dict[str, float]],
     text: TextEncoder,
     retriever: Retriever,
 ) -> list[dict[str, float]]:
     """The nouns that speak for each class, and how much.
 
-    A noun that names one class of the list stands in for no other.
+    A noun that speaks for one class of the list stands in for no other.
     """
-    if all(by_name):
-        return by_name
-    taken = {noun for of_class in by_name for noun in of_class}
+    if all(own):
+        return own
+    taken = {noun for of_class in own for noun in of_class}
     candidates = [
         entry.noun
         for entry in retriever.entries()
@@ -231,11 +258,11 @@ def _noun_weights(
     # Without sentences around them: nouns are compared with words, not with pictures.
     vectors = text.encode_texts(candidates, templates="plain")
     # All at once: name by name, each would take a whole pass of the encoder.
-    wanted = [item for item, own in zip(classes, by_name, strict=True) if not own]
+    wanted = [item for item, nouns in zip(classes, own, strict=True) if not nouns]
     text.encode_texts([prompt for item in wanted for prompt in item.prompts], templates="plain")
     return [
-        own or _nouns_by_text(item, candidates, vectors, text)
-        for item, own in zip(classes, by_name, strict=True)
+        nouns or _nouns_by_text(item, candidates, vectors, text)
+        for item, nouns in zip(classes, own, strict=True)
     ]
 
 

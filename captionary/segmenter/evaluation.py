@@ -10,6 +10,7 @@ from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.notes import Note, merge_notes
 from captionary.segmenter.confusion import ConfusionMatrix, evaluation_json
 from captionary.segmenter.datasets import DatasetFolder
+from captionary.segmenter.json_data import kinds_json
 from captionary.segmenter.masks.ground_truth import GroundTruth, read_ground_truth
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.pictures.loading import load_picture
@@ -140,7 +141,10 @@ def evaluate_folder(
         left_out=(*truth.refused, *evaluation.refused),
         notes=(*truth.notes, *evaluation.notes),
     )
-    return figures | {"without_noun": list(segmenter.without_noun(truth.classes, settings))}
+    return figures | {
+        "without_noun": list(segmenter.without_noun(truth.classes, settings)),
+        "kinds": kinds_json(segmenter.kinds(truth.classes, settings)),
+    }
 
 
 def read_whole_dataset(data: DatasetFolder) -> GroundTruth:

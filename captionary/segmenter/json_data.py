@@ -1,7 +1,7 @@
 """Segmentations as JSON data: the service's own shape (`schemas.bodies`), and COCO annotations."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from captionary.schemas.arrays import Mask
 from captionary.schemas.bodies import (
     EvidenceBody,
     ExemplarBody,
+    KindBody,
     MaskBody,
     NamedPrototypeBody,
     RegionBody,
@@ -19,7 +20,7 @@ from captionary.schemas.bodies import (
 )
 from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.errors import readable
-from captionary.schemas.segmentation import LabelledRegion, Segmentation
+from captionary.schemas.segmentation import Kinds, LabelledRegion, Segmentation
 
 
 def segmentation_json(segmentation: Segmentation) -> dict[str, Any]:
@@ -47,7 +48,19 @@ def segmentation_body(segmentation: Segmentation) -> SegmentationBody:
         prototypes=_prototype_bodies(segmentation),
         revision=segmentation.revision,
         without_noun=list(segmentation.without_noun),
+        kinds={name: _kind_bodies(nouns) for name, nouns in segmentation.kinds.items()},
     )
+
+
+def kinds_json(kinds: Kinds) -> dict[str, Any]:
+    """The kinds of classes as `SegmentationBody` has them."""
+    return {
+        name: [kind.model_dump() for kind in _kind_bodies(nouns)] for name, nouns in kinds.items()
+    }
+
+
+def _kind_bodies(nouns: Iterable[tuple[str, int]]) -> list[KindBody]:
+    return [KindBody.model_construct(noun=noun, pictures=pictures) for noun, pictures in nouns]
 
 
 def coco_json(segmentation: Segmentation, file_name: str) -> dict[str, Any]:
@@ -116,8 +129,10 @@ def _region_body(region: LabelledRegion, classes: Sequence[str]) -> RegionBody:
         area=float(region.area),
         class_name=classes[region.class_id],
         score=float(region.score),
-        text=float(region.text),
-        prototype=None if region.prototype is None else float(region.prototype),
+        text=region.by_witness["text"],
+        prototype=region.by_witness.get("prototypes"),
+        neighbours=region.by_witness.get("neighbours"),
+        captions=region.by_witness.get("captions"),
         evidence=[
             EvidenceBody.model_construct(
                 noun=evidence.noun, number=evidence.number, similarity=float(evidence.similarity)

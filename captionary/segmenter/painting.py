@@ -20,6 +20,9 @@ from captionary.vision.pictures.resizing import resize_labels
 CELLS_AT_ONCE = 4096
 """Cells scored in one batch: bounds memory at 4096 x C numbers, however ragged the regions are."""
 
+LARGENESS = 10.0
+"""How fast a region's weight falls with its share of the picture (docs/results.md)."""
+
 LEAST = 1e-6
 """Probability below which a region's veto counts no further."""
 
@@ -28,7 +31,7 @@ Confidence: TypeAlias = NDArray[np.float32]
 
 
 def paint_picture(
-    cut: CutPicture, scores: Scores, *, refine: bool = False
+    cut: CutPicture, scores: Scores, *, refine: bool = False, largeness: float = LARGENESS
 ) -> tuple[LabelMap, ClassScores]:
     """Paint the regions of a picture, at the picture's own size.
 
@@ -36,12 +39,13 @@ def paint_picture(
         cut:    the picture in regions.
         scores: (R, C) float32, probabilities of its R regions.
         refine: whether to move borders to where the picture's colours change.
+        largeness: as `paint`.
 
     Returns:
         (H, W) int32 class indices, and (C,) float32 mean scores of the classes over the pixels they
         won before the borders were moved; 0 for a class without any.
     """
-    class_map, confidence = paint(cut.regions, scores)
+    class_map, confidence = paint(cut.regions, scores, largeness)
     count = scores.shape[1]
     pixels = np.bincount(class_map.ravel(), minlength=count)
     total = np.bincount(class_map.ravel(), weights=confidence.ravel(), minlength=count)
@@ -51,17 +55,21 @@ def paint_picture(
     return resize_labels(class_map, cut.size_hw), class_scores
 
 
-def paint(regions: Sequence[Region], scores: Scores) -> tuple[LabelMap, Confidence]:
+def paint(
+    regions: Sequence[Region], scores: Scores, largeness: float = LARGENESS
+) -> tuple[LabelMap, Confidence]:
     """Give every pixel its best class, and that class's score.
 
-    Scores are pooled in the logarithm, a geometric mean over the K regions k that cover pixel x:
-    score(x, c) = exp(sum_k log score(k, c) / K). A class that one layer rules out is not saved by
-    another, which beats the arithmetic mean (docs/results.md). A pixel that no region covers takes
-    what its nearest covered pixel has.
+    Scores are pooled in the logarithm, a weighted geometric mean over the regions k that cover
+    pixel x: score(x, c) = exp(sum_k w_k log score(k, c) / sum_k w_k), with the region's weight
+    w_k = 1 / (1 + largeness * area): a large region knows what is there, a small one where. A class
+    that one layer rules out is not saved by another, which beats the arithmetic mean
+    (docs/results.md). A pixel that no region covers takes what its nearest covered pixel has.
 
     Args:
         regions: R regions of one picture, R >= 1; they may overlap in any way.
         scores:  (R, C) float32, probabilities.
+        largeness: how fast a region's weight falls with its share of the picture, >= 0.
 
     Returns:
         (H, W) int32 class indices, and (H, W) float32 scores of those classes.
@@ -74,7 +82,8 @@ def paint(regions: Sequence[Region], scores: Scores) -> tuple[LabelMap, Confiden
             f"paint needs R >= 1 regions and (R, C) scores, got {len(regions)} and {scores.shape}"
         )
     cell_of_pixel, cell_regions = _find_cells(regions)
-    best, confidence, covered = _score_cells(cell_regions, scores)
+    areas = np.array([region.area for region in regions])
+    best, confidence, covered = _score_cells(cell_regions, scores, 1 / (1 + largeness * areas))
     class_map, confidence_map = best[cell_of_pixel], confidence[cell_of_pixel]
     if not covered.all():
         rows, columns = _nearest_covered(covered[cell_of_pixel])
@@ -139,22 +148,23 @@ def _renumber(
 
 
 def _score_cells(
-    cell_regions: NDArray[np.int32], scores: Scores
+    cell_regions: NDArray[np.int32], scores: Scores, weight: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], Confidence, Mask]:
     """Best class (cells,), its score (cells,), and whether any region covers the cell (cells,)."""
     # Row 0 stands for no region, and adds nothing. It makes the sums float64.
-    logs = np.vstack([np.zeros((1, scores.shape[1])), np.log(np.maximum(scores, LEAST))])
+    logs = weight[:, None] * np.log(np.maximum(scores, LEAST))
+    logs, weight = np.vstack([np.zeros((1, scores.shape[1])), logs]), np.append(0, weight)
     best = np.zeros(len(cell_regions), np.int32)
     confidence = np.zeros(len(cell_regions), np.float32)
-    count = (cell_regions > 0).sum(axis=1)
+    mass = weight[cell_regions].sum(axis=1)
     for start in range(0, len(cell_regions), CELLS_AT_ONCE):
         cells = slice(start, start + CELLS_AT_ONCE)
         total = np.zeros((len(cell_regions[cells]), scores.shape[1]))
         for layer in cell_regions[cells].T:
             total += logs[layer]
         best[cells] = total.argmax(axis=1)
-        confidence[cells] = np.exp(total.max(axis=1) / np.maximum(count[cells], 1))
-    return best, confidence, count > 0
+        confidence[cells] = np.exp(total.max(axis=1) / np.maximum(mass[cells], LEAST))
+    return best, confidence, mass > 0
 
 
 def _nearest_covered(covered: Mask) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from captionary.schemas.arrays import LabelMap, Mask, Rgb
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.notes import Note
-from captionary.schemas.segmentation import ClassScores, LabelledRegion, Segmentation
+from captionary.schemas.segmentation import ClassScores, Kinds, LabelledRegion, Segmentation
 
 # Drawing and encoding are imported where they are used: a class map alone needs neither.
 if TYPE_CHECKING:
@@ -61,6 +61,11 @@ class Result:
     def without_noun(self) -> tuple[str, ...]:
         """The classes that the dictionary has no noun for; none by text alone."""
         return self.segmentation.without_noun
+
+    @property
+    def kinds(self) -> Kinds:
+        """By class, the nouns that are kinds of it and speak for it, too, with their pictures."""
+        return self.segmentation.kinds
 
     def mask(self, class_name: str) -> Mask:
         """The pixels of a class, (H, W) bool; none are set where it is nowhere in the picture.

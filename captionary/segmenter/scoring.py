@@ -4,6 +4,8 @@ R regions, C classes, Q prompts (names and synonyms of classes), P prototypes, L
 that a prototype speaks for a class; one prototype may speak for several.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,12 @@ trusted fully about it."""
 
 LEAST = 1e-6
 """Keeps divisions and logarithms in range."""
+
+RARE, UNSAID = 0.02, 0.02
+"""Added to the frequency of a class in captions, and to its share of the votes."""
+
+COMMON = 0.1
+"""Power of the frequency by which votes are divided."""
 
 MAX_RELATED, RELATED_SHARE, RELATED_TEMPERATURE, OUTLIER = 5, 0.85, 0.02, 3.0
 """Which nouns stand in for a word that the dictionary lacks (`related_nouns`)."""
@@ -106,12 +114,12 @@ def trust_in_text(text: Scores, owner: Ints, weight: Floats, *, classes: int) ->
     return trust.astype(np.float32)
 
 
-def fuse(text: Scores, prototypes: Scores, owner: Ints, trust: Floats, *, weight: float) -> Scores:
-    """Mix probabilities: weight in [0, 1] on prototypes, the rest on text, (R, C) each.
+def trusted_text(text: Scores, prototypes: Scores, owner: Ints, trust: Floats) -> Scores:
+    """Text's probabilities, with prototypes standing in where text is not trusted, (R, C) each.
 
     Args:
         owner: (L,) classes that have prototypes; the others keep their probability.
-        trust: (C,) in [0, 1]: as far as text is not trusted about a class, prototypes stand in.
+        trust: (C,) in [0, 1], as `trust_in_text`.
     """
     known = np.unique(owner)
     # Trust shifts probability between the classes with prototypes, and never to or from the others.
@@ -119,8 +127,37 @@ def fuse(text: Scores, prototypes: Scores, owner: Ints, trust: Floats, *, weight
     mixed = trust[known] * text[:, known] + (1 - trust[known]) * prototypes[:, known]
     mass = text[:, known].sum(axis=1, keepdims=True)
     corrected[:, known] = mixed * mass / np.maximum(mixed.sum(axis=1, keepdims=True), LEAST)
-    fused = (1 - weight) * corrected + weight * prototypes
-    return np.minimum(fused, 1).astype(np.float32)  # rounding may lead past it
+    return corrected
+
+
+def caption_vote(weight: Scores, named: NDArray[np.bool_], frequency: Floats) -> Scores:
+    """Let the captions of neighbours' pictures vote, (R, P) and (P, C) -> (R, C) logits.
+
+    v(k, c) = sum over pictures p of weight(k, p) [a caption of p names c], over
+    (frequency(c) + RARE)^COMMON: what is in most captions says little of any region. In the
+    logarithm.
+
+    Args:
+        weight:    how much each picture counts for a region; rows sum to 1, or to 0.
+        named:     whether the captions of a picture name a class.
+        frequency: (C,) share of the dictionary's pictures whose captions name a class; of 0 where
+            none does, which gets -inf.
+    """
+    votes = weight @ named.astype(np.float32) + UNSAID
+    logits: Scores = (np.log(votes) - COMMON * np.log(frequency + RARE)).astype(np.float32)
+    logits[:, frequency == 0] = -np.inf
+    return logits
+
+
+def fuse(witnesses: Sequence[tuple[Scores, float]]) -> Scores:
+    """Fuse what witnesses say of R regions by a weighted geometric mean, rows summing to 1.
+
+    Args:
+        witnesses: (R, C) probabilities and a weight >= 0 of each; the weights are not all 0.
+    """
+    total = sum(weight for _, weight in witnesses)
+    logs = sum(weight / total * np.log(np.maximum(said, LEAST)) for said, weight in witnesses)
+    return softmax(np.asarray(logs, dtype=np.float32))
 
 
 def related_nouns(words: Vectors, nouns: Vectors) -> tuple[Ints, Floats]:

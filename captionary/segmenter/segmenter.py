@@ -6,45 +6,64 @@ from typing import get_args
 
 from captionary.schemas.classes import ClassName
 from captionary.schemas.errors import WrongInput
-from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
-from captionary.schemas.regions import CutPicture
-from captionary.schemas.segmentation import Segmentation
+from captionary.schemas.options import (
+    DEFAULT_FUSION,
+    DEFAULT_THRESHOLD,
+    BackgroundMode,
+    Fusion,
+    witnesses_of,
+)
+from captionary.schemas.regions import CutPicture, RegionTable
+from captionary.schemas.segmentation import Kinds, Segmentation
 from captionary.segmenter.background import add_background, apply_threshold
 from captionary.segmenter.class_vectors import ClassEncoder, ClassVectors, ScaledTextEncoder
+from captionary.segmenter.kinds.table import KindRules, KindTable
 from captionary.segmenter.painting import paint_picture
-from captionary.segmenter.region_scores import label_regions, score_regions
+from captionary.segmenter.region_scores import (
+    CAPTION_WEIGHT,
+    PROTOTYPE_SCALE,
+    PROTOTYPE_WEIGHT,
+    Weights,
+    label_regions,
+    score_regions,
+)
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vocabulary.neighbours import Neighbours
 from captionary.vocabulary.retrieval import Retriever
-
-PROTOTYPE_SCALE = 10.0
-"""Sharpness of prototype votes, for cosines of centred regions."""
-
-PROTOTYPE_WEIGHT = 0.7
-"""Share of prototypes in `both`. These two were chosen on one half of MSRC (docs/results.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to segment.
 
-    fusion:     text alone; text calibrated on the dictionary's regions; prototypes alone (text for
-                classes that have none); or both.
+    fusion:     what scores regions (schemas.options).
     background: what becomes of pixels that belong to no class (segmenter.background).
     threshold:  in modes `threshold` and `auto`, probability below which a region is background.
     evidence:   prototypes named for each region, at most.
-    weight:     share of prototypes in `both`, in [0, 1].
+    weight:     share of prototypes beside text, in [0, 1].
+    captions:   weight of the captions' vote, where text and prototypes are 1 together.
     scale:      sharpness of prototype votes, > 0.
     refine:     move borders to where the picture's colours change (segmenter.refinement).
+    exact:      a class takes the nouns that it names, and no kinds of it.
+    kinds:      the user's own table of kinds, which goes before the lexicon.
     """
 
-    fusion: Fusion = "both"
+    fusion: Fusion = DEFAULT_FUSION
     background: BackgroundMode = "none"
     threshold: float = DEFAULT_THRESHOLD
     evidence: int = 0
     weight: float = PROTOTYPE_WEIGHT
+    captions: float = CAPTION_WEIGHT
     scale: float = PROTOTYPE_SCALE
     refine: bool = False
+    exact: bool = False
+    kinds: KindTable = ()
+
+    @property
+    def kind_rules(self) -> KindRules:
+        """Which nouns become kinds of a class."""
+        return KindRules(exact=True) if self.exact else KindRules(table=self.kinds)
 
     def __post_init__(self) -> None:
         """Check what is not checked elsewhere.
@@ -52,16 +71,18 @@ class Settings:
         Raises:
             WrongInput: an option has no such value.
         """
-        for option, value, known in (
-            ("fusion", self.fusion, get_args(Fusion)),
-            ("background", self.background, get_args(BackgroundMode)),
-        ):
-            if value not in known:
-                raise WrongInput(f"unknown {option} {value!r}; choose one of {', '.join(known)}")
+        witnesses_of(self.fusion)
+        if self.background not in get_args(BackgroundMode):
+            raise WrongInput(
+                f"unknown background {self.background!r}; "
+                f"choose one of {', '.join(get_args(BackgroundMode))}"
+            )
         if not 0 <= self.threshold <= 1:
             raise WrongInput(f"the threshold is {self.threshold}; it must be in 0..1")
         if self.evidence < 0:
             raise WrongInput(f"evidence is {self.evidence}; it must be 0 or more")
+        if self.exact and self.kinds:
+            raise WrongInput("exact names take no kinds; leave out either exact or the kinds")
 
 
 class Segmenter:
@@ -95,7 +116,7 @@ class Segmenter:
             WrongInput: the fusion needs a dictionary and there is none.
         """
         named, _ = add_background(tuple(classes), settings.background)
-        self._class_encoder.encode(named, settings.fusion, report)
+        self._class_encoder.encode(named, settings.fusion, report, settings.kind_rules)
 
     def segment(
         self,
@@ -121,14 +142,18 @@ class Segmenter:
         The forward pass of one cut serves any number of class lists, settings and revisions.
         """
         named, background_id = add_background(tuple(classes), settings.background)
-        class_vectors = self._class_encoder.encode(named, settings.fusion)
+        class_vectors = self._encode(named, settings)
         scores = score_regions(
-            cut.table.vectors,
+            cut.table,
             class_vectors,
+            self._neighbours(cut.table, settings.fusion),
             fusion=settings.fusion,
-            weight=settings.weight,
-            scale=settings.scale,
-            text_scale=self.text.logit_scale,
+            weights=Weights(
+                text_scale=self.text.logit_scale,
+                prototypes=settings.weight,
+                captions=settings.captions,
+                scale=settings.scale,
+            ),
         )
         painted = scores.fused
         if background_id is not None and settings.background in ("threshold", "auto"):
@@ -143,7 +168,14 @@ class Segmenter:
             ),
             revision=class_vectors.revision,
             without_noun=_names_without_noun(class_vectors, background_id),
+            kinds=_kinds_by_name(class_vectors),
         )
+
+    def _neighbours(self, table: RegionTable, fusion: Fusion) -> Neighbours | None:
+        """The neighbours of regions, where a witness asks for them."""
+        if self.retriever is None or not {"neighbours", "captions"} & set(witnesses_of(fusion)):
+            return None
+        return self.retriever.neighbours(table)
 
     def without_noun(
         self, classes: Sequence[ClassName], settings: Settings = Settings()
@@ -154,9 +186,19 @@ class Segmenter:
             WrongInput: the fusion needs a dictionary and there is none.
         """
         named, background_id = add_background(tuple(classes), settings.background)
-        return _names_without_noun(
-            self._class_encoder.encode(named, settings.fusion), background_id
-        )
+        return _names_without_noun(self._encode(named, settings), background_id)
+
+    def kinds(self, classes: Sequence[ClassName], settings: Settings = Settings()) -> Kinds:
+        """The nouns that are kinds of each class, as `Segmentation.kinds`.
+
+        Raises:
+            WrongInput: the fusion needs a dictionary and there is none.
+        """
+        named, _ = add_background(tuple(classes), settings.background)
+        return _kinds_by_name(self._encode(named, settings))
+
+    def _encode(self, named: tuple[ClassName, ...], settings: Settings) -> ClassVectors:
+        return self._class_encoder.encode(named, settings.fusion, rules=settings.kind_rules)
 
 
 def _names_without_noun(vectors: ClassVectors, background_id: int | None) -> tuple[str, ...]:
@@ -164,3 +206,12 @@ def _names_without_noun(vectors: ClassVectors, background_id: int | None) -> tup
     return tuple(
         vectors.classes[index].name for index in vectors.without_noun if index != background_id
     )
+
+
+def _kinds_by_name(vectors: ClassVectors) -> Kinds:
+    """The kinds of the classes that have any, by the names of these."""
+    return {
+        item.name: kinds
+        for item, kinds in zip(vectors.classes, vectors.kinds, strict=True)
+        if kinds
+    }

@@ -13,7 +13,7 @@ from tests.scenes import SIDE
 
 KEYS = {
     *("miou", "pixel_accuracy", "iou", "images", "seconds_per_image"),
-    *("left_out", "notes", "settings", "without_noun"),
+    *("left_out", "notes", "settings", "without_noun", "kinds"),
 }
 
 

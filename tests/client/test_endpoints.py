@@ -96,6 +96,11 @@ def test_options_arrive(client: Client, pairs: list[Pair]) -> None:
     alone = client.segment(image, ["dog", "sand: beach"], fusion="text", background="threshold")
     nothing = client.segment(image, "dog, bus", background="threshold", threshold=1.0, refine=True)
 
+    toys = client.segment(image, "toy, dog", kinds={"toy": ["bus"]})
+    exact = client.segment(image, "vehicle, dog", exact=True)
+
+    assert [kind.noun for kind in toys.kinds["toy"]] == ["bus"]
+    assert exact.kinds == {}
     assert (alone.revision, alone.classes) == (None, ["dog", "sand", "background"])
     assert alone.prototypes == []
     assert [mask.class_name for mask in nothing.masks] == ["background"]
@@ -274,5 +279,5 @@ def test_defaults_are_those_of_the_service() -> None:
     fields = body["multipart/form-data"]["schema"]["properties"]
     parameters = inspect.signature(Endpoints.segment).parameters
 
-    for name in ("fusion", "background", "threshold", "refine", "evidence"):
+    for name in ("fusion", "background", "threshold", "refine", "evidence", "exact", "kinds"):
         assert parameters[name].default == fields[name]["default"], name

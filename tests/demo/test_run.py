@@ -13,7 +13,7 @@ from captionary.demo.run import run_demo
 from captionary.demo.scenes import Sizes
 
 SIZES = Sizes(seen=4, novel=2, captioned=6, held_out=2, taught=3, asked=1)
-FUSIONS = ["text", "calibrated", "prototypes", "both"]
+FUSIONS = ["text", "calibrated", "prototypes", "both", "all"]
 
 
 class Progress:

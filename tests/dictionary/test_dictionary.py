@@ -83,6 +83,24 @@ def test_a_noun_may_be_in_any_spelling(dictionary: Dictionary, scenes: Path) -> 
     assert dictionary.segment(path, ["zeppelin"], fusion="text").without_noun == ()
 
 
+def test_a_class_takes_its_kinds(dictionary: Dictionary, scenes: Path, tmp_path: Path) -> None:
+    path = scene(scenes, 20)
+    pictures = {entry.noun: entry.pictures for entry in dictionary.nouns()}
+    (tmp_path / "kinds.txt").write_text("zeppelin: dogs")
+
+    result = dictionary.segment(path, ["animal", "zeppelin"])
+    exact = dictionary.segment(path, ["animal", "zeppelin"], exact=True)
+    table = dictionary.segment(path, ["animal", "zeppelin"], kinds=tmp_path / "kinds.txt")
+
+    assert result.kinds["animal"] == (("bear", pictures["bear"]),)  # of dogs there are too few
+    assert result.without_noun == ("zeppelin",)
+    assert (exact.kinds, exact.without_noun) == ({}, ("animal", "zeppelin"))
+    assert table.kinds["zeppelin"] == (("dog", pictures["dog"]),)
+    assert table.kinds["animal"] == result.kinds["animal"]
+    with pytest.raises(WrongInput, match="exact names take no kinds"):
+        dictionary.segment(path, ["animal"], exact=True, kinds={"animal": ["dog"]})
+
+
 def test_many_pictures_one_by_one(dictionary: Dictionary, scenes: Path) -> None:
     read: list[int] = []
 
@@ -267,7 +285,7 @@ def test_evaluate(dictionary: Dictionary, scenes: Path) -> None:
         on_picture=lambda *counts: done.append(counts),
     )
     assert 0 < figures["miou"] <= 1
-    assert figures["settings"]["fusion"] == "both"
+    assert figures["settings"]["fusion"] == "all"
     assert done[-1] == (figures["images"], figures["images"])
     assert named[-1][0] == named[-1][1] >= len(figures["iou"])
 

@@ -38,7 +38,9 @@ def test_a_picture_is_segmented_and_each_region_tells_why(page: Page, picture: P
     for target in targets(segmentation):
         page.mouse.move(*place_of(page, target, segmentation))
         expect(details(page).locator("h3 .class")).to_have_text(target.region["class"])
-        shares = (target.region[part] for part in ("score", "text", "prototype"))
+        shares = (
+            target.region[part] for part in ("score", "text", "neighbours", "prototype", "captions")
+        )
         figures = details(page).locator(".bars .figure").all_inner_texts()
         assert figures == [percent(share) for share in shares if share is not None]
         looked_at += 1

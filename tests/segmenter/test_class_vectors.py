@@ -18,7 +18,6 @@ from captionary.segmenter.class_vectors import (
     encode_classes_by_dictionary,
     encode_classes_by_text,
 )
-from captionary.vocabulary.centring import common_part
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
@@ -132,7 +131,7 @@ def test_a_class_list_of_strangers_has_no_prototypes_at_all(retriever: Retriever
     reading = read("zeppelin, gondola", retriever)
 
     assert reading.prototypes == ()
-    assert reading.vectors.shape == (0, DIM)
+    assert reading.looks.shape == (0, DIM)
     assert len(reading.column) == len(reading.owner) == len(reading.weight) == 0
 
 
@@ -140,7 +139,7 @@ def test_a_word_is_trusted_that_text_sees_in_its_prototypes(retriever: Retriever
     """The prototypes lie anywhere, so how far text knows them is worked out here by hand."""
     reading = read("dog, cat, zeppelin", retriever)
 
-    spoken = np.exp(20 * reading.vectors @ reading.prompts.T)
+    spoken = np.exp(20 * reading.looks @ reading.prompts.T)
     for class_id in (0, 1):
         links = reading.owner == class_id
         shares = spoken[reading.column[links], class_id] / spoken[reading.column[links]].max(axis=1)
@@ -191,8 +190,8 @@ def test_the_common_part_is_that_of_the_sample(retriever: Retriever) -> None:
     reading = read("road", retriever)
 
     assert reading.revision == retriever.revision
-    assert_allclose(reading.common, common_part(retriever.sample_vectors(), pictures=5))
-    assert np.linalg.norm(reading.common) > 0
+    assert reading.common is retriever.common_parts()
+    assert np.linalg.norm(reading.common.vector) > 0
 
 
 def test_by_text_alone_there_is_nothing_but_prompts() -> None:
@@ -201,7 +200,7 @@ def test_by_text_alone_there_is_nothing_but_prompts() -> None:
     assert reading.prompts.shape == (3, HandMadeText.dim)
     assert reading.revision is None
     assert reading.prototypes == ()
-    assert not reading.common.any()
+    assert not reading.common.vector.any()
 
 
 class OnePassText(HandMadeText):

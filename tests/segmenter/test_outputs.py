@@ -36,9 +36,14 @@ def segmentation() -> Segmentation:
     exemplar = Exemplar("flickr-1", 4, (1, 2, 30, 40), "a cat", "flickr8k", 0.75, b"jpeg")
     regions = (
         LabelledRegion(
-            (8, 5, 20, 15), 0.1, 0, 0.8, 0.7, 0.9, (Evidence("cat", 2, 0.5, (exemplar,)),)
+            (8, 5, 20, 15),
+            0.1,
+            0,
+            0.8,
+            {"text": 0.7, "prototypes": 0.9},
+            (Evidence("cat", 2, 0.5, (exemplar,)),),
         ),
-        LabelledRegion((0, 0, 40, 30), 1.0, 1, 0.6, 0.6, None),
+        LabelledRegion((0, 0, 40, 30), 1.0, 1, 0.6, {"text": 0.6}),
     )
     scores = np.array([0.8, 0.6, 0.0, 0.2], np.float32)
     return Segmentation(class_map, scores, CLASSES, regions, revision=7)

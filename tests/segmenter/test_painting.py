@@ -13,12 +13,13 @@ from captionary.segmenter.painting import paint
 def slow_scores(regions: list[Region], scores: Scores) -> tuple[NDArray[np.float64], Mask]:
     """The formula, pixel by pixel: (H, W, C) scores, and (H, W) whether any region covers it."""
     total = np.zeros((*regions[0].mask.shape, scores.shape[1]))
-    count = np.zeros(regions[0].mask.shape)
+    mass = np.zeros(regions[0].mask.shape)
     for region, row in zip(regions, scores, strict=True):
         logs = np.log(np.maximum(row.astype(np.float64), painting.LEAST))
-        total += np.where(region.mask[..., None], logs, 0)
-        count += region.mask
-    return np.exp(total / np.maximum(count, 1)[..., None]), count > 0
+        weight = 1 / (1 + painting.LARGENESS * region.mask.mean())
+        total += np.where(region.mask[..., None], weight * logs, 0)
+        mass += weight * region.mask
+    return np.exp(total / np.where(mass > 0, mass, 1)[..., None]), mass > 0
 
 
 @st.composite

@@ -28,7 +28,7 @@ def pixels() -> Rgb:
 def result(pixels: Rgb, tmp_path: Path) -> Result:
     class_map = np.zeros((30, 40), np.int32)
     class_map[10:20, 5:15] = 1
-    region = LabelledRegion((0, 0, 40, 30), 1.0, 0, 0.8, 0.7, None)
+    region = LabelledRegion((0, 0, 40, 30), 1.0, 0, 0.8, {"text": 0.7})
     scores = np.array([0.8, 0.6, 0.0], np.float32)
     segmentation = Segmentation(class_map, scores, ("grass", "dog", "sky"), (region,), revision=3)
     return Result(segmentation, pixels, str(tmp_path / "garden.png"))

@@ -12,14 +12,20 @@ from numpy.typing import NDArray
 from captionary.schemas.arrays import Scores, Vectors
 from captionary.schemas.vectors import unit
 from captionary.segmenter.scoring import (
+    COMMON,
+    LEAST,
+    RARE,
+    UNSAID,
     Floats,
     Ints,
+    caption_vote,
     complete_with_text,
     fuse,
     max_over_prompts,
     related_nouns,
     softmax,
     trust_in_text,
+    trusted_text,
     vote,
 )
 
@@ -197,24 +203,32 @@ def test_a_word_that_text_mistakes_is_not_trusted() -> None:
     assert (trust_in_text(text[:0], owners(0, 4, seed=0), weights(0, seed=0), classes=4) == 1).all()
 
 
-@given(rows=COUNTS, classes=COUNTS, weight=st.floats(0, 1), seed=SEEDS)
-def test_fusion_is_a_mean_that_sums_to_one(
-    rows: int, classes: int, weight: float, seed: int
+SHARES = st.lists(st.floats(0.1, 3), min_size=1, max_size=4)
+
+
+@given(rows=COUNTS, classes=COUNTS, seed=SEEDS, weights=SHARES)
+def test_fusion_is_a_weighted_geometric_mean(
+    rows: int, classes: int, seed: int, weights: list[float]
 ) -> None:
-    text = probabilities(rows, classes, seed=seed)
-    prototypes = probabilities(rows, classes, seed=seed + 1)
-    full = np.ones(classes, np.float32)
+    said = [probabilities(rows, classes, seed=seed + n) for n in range(len(weights))]
 
-    fused = fuse(text, prototypes, np.arange(classes), full, weight=weight)
+    fused = fuse(list(zip(said, weights, strict=True)))
 
+    exponents = np.array(weights) / sum(weights)
+    floored = [np.maximum(one.astype(np.float64), LEAST) for one in said]
+    product = np.prod([one**exponent for one, exponent in zip(floored, exponents, strict=True)], 0)
     assert fused.dtype == np.float32
+    assert_allclose(fused, product / product.sum(axis=1, keepdims=True), rtol=1e-3, atol=1e-6)
     assert_allclose(fused.sum(axis=1), 1, rtol=1e-5)
-    assert_allclose(fused, (1 - weight) * text + weight * prototypes, rtol=1e-4, atol=1e-6)
+    turned = fuse(list(zip(said[::-1], weights[::-1], strict=True)))
+    assert_allclose(turned, fused, rtol=1e-4, atol=1e-6)
+    more = fuse([*zip(said, weights, strict=True), (said[0][:, ::-1], 0.0)])
+    assert_allclose(more, fused, rtol=1e-4, atol=1e-6)
 
 
-@given(rows=COUNTS, known=st.integers(1, 6), seed=SEEDS, weight=st.floats(0, 1))
+@given(rows=COUNTS, known=st.integers(1, 6), seed=SEEDS)
 def test_a_class_without_prototypes_is_not_punished_for_what_text_knows_of_others(
-    rows: int, known: int, seed: int, weight: float
+    rows: int, known: int, seed: int
 ) -> None:
     text = probabilities(rows, 8, seed=seed)
     logits = SCALE * cosines(rows, 8, seed=seed + 1)
@@ -222,10 +236,10 @@ def test_a_class_without_prototypes_is_not_punished_for_what_text_knows_of_other
     prototypes = complete_with_text(logits, text)
     trust = np.random.default_rng(seed).uniform(0, 1, 8).astype(np.float32)
 
-    fused = fuse(text, prototypes, np.arange(known), trust, weight=weight)
+    trusted = trusted_text(text, prototypes, np.arange(known), trust)
 
-    assert_allclose(fused.sum(axis=1), 1, rtol=1e-4)
-    assert_allclose(fused[:, known:], text[:, known:], rtol=1e-5)
+    assert_allclose(trusted.sum(axis=1), 1, rtol=1e-4)
+    assert_allclose(trusted[:, known:], text[:, known:], rtol=1e-5)
 
 
 def test_prototypes_stand_in_where_text_is_not_trusted() -> None:
@@ -233,11 +247,30 @@ def test_prototypes_stand_in_where_text_is_not_trusted() -> None:
     prototypes = np.array([[0.1, 0.1, 0.8]], np.float32)
     trust, all_known = np.array([1, 1, 0], np.float32), np.arange(3)
 
-    fused = fuse(text, prototypes, all_known, trust, weight=0)
+    trusted = trusted_text(text, prototypes, all_known, trust)
 
-    assert_allclose(fused, [[0.5, 0.1 / 1.8, 0.8 / 1.8]], rtol=1e-5)
-    assert_allclose(fuse(text, prototypes, all_known, 0 * trust, weight=0), prototypes, rtol=1e-5)
-    assert_allclose(fuse(text, prototypes, all_known, trust, weight=1), prototypes, rtol=1e-5)
+    assert_allclose(trusted, [[0.5, 0.1 / 1.8, 0.8 / 1.8]], rtol=1e-5)
+    assert_allclose(trusted_text(text, prototypes, all_known, 0 * trust), prototypes, rtol=1e-5)
+
+
+@given(rows=COUNTS, pictures=COUNTS, classes=COUNTS, seed=SEEDS)
+def test_captions_vote_for_what_they_name(
+    rows: int, pictures: int, classes: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    weight = probabilities(rows, pictures, seed=seed)
+    named = rng.uniform(size=(pictures, classes)) < 0.5
+    frequency = rng.uniform(0, 1, classes).astype(np.float32)
+    frequency[0] = 0
+
+    logits = caption_vote(weight, named, frequency)
+
+    assert np.isneginf(logits[:, 0]).all()
+    for row in range(rows):
+        for column in range(1, classes):
+            votes = sum(weight[row, n] for n in range(pictures) if named[n, column])
+            expected = math.log(votes + UNSAID) - COMMON * math.log(frequency[column] + RARE)
+            assert logits[row, column] == pytest.approx(expected, abs=1e-4)
 
 
 def crowd(count: int, *, dim: int = 64) -> Vectors:
@@ -312,7 +345,8 @@ def test_probabilities_never_pass_one() -> None:
     logits = vote(cosines(2000, 5, seed=4), owner, weight, classes=5, scale=1000)
 
     prototypes = complete_with_text(logits, text)
-    fused = fuse(text, prototypes, owner, np.full(5, 0.5, np.float32), weight=0.7)
+    trusted = trusted_text(text, prototypes, owner, np.full(5, 0.5, np.float32))
+    fused = fuse([(trusted, 0.3), (prototypes, 0.7)])
 
     assert text.sum(axis=1).max() > 1
     assert prototypes.max() == 1

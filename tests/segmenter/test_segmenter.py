@@ -21,12 +21,13 @@ from captionary.indexer.refresh import Refresher
 from captionary.schemas.classes import parse_classes
 from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import WrongInput
-from captionary.schemas.options import Fusion
+from captionary.schemas.options import FUSIONS as NAMED
+from captionary.schemas.options import Fusion, witnesses_of
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.class_vectors import encode_classes_by_dictionary
 from captionary.segmenter.refinement import refine_borders
-from captionary.segmenter.region_scores import score_regions
-from captionary.segmenter.segmenter import PROTOTYPE_SCALE, PROTOTYPE_WEIGHT, Segmenter, Settings
+from captionary.segmenter.region_scores import Weights, score_regions
+from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.embedders import MaskedCrops
 from captionary.vision.extraction import LONGEST, RegionExtractor
@@ -41,7 +42,7 @@ from tests.contract.exact_engine import ExactEngine
 
 PICTURES = 24
 CLASSES = parse_classes("person: man | woman, snow, sky, Apples, zeppelin")
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+FUSIONS: tuple[Fusion, ...] = (*NAMED, "neighbours", "text+captions")
 Background = Literal["names", "threshold", "auto"]
 
 
@@ -135,10 +136,10 @@ def test_borders_are_refined_where_asked(
     answers: dict[Fusion, Segmentation], segmenter: Segmenter, picture: LoadedPicture
 ) -> None:
     answer = segmenter.segment(picture, CLASSES, Settings(refine=True))
-    expected = refine_borders(answers["both"].class_map, picture.pixels)
+    expected = refine_borders(answers["all"].class_map, picture.pixels)
     np.testing.assert_array_equal(answer.class_map, expected)
-    assert (answer.class_map != answers["both"].class_map).any()
-    np.testing.assert_array_equal(answer.scores, answers["both"].scores)
+    assert (answer.class_map != answers["all"].class_map).any()
+    np.testing.assert_array_equal(answer.scores, answers["all"].scores)
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -152,9 +153,13 @@ def test_regions_tell_their_probabilities(
         assert 0 <= top < bottom <= height
         assert 0 < region.area <= 1
         assert 1 / 5 - 1e-6 <= region.score <= 1
-        assert 0 <= region.text <= 1
-        untaught = answers[fusion].classes[region.class_id] == "zeppelin"
-        assert (region.prototype is None) == (fusion in ("text", "calibrated") or untaught)
+        assert all(0 <= said <= 1 for said in region.by_witness.values())
+        asked = {"text", *witnesses_of(fusion)}
+        if asked & {"neighbours", "captions"}:  # both come from the same regions
+            asked |= {"neighbours", "captions"}
+        if answers[fusion].classes[region.class_id] == "zeppelin":
+            asked -= {"prototypes", "captions"}
+        assert region.by_witness.keys() == asked
 
 
 def test_the_regions_are_those_of_the_extractor(
@@ -219,7 +224,10 @@ def test_no_evidence_unless_asked_for(segmenter: Segmenter, picture: LoadedPictu
 def test_both_with_all_weight_on_prototypes_is_prototypes(
     segmenter: Segmenter, answers: dict[Fusion, Segmentation], picture: LoadedPicture
 ) -> None:
-    answer, alone = segmenter.segment(picture, CLASSES, Settings(weight=1.0)), answers["prototypes"]
+    answer, alone = (
+        segmenter.segment(picture, CLASSES, Settings("both", weight=1.0)),
+        answers["prototypes"],
+    )
 
     assert (answer.class_map == alone.class_map).all()
     assert_allclose(answer.scores, alone.scores, rtol=1e-5)
@@ -235,19 +243,14 @@ def test_a_class_without_prototypes_keeps_its_text_probability(
     table = extractor.extract(picture).table
 
     scores = score_regions(
-        table.vectors,
-        vectors,
-        fusion="prototypes",
-        weight=PROTOTYPE_WEIGHT,
-        scale=PROTOTYPE_SCALE,
-        text_scale=encoder.logit_scale,
+        table, vectors, None, fusion="prototypes", weights=Weights(encoder.logit_scale)
     )
 
-    assert scores.prototypes is not None
-    assert_allclose(scores.prototypes[:, 4], scores.text[:, 4])
-    assert_allclose(scores.fused, scores.prototypes)
-    assert_allclose(scores.prototypes.sum(axis=1), 1, rtol=1e-5)
-    assert np.abs(scores.prototypes[:, 0] - scores.text[:, 0]).max() > 0.01
+    text, prototypes = scores.by_witness["text"], scores.by_witness["prototypes"]
+    assert_allclose(prototypes[:, 4], text[:, 4])
+    assert_allclose(scores.fused, prototypes)
+    assert_allclose(prototypes.sum(axis=1), 1, rtol=1e-5)
+    assert np.abs(prototypes[:, 0] - text[:, 0]).max() > 0.01
 
 
 @pytest.mark.parametrize("fusion", FUSIONS)
@@ -283,7 +286,7 @@ def test_no_class_reaches_certainty_and_every_class_reaches_nothing(
         return segmenter.segment(picture, CLASSES, settings)
 
     assert (segment(1.0).class_map == 5).all()
-    assert (segment(0.0).class_map == answers["both"].class_map).all()
+    assert (segment(0.0).class_map == answers["all"].class_map).all()
     assert segment(1.0).regions[0].evidence == ()
 
 
@@ -305,7 +308,7 @@ def test_text_alone_needs_no_dictionary(
     answer = alone.segment(picture, CLASSES, Settings("text"))
 
     assert (answer.class_map == answers["text"].class_map).all()
-    with pytest.raises(WrongInput, match="'both' reads a dictionary; name one"):
+    with pytest.raises(WrongInput, match="'all' reads a dictionary; name one"):
         alone.segment(picture, CLASSES)
 
 
@@ -322,7 +325,7 @@ def test_an_empty_dictionary_adds_nothing_to_text(
 
     assert (answer.class_map == answers["text"].class_map).all()
     assert_allclose(answer.scores, answers["text"].scores, rtol=1e-4)
-    assert {region.prototype for region in answer.regions} == {None}
+    assert all(region.by_witness.keys() == {"text"} for region in answer.regions)
 
 
 def test_new_prototypes_are_seen_without_a_restart(
@@ -338,7 +341,7 @@ def test_new_prototypes_are_seen_without_a_restart(
     assert segmenter.retriever is not None
     common = encode_classes_by_dictionary(CLASSES, encoder, segmenter.retriever).common
     table = extractor.extract(picture).table
-    like_region_one = centred(table.vectors, common)[1]
+    like_region_one = centred(table.vectors, common.vector)[1]
     taught = Prototype("zeppelin", 0, like_region_one, 1, 0.0, "taught")
     try:
         dictionary.replace_prototypes("zeppelin", [taught])

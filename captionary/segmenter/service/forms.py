@@ -11,14 +11,21 @@ from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from fastapi import Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from captionary.schemas.arrays import Box
 from captionary.schemas.classes import ClassName, parse_classes, to_classes
 from captionary.schemas.errors import UnreadablePicture, WrongInput
-from captionary.schemas.options import DEFAULT_THRESHOLD, BackgroundMode, Fusion
+from captionary.schemas.options import (
+    DEFAULT_FUSION,
+    DEFAULT_THRESHOLD,
+    BackgroundMode,
+    Fusion,
+    witnesses_of,
+)
+from captionary.segmenter.kinds.table import to_kinds
 from captionary.segmenter.segmenter import Settings
 from captionary.segmenter.service.negotiation import ResponseFormat
 from captionary.serving.problems import Problem
@@ -69,6 +76,14 @@ class PictureForm(BaseModel):
 F = TypeVar("F", bound=PictureForm)
 
 
+def _known_fusion(fusion: Fusion) -> Fusion:
+    try:
+        witnesses_of(fusion)
+    except WrongInput as error:
+        raise ValueError(str(error)) from error
+    return fusion
+
+
 class SegmentForm(PictureForm):
     """The fields of `POST /v1/segment`."""
 
@@ -84,8 +99,15 @@ class SegmentForm(PictureForm):
         ),
     ]
     fusion: Annotated[
-        Fusion, Field(description="What scores regions; `text` needs no dictionary.")
-    ] = "both"
+        Fusion,
+        AfterValidator(_known_fusion),
+        Field(
+            description="What scores regions: `text` (needs no dictionary), `calibrated`, "
+            "`prototypes`, `both`, `all`, or some of `text`, `neighbours`, `prototypes`, "
+            "`captions` joined by +.",
+            max_length=MAX_LABEL_LENGTH,
+        ),
+    ] = DEFAULT_FUSION
     background: Annotated[
         BackgroundMode, Field(description="What becomes of pixels that belong to no class.")
     ] = "none"
@@ -93,6 +115,18 @@ class SegmentForm(PictureForm):
         float, Field(ge=0, le=1, description="Background below this probability.")
     ] = DEFAULT_THRESHOLD
     refine: Annotated[bool, Field(description="Sharper borders, by the picture's colours.")] = False
+    exact: Annotated[
+        bool, Field(description="Classes take the nouns that they name, and no kinds of them.")
+    ] = False
+    kinds: Annotated[
+        str,
+        Field(
+            max_length=MAX_LIST_LENGTH,
+            description="Kinds of your own, before those of WordNet: `furniture: bench, sofa`, a "
+            "line for each class, or a JSON object.",
+            examples=['{"furniture": ["bench", "sofa"]}'],
+        ),
+    ] = ""
     evidence: Annotated[
         int, Field(ge=0, le=MAX_EVIDENCE, description="Prototypes named for each region, at most.")
     ] = 0
@@ -102,13 +136,19 @@ class SegmentForm(PictureForm):
 
     @property
     def settings(self) -> Settings:
-        """How to segment."""
+        """How to segment.
+
+        Raises:
+            WrongInput: the table of kinds cannot be used.
+        """
         return Settings(
             fusion=self.fusion,
             background=self.background,
             threshold=self.threshold,
             evidence=self.evidence,
             refine=self.refine,
+            exact=self.exact,
+            kinds=to_kinds(self.kinds),
         )
 
 

@@ -132,6 +132,7 @@ class SegmenterService:
             async with forms.parse_form(request, forms.SegmentForm) as form:
                 format = negotiate_format(form.format, request)
                 classes = forms.parse_class_list(form.classes, limit=self._limits.classes)
+                settings = form.settings
 
                 def work() -> Response:
                     with self._metrics.stage("decode"):
@@ -143,7 +144,7 @@ class SegmenterService:
                     with self._metrics.stage("regions"):
                         cut = live.segmenter.extractor.extract(picture)
                     with self._metrics.stage("label"), errors_as_unavailable():
-                        segmentation = live.segmenter.label(cut, classes, form.settings)
+                        segmentation = live.segmenter.label(cut, classes, settings)
                     with self._metrics.stage("encode"):
                         return responses.segmentation_response(segmentation, picture.pixels, format)
 
@@ -161,9 +162,9 @@ class SegmenterService:
                     with errors_as_unavailable():
                         live.catch_up()
                     with self._metrics.stage("regions"):
-                        vector = live.segmenter.extractor.embed_box(picture, box)
+                        look = live.segmenter.extractor.embed_box(picture, box).looks[0]
                     with self._metrics.stage("label"), errors_as_unavailable():
-                        body = responses.retrieval_body(live.retriever, vector, form)
+                        body = responses.retrieval_body(live.retriever, look, form)
                     with self._metrics.stage("encode"):
                         return JSONResponse(body.model_dump())
 

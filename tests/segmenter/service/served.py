@@ -73,8 +73,8 @@ class LoadedModels:
         encoder = ClipEncoder(name, device="cpu", precision="float32", templates="7")
         embedding = parse_embedding("crop+dense")
         maps = embedding.feature_maps(encoder)
-        proposer = parse_proposer("superpixels+clusters").build(maps, ClipEncoder)
-        extractor = RegionExtractor(proposer, embedding.embedder(maps))
+        proposer = parse_proposer("superpixels+clusters").build(encoder, maps, ClipEncoder)
+        extractor = RegionExtractor(proposer, embedding.embedder(encoder, maps))
         return cls(encoder, extractor, NounExtractor())
 
     def open_dictionary(self, store: Path) -> StoredDictionary:

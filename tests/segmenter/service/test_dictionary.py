@@ -95,7 +95,7 @@ def test_near_nouns_are_those_of_the_prototypes_as_segmenting_compares_them(
     assert retriever is not None
     picture = load_picture(filled.picture(20))
     whole = models.extractor.extract(picture).table.vectors[0]
-    common = retriever.common_part()
+    common = retriever.common_parts().vector
     matrix = retriever.matrix(retriever.nouns())
     similarity = matrix.vectors @ centred(whole[None], common)[0]
     best: dict[str, float] = {}

@@ -65,7 +65,7 @@ def roomy(filled: FilledDictionary) -> Iterator[TestClient]:
         ({"Fusion": "text"}, 422, "there is no field 'Fusion'; do you mean fusion? known: image"),
         ({"größe": "3"}, 422, r"there is no field 'gr\xf6\xdfe'; known: image, classes, fusion"),
         ({"fusion": ["text", "both"]}, 422, "fusion: given 2 times; give it once"),
-        ({"fusion": "magic"}, 422, "fusion: Input should be 'text', 'calibrated'"),
+        ({"fusion": "magic"}, 422, "fusion: Value error, unknown fusion 'magic'; choose"),
         ({"background": "black"}, 422, "background: Input should be 'none', 'names'"),
         ({"threshold": "1.5"}, 422, "threshold: Input should be less than or equal to 1"),
         ({"threshold": "-0.1"}, 422, "threshold: Input should be greater than or equal to 0"),

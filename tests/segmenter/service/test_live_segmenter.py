@@ -167,7 +167,7 @@ def test_the_pictures_of_near_regions_are_read_at_once(
         EdgeEngine(store), fingerprint=extractor.fingerprint, dim=extractor.dim
     ) as dictionary:
         retriever = Retriever(dictionary)
-        retriever.sample_vectors()
+        retriever.common_parts()
         dictionary.reads = 0
         form = RetrieveForm(image=UploadFile(io.BytesIO()), limit=100)
         regions = retrieval_body(retriever, vector, form).regions

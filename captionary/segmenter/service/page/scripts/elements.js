@@ -16,6 +16,10 @@ export function make(tag, properties = {}, ...children) {
 
 /** Tooltips: what the words beside figures mean. */
 export const MEANING = {
+  text: "By the class's name alone",
+  neighbours: "By the name, of the dictionary's regions that look most like it",
+  prototypes: "By the prototypes of the class's nouns",
+  captions: "By the captions of the pictures whose regions look most like it",
   sure: "Its probability among the classes that were asked for",
   average: "The probability of the class, on average over its pixels",
   alike: "Cosine of two regions' vectors: 1 is the same look, 0 is nothing in common",

@@ -66,12 +66,17 @@ function overlapNote(mask) {
 }
 
 function scores(region) {
-  const bars = [bar("together", region.score, MEANING.sure), bar("text", region.text)];
-  if (region.prototype === null) {
-    const words = "The dictionary has no prototype for it, so text decides.";
-    return [list(bars), make("p", { className: "faint", textContent: words })];
-  }
-  return [list([...bars, bar("prototypes", region.prototype)])];
+  const witnesses = [
+    ["text", region.text, MEANING.text],
+    ["neighbours", region.neighbours, MEANING.neighbours],
+    ["prototypes", region.prototype, MEANING.prototypes],
+    ["captions", region.captions, MEANING.captions],
+  ].filter(([, share]) => share !== null);
+  const bars = witnesses.map((witness) => bar(...witness));
+  const all = list([bar("together", region.score, MEANING.sure), ...bars]);
+  if (region.prototype !== null) return [all];
+  const words = "The dictionary has no prototype for it.";
+  return [all, make("p", { className: "faint", textContent: words })];
 }
 
 const list = (bars) => make("dl", { className: "bars" }, ...bars);

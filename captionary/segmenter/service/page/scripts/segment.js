@@ -10,6 +10,7 @@ import { PictureInput } from "./picture.js";
 import { ButtonTask } from "./task.js";
 
 const MAX_EVIDENCE = "2";
+const MAX_KINDS = 12;
 
 export class SegmentView {
   constructor({ api, onRevision }) {
@@ -86,6 +87,7 @@ export class SegmentView {
       {
         onResult: (segmentation) => {
           this.show(segmentation, (performance.now() - started) / 1000);
+          this.showKinds();
           this.showWithoutNoun();
         },
         onStop: (words) => {
@@ -101,6 +103,7 @@ export class SegmentView {
     form.append("classes", this.field.input.value);
     form.append("fusion", byId("fusion").value);
     form.append("background", byId("background").value);
+    form.append("exact", byId("exact").checked);
     form.append("evidence", MAX_EVIDENCE);
     form.append("format", "json");
     return form;
@@ -164,6 +167,16 @@ export class SegmentView {
     const seen = new Set(masks.map((mask) => mask.class));
     const unseen = this.segmentation.classes.filter((name) => !seen.has(name));
     byId("unseen").textContent = unseen.length > 0 ? `Not seen: ${unseen.join(", ")}` : "";
+  }
+
+  /** Tell which nouns speak for a class besides its own name. */
+  showKinds() {
+    const lines = Object.entries(this.segmentation.kinds).map(([name, nouns]) => {
+      const listed = nouns.slice(0, MAX_KINDS).map(({ noun, pictures }) => `${noun} ${pictures}`);
+      const more = nouns.length > MAX_KINDS ? `, and ${nouns.length - MAX_KINDS} more` : "";
+      return make("li", { textContent: `${name}: also by ${listed.join(", ")}${more}` });
+    });
+    byId("kinds").replaceChildren(...lines);
   }
 
   /** Name the classes that the dictionary has no noun for. */
