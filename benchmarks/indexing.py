@@ -153,11 +153,12 @@ def main() -> None:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--proposer")
     parser.add_argument("--embed")
+    parser.add_argument("--looks")
     parser.add_argument("--count", type=int, default=1000, help="pictures, for speed and memory")
     parser.add_argument("--shares", type=int, default=50, help="pictures, for the shares")
     parser.add_argument("--workers", type=int, help="threads; one a core unless given")
     options = parser.parse_args()
-    models = ModelNames(options.encoder, options.proposer, options.embed)
+    models = ModelNames(options.encoder, options.proposer, options.embed, options.looks)
     if options.shares:
         shares_part(models, options.captions, count=options.shares)
     if options.count:

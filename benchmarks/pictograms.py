@@ -1,10 +1,10 @@
 """What prototypes are worth on pictogram scenes, whose true masks are known.
 
-    python -m benchmarks.pictograms [--encoder mini] [--seeds 3] [--seen 60] [--novel 24]
-        [--captioned 240] [--held-out 100] [--json FILE]
+    python -m benchmarks.pictograms [--encoder mini] [--looks none] [--seeds 3] [--seen 60]
+        [--novel 24] [--captioned 240] [--held-out 100] [--json FILE]
 
 For each seed it draws nouns and scenes, indexes the captioned ones, and labels held-out ones with
-text alone, calibrated text, prototypes, and both. Printed are the means over the seeds, with their
+each fusion. Printed are the means over the seeds, with their
 standard deviations: mIoU of segmentation with superpixels and with true masks as regions, and the
 share of true regions (of objects, not of grounds) that are named right.
 """
@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from rich.console import Console
@@ -32,21 +31,19 @@ from captionary.indexer.readers import read_pairs
 from captionary.pictograms.dataset_folder import write_world
 from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Split, World
-from captionary.schemas.options import Fusion
+from captionary.schemas.options import FUSIONS, Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.segmenter import Settings
 from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import load_picture
 
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
-
 Figures = Mapping[tuple[str, str], Mapping[Fusion, float]]
 """Value of each (measure, group) and fusion."""
 
 
 def measure(
-    seed: int, sizes: Sizes, proposer: str, *, encoder: str, embed: str, folder: Path
+    seed: int, sizes: Sizes, proposer: str, *, encoder: str, embed: str, looks: str, folder: Path
 ) -> Figures:
     """The figures of one seed and one kind of regions."""
     cast = choose_cast(seed, sizes)
@@ -56,7 +53,7 @@ def measure(
     of = {name: f"masks:{path / 'masks'}" for name, path in (("taught", taught), ("asked", asked))}
     true = proposer == "true masks"
     store = str(folder / proposer.replace(" ", "-"))
-    models = ModelNames(encoder, of["taught"] if true else proposer, embed)
+    models = ModelNames(encoder, of["taught"] if true else proposer, embed, looks)
     with closing(Parts(store, models)) as parts, one_torch_thread():
         parts.indexer.index(read_pairs(str(taught / "captions.jsonl")))
     groups = {
@@ -109,13 +106,14 @@ def show(runs: Sequence[Figures]) -> None:
             for each in values.values()
         ]
         table.add_row(measured, group, *cells)
-    Console(width=110).print(table)
+    Console(width=130).print(table)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--encoder", default="mini")
     parser.add_argument("--embed", default="crop")
+    parser.add_argument("--looks", default="none")
     parser.add_argument("--seeds", type=int, default=3)
     for name, value in (("seen", 60), ("novel", 24), ("captioned", 240), ("held-out", 100)):
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -136,6 +134,7 @@ def main() -> None:
                         proposer,
                         encoder=options.encoder,
                         embed=options.embed,
+                        looks=options.looks,
                         folder=Path(folder),
                     )
                     bar.show(seed * len(options.proposers) + number)

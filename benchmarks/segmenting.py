@@ -2,7 +2,7 @@
 
     python -m benchmarks.segmenting DATASET --encoder E [--store S] [--count 50]
 
-With `--fusion text`, and with `both` where a store is named: seconds of the first picture, for
+With `--fusion text`, and with `all` where a store is named: seconds of the first picture, for
 which the class list is read, the median of the others, and the share of each part in those.
 """
 
@@ -49,11 +49,12 @@ def main() -> None:
     parser.add_argument("--encoder", required=True)
     parser.add_argument("--proposer")
     parser.add_argument("--embed")
+    parser.add_argument("--looks")
     parser.add_argument("--store", help="a dictionary made with the same models")
     parser.add_argument("--count", type=int, default=50, help="pictures; at least 2")
     options = parser.parse_args()
     data, clock = DatasetFolder(options.dataset), Clock()
-    models = ModelNames(options.encoder, options.proposer, options.embed)
+    models = ModelNames(options.encoder, options.proposer, options.embed, options.looks)
     encoder, extractor = timed_models(models, clock)
     text = clock.watch("encoder of words", encoder)
     count = max(options.count, 2)
@@ -65,7 +66,7 @@ def main() -> None:
         ) as dictionary:
             clock.seconds.clear()
             segmenter = Segmenter(extractor, text, Retriever(dictionary))
-            measure(segmenter, data, clock, fusion="both", count=count)
+            measure(segmenter, data, clock, fusion="all", count=count)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory of this process: {peak:,.0f} MB")
 
