@@ -4,7 +4,7 @@ Segmenting reads the prototypes of a class list once and multiplies; so the matr
 sets of nouns stay in memory. What is cached belongs to one revision of the dictionary.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from threading import Lock
@@ -14,7 +14,7 @@ import numpy as np
 from cachetools import LRUCache, cachedmethod
 
 from captionary.schemas.arrays import Box, Vector, Vectors
-from captionary.schemas.dictionary import NounEntry, Prototype
+from captionary.schemas.dictionary import NounEntry, Picture, Prototype
 from captionary.schemas.nouns import NounIndex
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.candidates import Candidates, candidates_of, joined
@@ -157,7 +157,7 @@ class Retriever:
 
     def common_parts(self) -> CommonParts:
         """What the dictionary's regions have in common, by its sample (see centring.py)."""
-        return self._sample(tuple(self.dictionary.sample())).common
+        return self._pool().common
 
     def neighbours(self, table: RegionTable) -> Neighbours:
         """The regions of the sample that look most like those of a picture (see neighbours.py)."""
@@ -166,16 +166,21 @@ class Retriever:
     # Captions may come to the pictures of a sample; their regions stay.
     @cachedmethod(attrgetter("_pools"), key=_at_revision, lock=attrgetter("_lock"))
     def _pool(self) -> NeighbourPool:
-        sample = self._sample(tuple(self.dictionary.sample()))
-        nouns = {one.id: one.all_nouns for one in self.dictionary.pictures_named(sample.pictures)}
-        said = tuple(nouns.get(image_id, frozenset()) for image_id in sample.pictures)
+        pictures = self.dictionary.pictures_named(self.dictionary.sample())
+        sample = self._sample(pictures)
+        nouns = {picture.id: picture.all_nouns for picture in pictures}
+        said = tuple(nouns[image_id] for image_id in sample.pictures)
         return NeighbourPool(sample.regions, said, sample.common)
 
-    # A picture of the sample that is removed takes the sample with it: the ids are key enough.
-    @cachedmethod(attrgetter("_samples"), key=lambda _, ids: ids, lock=attrgetter("_lock"))
-    def _sample(self, ids: tuple[str, ...]) -> Sample:
+    # Not by the ids alone: a picture may be removed, and another one of its id come.
+    @cachedmethod(
+        attrgetter("_samples"),
+        key=lambda _, pictures: tuple((picture.id, picture.sha256) for picture in pictures),
+        lock=attrgetter("_lock"),
+    )
+    def _sample(self, pictures: Sequence[Picture]) -> Sample:
         stored = self.dictionary
-        whole, tables = stored.whole_tables(stored.pictures_named(ids))
+        whole, tables = stored.whole_tables(pictures)
         common = common_parts(tables, dim=stored.dim, look_dim=stored.look_dim)
         regions = joined([candidates_of(table, common) for table in tables], common)
         return Sample(tuple(picture.id for picture in whole), regions, common)

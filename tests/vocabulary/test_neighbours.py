@@ -1,11 +1,12 @@
 """Neighbours against brute force over all stored regions."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
@@ -133,6 +134,73 @@ def test_regions_are_read_once_and_captions_when_they_come(dictionary: StoredDic
     assert counting.read == []
     assert after.nouns[0] == before.nouns[0] | {"zebra"}
     assert_allclose(after.words, before.words)
+
+
+def assert_equal(found: Neighbours, expected: Neighbours) -> None:
+    """The same neighbours, bit for bit."""
+    assert_array_equal(found.words, expected.words)
+    assert_array_equal(found.weight, expected.weight)
+    assert found.nouns == expected.nouns
+
+
+def refresh(dictionary: StoredDictionary, generation: str) -> None:
+    """What a refresh does, as far as a reader can tell."""
+    dictionary.draw_sample()
+    look_dim = dictionary.look_dim
+    found = prototypes("dog", 1, generation=generation, look_dim=look_dim)
+    dictionary.replace_prototypes("dog", found)
+    dictionary.settle(list(dictionary.pending()))
+
+
+def test_the_pool_follows_the_dictionary(dictionary: StoredDictionary) -> None:
+    """What is kept in memory changes nothing as pictures come, go, and come again."""
+    look_dim = dictionary.look_dim
+    lasting, asked = Retriever(dictionary), table(99, look_dim=look_dim)
+    sizes = []
+    for step in range(5):
+        if step == 1:
+            dictionary.add([pair(number, look_dim=look_dim) for number in range(7, 20)])
+        if step == 2:
+            dictionary.retire(["p0003", "p0011"])
+        if step == 3:  # too few for another sample
+            dictionary.add([pair(3, look_dim=look_dim)])
+        if step == 4:
+            dictionary.retire(["p0003", "p0004"])
+        refresh(dictionary, f"g{step}")
+        found, fresh = lasting.neighbours(asked), Retriever(dictionary).neighbours(asked)
+        assert_equal(found, fresh)
+        sizes.append(len(found.nouns))
+    assert sizes == [5, 20, 18, 18, 17]
+
+
+def test_other_pictures_of_the_same_ids_are_read_anew(dictionary: StoredDictionary) -> None:
+    """Also where nobody asked between their removal and their coming again."""
+    look_dim, ids = dictionary.look_dim, [picture.id for picture in dictionary.pictures()]
+    lasting, asked = Retriever(dictionary), table(99, look_dim=look_dim)
+    before, sample = lasting.neighbours(asked), dictionary.sample()
+    dictionary.retire(ids)
+    refresh(dictionary, "g2")
+    others = [
+        (replace(pair(number)[0], sha256="f" * 64), table(100 + number, look_dim=look_dim))
+        for number in range(len(ids))
+    ]
+    dictionary.add(others)
+    dictionary.draw_sample(5)
+    refresh(dictionary, "g3")
+    assert dictionary.sample() == sample
+    after = lasting.neighbours(asked)
+    assert np.abs(after.words - before.words).max() > 0.01
+    assert_equal(after, Retriever(dictionary).neighbours(asked))
+
+
+def test_threads_see_the_same_while_it_is_read(dictionary: StoredDictionary) -> None:
+    expected = Retriever(dictionary).neighbours(table(99, look_dim=dictionary.look_dim))
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            shared, asked = Retriever(dictionary), table(99, look_dim=dictionary.look_dim)
+            futures = [pool.submit(shared.neighbours, asked) for _ in range(4)]
+            for future in futures:
+                assert_equal(future.result(timeout=60), expected)
 
 
 def test_a_picture_whose_regions_are_lost_is_left_out(dictionary: StoredDictionary) -> None:

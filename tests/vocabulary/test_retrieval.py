@@ -77,6 +77,7 @@ def test_common_parts_follow_the_sample(dictionary: StoredDictionary) -> None:
     assert not retriever.common_parts().vector.any()
     dictionary.add([pair(number) for number in range(6)])
     drawn = dictionary.draw_sample(3)
+    dictionary.replace_prototypes("dog", prototypes("dog", 1))
     expected = np.concatenate([table(int(name[1:])).vectors for name in drawn])
     common = retriever.common_parts()
     assert np.array_equal(common.vector, common_part(expected, pictures=3))
@@ -84,6 +85,7 @@ def test_common_parts_follow_the_sample(dictionary: StoredDictionary) -> None:
     assert retriever.common_parts() is common
     dictionary.retire([drawn[0]])
     dictionary.draw_sample(3)
+    dictionary.replace_prototypes("dog", [])
     assert not np.array_equal(retriever.common_parts().vector, common.vector)
 
 
