@@ -95,3 +95,17 @@ def test_wrong_lengths_are_refused() -> None:
         paint([whole], np.zeros((2, 3), np.float32))
     with pytest.raises(ValueError, match="got 0"):
         paint([], np.zeros((0, 3), np.float32))
+
+
+def test_the_larger_a_region_the_less_it_says_of_a_pixel() -> None:
+    """Its weight is 1 / (1 + 10 area): of the whole picture 1/11, of a quarter 2/7."""
+    whole, quarter = np.ones((4, 4), bool), np.zeros((4, 4), bool)
+    quarter[:2, :2] = True
+    scores = np.array([[0.9, 0.1], [0.2, 0.8]], np.float32)
+    class_map, confidence = paint([Region(whole), Region(quarter)], scores)
+    assert (class_map == quarter).all()
+    shares = np.array([1 / 11, 2 / 7]) / (1 / 11 + 2 / 7)
+    np.testing.assert_allclose(confidence[quarter], np.prod(scores[:, 1] ** shares), rtol=1e-5)
+    np.testing.assert_allclose(confidence[~quarter], 0.9, rtol=1e-5)
+    class_map, _ = paint([Region(whole), Region(quarter)], scores, largeness=0)
+    assert (class_map == 0).all()  # each alike
