@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from captionary.vision.clip.catalogue import BUNDLED, CATALOGUE
+from captionary.vision.clip.catalogue import BUNDLED, CATALOGUE, LOOK_MODELS
 from tests.cli.running import captionary
 
 ROOT = Path(__file__).parents[2]
@@ -67,8 +67,8 @@ def test_models_lists_the_catalogue() -> None:
 
     assert (answer.code, answer.err) == (0, "")
     first_words = {line.split()[0] for line in answer.out.splitlines()}
-    assert first_words >= {*CATALOGUE}
-    assert "mini" in first_words
+    assert first_words >= {*CATALOGUE, *LOOK_MODELS, "encoder", "looks"}
+    assert {"mini", "look-lite0"} <= first_words
 
 
 def test_models_lists_all_names_on_request() -> None:

@@ -131,6 +131,11 @@ def test_bad_pictures_are_told_and_the_good_ones_done(
         (("--store", "ftp://localhost/x"), "the store ftp://... is of no known kind"),
         (("--proposer", "whole"), "but this process runs 'whole+crop-"),
         (("--proposer", "masks:nowhere"), "the folder of masks nowhere does not exist"),
+        (("--looks", "none"), "the store was built with 'superpixels-"),
+        (("--looks", "look-lite0@2"), "-looks-"),
+        (("--looks", "look-lite0:16"), "with 16 pixels on the shorter side; give 32 to 2048"),
+        (("--looks", "look-lite0@99"), "has no block 99"),
+        (("--looks", "local-dir:nowhere"), "nowhere does not exist"),
         (("--encoder", "local-dir:nowhere"), "the encoder folder nowhere does not exist"),
     ],
 )

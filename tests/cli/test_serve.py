@@ -23,6 +23,7 @@ SECRET = "zz9"
         (("--role", "reader"), "'reader' is not one of 'indexer', 'segmenter', 'both'"),
         (("--port", "70000"), "should be less than or equal to 65535"),
         (("--encoder", "nothing/here"), "nothing/here"),
+        (("--encoder", "mini", "--looks", "efficientnet_lite9"), "near it: "),
     ],
 )
 def test_what_cannot_be_served_is_told_in_one_line(

@@ -160,7 +160,7 @@ Dump = dict[str, dict[Any, Any]]
 
 
 def dump(dictionary: StoredDictionary) -> Dump:
-    """Every point of the three collections, with its payload and the bytes of its vector.
+    """Every point of the three collections, with its payload and the bytes of both its vectors.
 
     Numbers have float32 precision, as they are stored; the engine on disk may read the last bit of
     a float64 wrong.
@@ -169,7 +169,7 @@ def dump(dictionary: StoredDictionary) -> Dump:
         name: {
             point.id: (
                 rounded(point.payload),
-                None if point.vector is None else point.vector.tobytes(),
+                [v if v is None else v.tobytes() for v in (point.vector, point.look_vector)],
             )
             for point in dictionary.engine.collection(name).scroll(with_vectors=True)
         }
