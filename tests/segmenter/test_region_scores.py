@@ -257,3 +257,18 @@ def test_without_neighbours_nothing_is_said_by_them(fusion: Fusion, said: set[st
 
     assert scores.by_witness.keys() == pet.by_witness.keys() == said
     assert scores.similarity.shape == (REGIONS, 4 if "prototypes" in said else 0)
+
+
+def test_a_class_that_near_nouns_stand_in_for_is_known() -> None:
+    """It has prototypes, though no caption names it: what these say counts as of any other."""
+    lent = replace(
+        VECTORS,
+        nouns=(VECTORS.nouns[PET], frozenset(), *VECTORS.nouns[BENCH:]),
+        frequency=np.array([0.5, 0, 0.1, 0], np.float32),
+    )
+    found = score_regions(TABLE, lent, NEIGHBOURS, fusion="both", weights=WEIGHTS)
+    assert_array_equal(found.fused, scored("both").fused)
+    found = score_regions(TABLE, lent, NEIGHBOURS, fusion="all", weights=WEIGHTS)
+    captions, text = found.by_witness["captions"], found.by_witness["text"]
+    assert_array_equal(captions[:, TREE], text[:, TREE])
+    assert np.abs(found.fused[:, TREE] - text[:, TREE]).max() > 0.01
