@@ -19,7 +19,7 @@ def demo(
     ] = "mini",
     seed: Annotated[int, typer.Option(help="Another seed, other nouns and scenes.", min=0)] = 0,
 ) -> None:
-    """Show what captions teach, on drawn scenes: offline, in less than two minutes."""
+    """Show what captions teach, on drawn scenes: offline, in a few minutes."""
     from rich.console import Console
 
     from captionary.cli.progress import bars

@@ -133,14 +133,16 @@ def _fused(
     """
     asked = [said[witness] for witness in ("text", "neighbours") if witness in witnesses]
     words = _mean(asked or [said["text"]])
+    # Text and prototypes weigh 1 together, also where one of them is not asked.
+    share = weights.prototypes if "prototypes" in witnesses else 0.0
     shares: list[tuple[Scores, float]] = []
     if asked:
         trusted = words
         if "prototypes" in witnesses:
             trusted = trusted_text(words, said["prototypes"], classes.owner, classes.trust)
-        shares.append((trusted, 1 - weights.prototypes))
+        shares.append((trusted, 1 - share))
     if "prototypes" in witnesses:
-        shares.append((said["prototypes"], weights.prototypes))
+        shares.append((said["prototypes"], share if asked else 1.0))
     if "captions" in witnesses:
         shares.append((said["captions"], weights.captions))
     if len(shares) == 1:

@@ -156,9 +156,9 @@ def fused(said: dict[Witness, Numbers], witnesses: tuple[Witness, ...]) -> Numbe
                 trust = float(VECTORS.trust[one])
                 trusted[one] = trust * words[one] + (1 - trust) * said["prototypes"][one]
             trusted[:2] *= words[:2].sum() / trusted[:2].sum()
-        parts.append((trusted, 1 - PROTOTYPE_WEIGHT))
+        parts.append((trusted, 1 - PROTOTYPE_WEIGHT if "prototypes" in witnesses else 1))
     if "prototypes" in witnesses:
-        parts.append((said["prototypes"], PROTOTYPE_WEIGHT))
+        parts.append((said["prototypes"], PROTOTYPE_WEIGHT if spoken else 1))
     if "captions" in witnesses:
         parts.append((said["captions"], CAPTION_WEIGHT))
     if len(parts) == 1:
