@@ -6,7 +6,7 @@ stand inside the functions, so that what does without them starts at once.
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -277,7 +277,8 @@ class Parts:
         """A segmenter by text alone, whether there is a dictionary or not."""
         from captionary.segmenter.segmenter import Segmenter
 
-        return Segmenter(self.extractor, self.encoder)
+        # Looks are compared with a dictionary only: text alone need not pay for them.
+        return Segmenter(replace(self.extractor, looks=None), self.encoder)
 
     @_part
     def segmenter(self) -> "Segmenter":

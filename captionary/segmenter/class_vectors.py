@@ -86,7 +86,6 @@ class ClassVectors:
     column, owner, weight: (L,) each: prototype, class and weight of every link.
     trust:        (C,) how far text is believed about each class, in [0, 1].
     nouns:        (C,) the nouns by which captions name each class; none: it is not in any.
-    frequency:    (C,) share of the dictionary's pictures whose captions do, in [0, 1].
     without_noun: indices of the classes that have neither a noun by name nor kinds.
     kinds:        for each class the nouns that are kinds of it, with how many pictures each has.
     common:       what the dictionary's regions have in common; zeros without a dictionary.
@@ -103,7 +102,6 @@ class ClassVectors:
     weight: Floats
     trust: Floats
     nouns: tuple[frozenset[str], ...]
-    frequency: Floats
     without_noun: tuple[int, ...]
     kinds: tuple[tuple[tuple[str, int], ...], ...]
     common: CommonParts
@@ -180,7 +178,6 @@ def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> C
         weight=np.zeros(0, dtype=np.float32),
         trust=np.ones(len(classes), dtype=np.float32),
         nouns=tuple(frozenset[str]() for _ in classes),
-        frequency=np.zeros(len(classes), dtype=np.float32),
         without_noun=(),
         kinds=((),) * len(classes),
         common=CommonParts(np.zeros(text.dim, dtype=np.float32)),
@@ -227,9 +224,6 @@ def encode_classes_by_dictionary(
         weight=weight,
         trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
         nouns=tuple(map(frozenset, own)),
-        frequency=np.array(
-            [retriever.caption_share(of_class.keys()) for of_class in own], np.float32
-        ),
         without_noun=tuple(index for index, nouns in enumerate(own) if not nouns),
         kinds=kinds,
         common=retriever.common_parts(),

@@ -118,7 +118,8 @@ def _by_captions(neighbours: Neighbours, classes: ClassVectors, text: Scores) ->
     for row, said in enumerate(neighbours.nouns):
         for noun in said & classes_of.keys():
             named[row, classes_of[noun]] = True
-    return complete_with_text(caption_vote(neighbours.weight, named, classes.frequency), text)
+    known = np.array([bool(nouns) for nouns in classes.nouns], np.bool_)
+    return complete_with_text(caption_vote(neighbours.weight, named, known), text)
 
 
 def _fused(

@@ -21,11 +21,8 @@ trusted fully about it."""
 LEAST = 1e-6
 """Keeps divisions and logarithms in range."""
 
-RARE, UNSAID = 0.02, 0.02
-"""Added to the frequency of a class in captions, and to its share of the votes."""
-
-COMMON = 0.1
-"""Power of the frequency by which votes are divided."""
+UNSAID = 0.02
+"""Added to a class's share of the votes, as a caption need not say all that its picture shows."""
 
 MAX_RELATED, RELATED_SHARE, RELATED_TEMPERATURE, OUTLIER = 5, 0.85, 0.02, 3.0
 """Which nouns stand in for a word that the dictionary lacks (`related_nouns`)."""
@@ -130,22 +127,18 @@ def trusted_text(text: Scores, prototypes: Scores, owner: Ints, trust: Floats) -
     return corrected
 
 
-def caption_vote(weight: Scores, named: NDArray[np.bool_], frequency: Floats) -> Scores:
+def caption_vote(weight: Scores, named: NDArray[np.bool_], known: NDArray[np.bool_]) -> Scores:
     """Let the captions of neighbours' pictures vote, (R, P) and (P, C) -> (R, C) logits.
 
-    v(k, c) = sum over pictures p of weight(k, p) [a caption of p names c], over
-    (frequency(c) + RARE)^COMMON: what is in most captions says little of any region. In the
-    logarithm.
+    log(UNSAID + sum over pictures p of weight(k, p) [a caption of p names c]).
 
     Args:
-        weight:    how much each picture counts for a region; rows sum to 1, or to 0.
-        named:     whether the captions of a picture name a class.
-        frequency: (C,) share of the dictionary's pictures whose captions name a class; of 0 where
-            none does, which gets -inf.
+        weight: how much each picture counts for a region; rows sum to 1, or to 0.
+        named:  whether the captions of a picture name a class.
+        known:  (C,) whether captions can name a class; one that they cannot gets -inf.
     """
     votes = weight @ named.astype(np.float32) + UNSAID
-    logits: Scores = (np.log(votes) - COMMON * np.log(frequency + RARE)).astype(np.float32)
-    logits[:, frequency == 0] = -np.inf
+    logits: Scores = np.where(known, np.log(votes), -np.inf).astype(np.float32)
     return logits
 
 

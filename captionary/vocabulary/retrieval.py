@@ -134,12 +134,6 @@ class Retriever:
         """A line for every noun, sorted, as they were when first read at this revision."""
         return tuple(self.dictionary.entries())
 
-    def caption_share(self, nouns: Iterable[str]) -> float:
-        """Share of the dictionary's pictures whose captions have one of some nouns, in [0, 1]."""
-        pictures = self.dictionary.engine.collection("pictures")
-        where = Where(any_of={"noun": sorted(nouns)}, none_of=VISIBLE.none_of)
-        return pictures.count(where) / max(pictures.count(VISIBLE), 1)
-
     def matrix(self, nouns: Iterable[str]) -> PrototypeMatrix:
         """The prototypes of nouns, sorted, with their vectors; nouns without any are left out."""
         return self._matrix(frozenset(nouns))

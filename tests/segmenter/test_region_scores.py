@@ -24,7 +24,7 @@ from captionary.segmenter.region_scores import (
     label_regions,
     score_regions,
 )
-from captionary.segmenter.scoring import COMMON, LEAST, RARE, UNSAID
+from captionary.segmenter.scoring import LEAST, UNSAID
 from captionary.vocabulary.centring import CommonParts
 from captionary.vocabulary.neighbours import Neighbours
 from tests.vocabulary.made_up_records import LOOK_DIM, prototypes, table, unit
@@ -51,7 +51,6 @@ VECTORS = ClassVectors(
     weight=np.array([1, 0.6, 0.4, 1], np.float32),
     trust=np.array([0.25, 1, 1, 1], np.float32),
     nouns=(frozenset({"cat", "dog"}), frozenset({"tree"}), frozenset({"bench"}), frozenset()),
-    frequency=np.array([0.5, 0.2, 0.1, 0], np.float32),
     without_noun=(ZEPPELIN,),
     kinds=((),) * 4,
     common=COMMON_PARTS,
@@ -127,8 +126,7 @@ def by_captions(row: int, text: Numbers) -> Numbers:
     for class_id in (PET, TREE, BENCH):
         named = [bool(said & VECTORS.nouns[class_id]) for said in SAID]
         share = sum(float(NEIGHBOURS.weight[row, n]) for n, yes in enumerate(named) if yes)
-        rarity = COMMON * math.log(float(VECTORS.frequency[class_id]) + RARE)
-        votes[class_id] = math.log(share + UNSAID) - rarity
+        votes[class_id] = math.log(share + UNSAID)
     return shared_out(votes, text)
 
 
@@ -264,7 +262,6 @@ def test_a_class_that_near_nouns_stand_in_for_is_known() -> None:
     lent = replace(
         VECTORS,
         nouns=(VECTORS.nouns[PET], frozenset(), *VECTORS.nouns[BENCH:]),
-        frequency=np.array([0.5, 0, 0.1, 0], np.float32),
     )
     found = score_regions(TABLE, lent, NEIGHBOURS, fusion="both", weights=WEIGHTS)
     assert_array_equal(found.fused, scored("both").fused)

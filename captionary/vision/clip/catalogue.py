@@ -8,10 +8,11 @@ from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
-class ClipModel:
+class ModelCard:
     """What to know of a model before downloading it.
 
-    name:     as given to `--encoder`: MODEL/TAG of open_clip, or the name of a bundled model.
+    name:     as given to `--encoder`: MODEL/TAG of open_clip, or the name of a bundled model; of
+        look models as given to `--looks`: of timm, or bundled.
     dim:      length of its vectors.
     licence:  of the weights.
     size_mb:  of the weights in float32, in millions of bytes.
@@ -31,14 +32,14 @@ DEFAULT_ENCODER = "ViT-B-16/openai"
 CATALOGUE = {
     model.name: model
     for model in (
-        ClipModel(DEFAULT_ENCODER, 512, "MIT", 598, "photographs; the default"),
-        ClipModel("ViT-B-32/laion2b_s34b_b79k", 512, "MIT", 605, "speed: a quarter of the work"),
-        ClipModel("ViT-B-16/datacomp_xl_s13b_b90k", 512, "MIT", 598, "photographs, newer data"),
-        ClipModel("ViT-L-14/openai", 768, "MIT", 1710, "quality, on a GPU"),
-        ClipModel("ViT-L-14/datacomp_xl_s13b_b90k", 768, "MIT", 1710, "quality, newer data"),
-        ClipModel("mini", 192, "Apache-2.0", 9, "drawn pictograms only; comes with it"),
-        ClipModel("pgseg-mini", 192, "Apache-2.0", 11, "the same; groups as PGSeg has learned it"),
-        ClipModel("vilseg-mini", 192, "Apache-2.0", 9, "the same; groups as ViL-Seg has"),
+        ModelCard(DEFAULT_ENCODER, 512, "MIT", 598, "photographs; the default"),
+        ModelCard("ViT-B-32/laion2b_s34b_b79k", 512, "MIT", 605, "speed: a quarter of the work"),
+        ModelCard("ViT-B-16/datacomp_xl_s13b_b90k", 512, "MIT", 598, "photographs, newer data"),
+        ModelCard("ViT-L-14/openai", 768, "MIT", 1710, "quality, on a GPU"),
+        ModelCard("ViT-L-14/datacomp_xl_s13b_b90k", 768, "MIT", 1710, "quality, newer data"),
+        ModelCard("mini", 192, "Apache-2.0", 9, "drawn pictograms only; comes with it"),
+        ModelCard("pgseg-mini", 192, "Apache-2.0", 11, "the same; groups as PGSeg has learned it"),
+        ModelCard("vilseg-mini", 192, "Apache-2.0", 9, "the same; groups as ViL-Seg has"),
     )
 }
 
@@ -48,13 +49,19 @@ DEFAULT_LOOKS = "look-lite0"
 LOOK_MODELS = {
     model.name: model
     for model in (
-        ClipModel(DEFAULT_LOOKS, 1280, "Apache-2.0", 14, "the default; comes with it"),
-        ClipModel("tf_efficientnet_lite2.in1k", 1280, "Apache-2.0", 19, "better, on a CPU"),
-        ClipModel("vit_small_patch14_reg4_dinov2.lvd142m", 384, "Apache-2.0", 88, "on a GPU"),
-        ClipModel("vit_base_patch14_reg4_dinov2.lvd142m", 768, "Apache-2.0", 346, "quality"),
-        ClipModel("vit_small_patch16_dinov3.lvd1689m", 384, "DINOv3 licence", 86, "newer data"),
-        ClipModel("convnext_tiny.dinov3_lvd1689m", 768, "DINOv3 licence", 111, "the same"),
-        ClipModel(
+        ModelCard(DEFAULT_LOOKS, 1280, "Apache-2.0", 14, "the default; comes with it"),
+        ModelCard(
+            "tf_efficientnet_lite2.in1k",
+            1280,
+            "Apache-2.0",
+            19,
+            "on a CPU, no better",
+        ),
+        ModelCard("vit_small_patch14_reg4_dinov2.lvd142m", 384, "Apache-2.0", 88, "on a GPU"),
+        ModelCard("vit_base_patch14_reg4_dinov2.lvd142m", 768, "Apache-2.0", 346, "quality"),
+        ModelCard("vit_small_patch16_dinov3.lvd1689m", 384, "DINOv3 licence", 86, "newer data"),
+        ModelCard("convnext_tiny.dinov3_lvd1689m", 768, "DINOv3 licence", 111, "the same"),
+        ModelCard(
             "vit_base_patch16_radio_v3.c_radio", 768, "NVIDIA Open Model", 346, "several teachers"
         ),
     )

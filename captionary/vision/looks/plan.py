@@ -49,8 +49,8 @@ class LookPart:
             WrongInput: as `LookModel`.
         """
         model = LookModel(self.name, block=self.block, device=device, precision=precision)
-        # Convolutional towers see small things at twice their size and large ones at once: the
-        # sum of both is better than either (docs/results.md).
+        # Convolutional towers see large things at once, and small ones at twice their size: one
+        # size alone was far worse on small pictures (docs/results.md).
         usual = (
             [PATCHES * model.patch]
             if model.has_attention
