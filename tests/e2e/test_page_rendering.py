@@ -44,7 +44,6 @@ def test_it_fits_a_phone_and_is_touched(browser: Browser, address: str, picture:
         expect(page.locator("#stage")).to_be_in_viewport(ratio=0.9)
         expect(page.locator("#legend button").first).to_be_in_viewport(ratio=1)
         target = next(targets(segmentation))
-        # Its first pixel may be in the first row, which need not be on the screen.
         page.locator("#stage").evaluate("stage => stage.scrollIntoView()")
         page.touchscreen.tap(*place_of(page, target, segmentation))
         expect(page.locator("#pointed .class")).to_have_text(target.region["class"])
@@ -54,7 +53,8 @@ def test_it_fits_a_phone_and_is_touched(browser: Browser, address: str, picture:
             small = page.evaluate(
                 """() => [...document.querySelectorAll("button, input, select, nav a, #nouns a")]
                     .filter((one) => one.checkVisibility())
-                    .map((one) => [one.outerHTML, one.getBoundingClientRect()])
+                    .map((one) => [one.outerHTML, (one.closest("label") ?? one)
+                        .getBoundingClientRect()])
                     .filter(([, box]) => box.height < 44 || box.width < 44)
                     .map(([html]) => html)"""
             )
