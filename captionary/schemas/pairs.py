@@ -1,18 +1,19 @@
-"""What a reader yields: pictures with captions."""
+"""What a reader yields: pictures with captions, with regions that someone pointed at, or both."""
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from captionary.schemas.errors import readable
 from captionary.schemas.notes import Note
+from captionary.schemas.pointing import PointedArea
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCaption:
-    """One picture and the sentences that describe it.
+    """One picture, the sentences that describe it, and what was pointed at in it.
 
     image:    path or fsspec address of the picture, or the bytes of its file.
-    captions: one or more sentences; blank ones are the indexer's to report.
+    captions: sentences; blank ones are the indexer's to report. None only where areas are given.
     id:       the user's own name for the picture; None: derived from its content.
     source:   the collection it belongs to, for filtering and removal.
     tags:     free labels, for filtering.
@@ -20,6 +21,7 @@ class ImageCaption:
     name:     what records and messages call the picture (`image` may be a temporary file or bytes).
     replaces: its captions take the place of those that the dictionary has of the picture.
     rows:     how many rows of the SOURCE it was made of.
+    areas:    what was pointed at.
     """
 
     image: str | bytes
@@ -31,6 +33,7 @@ class ImageCaption:
     name: str = ""
     replaces: bool = False
     rows: int = field(default=1, compare=False)
+    areas: tuple[PointedArea, ...] = ()
 
     @property
     def picture_name(self) -> str:
