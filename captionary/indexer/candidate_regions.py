@@ -10,7 +10,7 @@ from cachetools import LRUCache
 from captionary.indexer.association import Floats, mean_and_spread, standardised
 from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.dictionary import Picture
-from captionary.vocabulary.candidates import Candidates, candidates_of, joined
+from captionary.vocabulary.candidates import Candidates, candidates_at, candidates_of, joined
 from captionary.vocabulary.centring import common_parts
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
@@ -38,7 +38,7 @@ class CandidateReader:
         self._cache: LRUCache[Content, Candidates] = LRUCache(CACHED_PICTURES)
         self._standards: LRUCache[bytes, tuple[float, float]] = LRUCache(CACHED_WORDS)
         self._lacking: LRUCache[tuple[int, ...], Candidates] = LRUCache(CACHED_LACKING)
-        self._drawn = dictionary.pictures_named(sample)
+        self._drawn = dictionary.as_called(sample)
         self._sample, tables = dictionary.whole_tables(self._drawn)
         self._common = common_parts(tables, dim=dictionary.dim, look_dim=dictionary.look_dim)
         parts = [candidates_of(table, self._common) for table in tables]
@@ -46,7 +46,7 @@ class CandidateReader:
 
     def renewed(self, sample: Sequence[str]) -> "CandidateReader":
         """A reader of the dictionary as it is now: this one, unless the sample has changed."""
-        now = self._dictionary.pictures_named(sample)
+        now = self._dictionary.as_called(sample)
         if list(map(_content, now)) != list(map(_content, self._drawn)):
             return CandidateReader(self._dictionary, sample)
         whole = {picture.id for picture in self._sample}
@@ -67,6 +67,15 @@ class CandidateReader:
         parts = [fresh.get(name) or self._cache[name] for name in names]
         self._cache.update(fresh)
         return joined(parts, self._common)
+
+    def read_regions(self, named: Sequence[tuple[str, int]]) -> Candidates:
+        """Single regions, by picture and index; each is numbered as a picture of its own."""
+        if not named:
+            return joined([], self._common)
+        table = self._dictionary.rows_of(named)
+        index = np.array([number for _, number in named], np.int64)
+        parts = candidates_at(table, np.arange(len(named)), self._common)
+        return replace(parts, index=index, picture=np.arange(len(named)))
 
     def sample_without(self, noun: str) -> Candidates:
         """The candidates of pictures of the sample whose captions lack a noun."""

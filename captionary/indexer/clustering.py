@@ -18,6 +18,9 @@ MOST = 8
 FEWEST_TO_SPLIT = 8
 """With fewer regions than that, a noun has one prototype."""
 
+MOST_APART = 32
+"""Regions that someone pointed at that are kept apart; more of them are clustered into so many."""
+
 CLEARLY_APART = 0.35
 """Silhouette from which clusters become separate prototypes. Variants of one kind of thing come out
 at 0.1 to 0.3 and classify better as one prototype; senses of a word ("mouse") lie above."""
@@ -56,6 +59,13 @@ def cluster(vectors: Vectors) -> Clusters:
             break
         best, best_silhouette = labels, silhouette
     return _largest_first(vectors, best)
+
+
+def keep_apart(vectors: Vectors) -> Clusters:
+    """Give each of N >= 1 unit vectors, (N, D), a cluster of its own; above MOST_APART k-means."""
+    if len(vectors) <= MOST_APART:
+        return Clusters(centres=vectors, assignment=np.arange(len(vectors)))
+    return _largest_first(vectors, _k_means(vectors, MOST_APART))
 
 
 def _k_means(vectors: Vectors, count: int) -> NDArray[np.int64]:

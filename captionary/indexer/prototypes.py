@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from captionary.indexer.clustering import cluster, mean_direction
+from captionary.indexer.clustering import cluster, keep_apart, mean_direction
 from captionary.indexer.region_choice import Choice
 from captionary.schemas.arrays import Vector, Vectors
-from captionary.schemas.dictionary import Exemplar, Picture, Prototype
+from captionary.schemas.dictionary import Exemplar, Picture, Prototype, PrototypeKind
 from captionary.vision.pictures.thumbnails import crop_thumbnail
 from captionary.vocabulary.candidates import Candidates
 
@@ -24,17 +24,23 @@ def make_prototypes(
     *,
     thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
     generation: str,
+    kind: PrototypeKind = "guessed",
+    first: int = 0,
 ) -> list[Prototype]:
-    """Cluster the regions that a noun chose; each cluster becomes a prototype with exemplars.
+    """Cluster regions of a noun; each cluster becomes a prototype with exemplars.
+
+    Those that a noun chose fall into as many as are clearly apart. What someone pointed at is
+    certain, so each keeps to itself, as long as they are few.
 
     Args:
         thumbnails: reads the thumbnails of pictures, by id; only those of exemplars are read.
+        first:      number of the first prototype.
     """
     if not choices:
         return []
     taken = [item.row for item in choices]
     looks = own.looks[taken]
-    clusters = cluster(looks)
+    clusters = cluster(looks) if kind == "guessed" else keep_apart(looks)
     prototypes = []
     for number, centre in enumerate(clusters.centres):
         rows = np.flatnonzero(clusters.assignment == number)
@@ -46,13 +52,14 @@ def make_prototypes(
         prototypes.append(
             Prototype(
                 noun=noun,
-                number=number,
+                number=first + number,
                 vector=mean_direction(own.vectors[taken][rows]) if own.has_looks else centre,
                 size=len(rows),
                 spread=float(np.mean(1 - similarity)),
                 generation=generation,
                 exemplars=tuple(exemplars),
                 look_vector=centre if own.has_looks else None,
+                kind=kind,
             )
         )
     return prototypes

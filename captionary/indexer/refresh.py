@@ -8,13 +8,16 @@ known by its old generation and done again, and nothing else is.
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
 
 from captionary.indexer.candidate_regions import CandidateReader
+from captionary.indexer.pointed_regions import Told, allowed, is_pointed_at, read_told
 from captionary.indexer.prototypes import make_prototypes
-from captionary.indexer.region_choice import choose_regions, tag_regions
-from captionary.schemas.dictionary import Picture, Prototype, TaggedRegion
+from captionary.indexer.region_choice import Choice, choose_regions, tag_regions
+from captionary.schemas.dictionary import Picture, Prototype, PrototypeKind, TaggedRegion
 from captionary.schemas.errors import MissingRegions
 from captionary.vision.clip.protocols import TextEncoder
+from captionary.vocabulary.candidates import Candidates
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 RULES_VERSION = 3
@@ -27,6 +30,9 @@ SAMPLE_DIGITS = 12
 
 TEMPLATES = "7"
 """Sentences that a noun is put in: nouns are many, and only compared within a picture."""
+
+Made: TypeAlias = tuple[PrototypeKind, Sequence[Choice], Sequence[Picture], Candidates]
+"""Regions that prototypes of one kind are made of: which of the candidates of which pictures."""
 
 log = logging.getLogger("captionary")
 
@@ -54,6 +60,7 @@ class Refresher:
         Returns:
             How many nouns were made anew.
         """
+        self._dictionary.corrections.finish()
         sample = self._dictionary.draw_sample()
         made_with = _digest([str(RULES_VERSION), *sample])[:SAMPLE_DIGITS]
         pending = self._dictionary.pending()
@@ -65,12 +72,15 @@ class Refresher:
         anew, left = 0, set[str]()
         if due:
             reader = self._read_candidates(sample)
+            pointed = self._dictionary.pointed_nouns()
             # Many at once fill the encoder's batches; one noun's words alone do not.
             self._text.encode_texts(sorted(due), templates=TEMPLATES)
             # Sorted, so that what a kill leaves undone does not depend on the order of sets.
             for done, noun in enumerate(sorted(due), start=1):
                 try:
-                    anew += self._refresh_noun(noun, reader, made_with, stored.get(noun))
+                    anew += self._refresh_noun(
+                        noun, reader, made_with, stored.get(noun), pointed=noun in pointed
+                    )
                 except MissingRegions as error:
                     log.warning("the noun %r is not made anew: %s", noun, error)
                     left.add(noun)
@@ -87,35 +97,77 @@ class Refresher:
         return self._reader
 
     def _refresh_noun(
-        self, noun: str, reader: CandidateReader, made_with: str, stored: str | None
+        self,
+        noun: str,
+        reader: CandidateReader,
+        made_with: str,
+        stored: str | None,
+        *,
+        pointed: bool,
     ) -> bool:
         """Make one noun anew, unless its generation says that nothing would change."""
         pictures = self._dictionary.first_pictures(noun, limit=MOST_PICTURES)
-        generation = f"{made_with}-{_digest(map(_content, pictures))[:20]}"
-        if pictures and stored == generation:
+        told = self._dictionary.pointed_pictures(noun, limit=MOST_PICTURES) if pointed else []
+        known = {picture.id for picture in pictures}
+        content = [_content(item, noun) for item in pictures]
+        content += [_content(item, noun) for item in told if item.id not in known]
+        generation = f"{made_with}-{_digest(content)[:20]}"
+        if content and stored == generation:
             return False
         tagged: list[TaggedRegion] = []
         prototypes: list[Prototype] = []
-        if pictures:
-            own = reader.read(pictures)
-            names = sorted({other for picture in pictures for other in picture.all_nouns})
-            words = dict(
-                zip(names, self._text.encode_texts(names, templates=TEMPLATES), strict=True)
+        if content:
+            certain = read_told(noun, told, reader, refused=False)
+            refused = read_told(noun, told, reader, refused=True)
+            pictures = [picture for picture in pictures if not is_pointed_at(picture, noun)]
+            choices, own = self._choose(noun, pictures, certain, refused, reader)
+            made: tuple[Made, ...] = (
+                ("guessed", choices, pictures, own),
+                ("pointed", certain.choices(noun), certain.pictures, certain.regions),
+                ("refused", refused.choices(noun), refused.pictures, refused.regions),
             )
-            choices = choose_regions(noun, pictures, own, words=words, reader=reader)
-            tagged = tag_regions(noun, choices, pictures, own)
-            prototypes = make_prototypes(
-                noun,
-                choices,
-                pictures,
-                own,
-                thumbnails=self._thumbnails,
-                generation=generation,
-            )
+            for kind, regions, of_pictures, candidates in made:
+                if kind != "refused":
+                    tagged += tag_regions(noun, regions, of_pictures, candidates)
+                prototypes += make_prototypes(
+                    noun,
+                    regions,
+                    of_pictures,
+                    candidates,
+                    thumbnails=self._thumbnails,
+                    generation=generation,
+                    kind=kind,
+                    first=len(prototypes),
+                )
         # The generation is written with the prototypes, so after the tags that it vouches for.
         self._dictionary.tag(noun, tagged)
         self._dictionary.replace_prototypes(noun, prototypes)
         return True
+
+    def _choose(
+        self,
+        noun: str,
+        pictures: Sequence[Picture],
+        certain: Told,
+        refused: Told,
+        reader: CandidateReader,
+    ) -> tuple[list[Choice], Candidates]:
+        """Let a noun choose its regions in pictures; the choices, of these candidates."""
+        own = reader.read(pictures)
+        if not pictures:
+            return [], own
+        names = sorted({other for picture in pictures for other in picture.all_nouns})
+        words = dict(zip(names, self._text.encode_texts(names, templates=TEMPLATES), strict=True))
+        choices = choose_regions(
+            noun,
+            pictures,
+            own,
+            words=words,
+            reader=reader,
+            certain=certain.regions,
+            free=allowed(own, pictures, refused),
+        )
+        return choices, own
 
     def _thumbnails(self, image_ids: Sequence[str]) -> dict[str, bytes]:
         """Thumbnails by id: read for the few that are shown, for they are most of a record."""
@@ -123,9 +175,11 @@ class Refresher:
         return {picture.id: picture.thumbnail for picture in found}
 
 
-def _content(picture: Picture) -> str:
+def _content(picture: Picture, noun: str) -> str:
     """All of a picture's record that a noun's regions depend on."""
-    return repr((picture.id, picture.sha256, picture.captions, picture.nouns, picture.source))
+    said = repr((picture.id, picture.sha256, picture.captions, picture.nouns, picture.source))
+    own = [(item.index, item.refused) for item in picture.pointings if item.noun == noun]
+    return f"{said}{own}" if own else said
 
 
 def _digest(parts: Iterable[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from captionary.indexer.association import (
     TEXT_SHARE,
@@ -18,6 +19,9 @@ from captionary.indexer.candidate_regions import CandidateReader
 from captionary.schemas.arrays import Vector
 from captionary.schemas.dictionary import Picture, TaggedRegion
 from captionary.vocabulary.candidates import Candidates
+
+NEVER = -1e6
+"""Score of a region that is not to be chosen: below all others, and finite."""
 
 REFERENCE_PICTURES = 64
 """Pictures with the noun that consistency compares with, at most."""
@@ -46,6 +50,8 @@ def choose_regions(
     *,
     words: Mapping[str, Vector],
     reader: CandidateReader,
+    certain: Candidates | None = None,
+    free: NDArray[np.bool_] | None = None,
     text_share: float = TEXT_SHARE,
 ) -> list[Choice]:
     """Choose the region that a noun names in each of its pictures, at most one.
@@ -60,9 +66,15 @@ def choose_regions(
         noun: the noun; pictures: its pictures; own: their candidates, in the same order.
         words: text vectors of all nouns of these pictures.
         reader: knows the sample.
+        certain: regions of other pictures that are the noun, as someone said.
+        free: (n,) which candidates it may choose; None: all.
         text_share: weight of text where the word is surely known, in [0, 1].
     """
-    scores = _scores(noun, own, word=words[noun], reader=reader, text_share=text_share)
+    scores = _scores(
+        noun, own, word=words[noun], reader=reader, certain=certain, text_share=text_share
+    )
+    if free is not None:
+        scores = np.where(free, scores, np.float32(NEVER))
     choices = []
     for number, picture in enumerate(pictures):
         rows = own.rows_of(number)
@@ -84,6 +96,8 @@ def choose_regions(
         if won:
             # Of equal scores the first region: nothing else must decide.
             score, row, caption = max(won, key=lambda item: (item[0], -item[1]))
+            if score <= NEVER:  # someone has refused all of them
+                continue
             choices.append(Choice(number, row, score, caption))
     return choices
 
@@ -94,7 +108,13 @@ def _is_head(word: str, compound: str) -> bool:
 
 
 def _scores(
-    noun: str, own: Candidates, *, word: Vector, reader: CandidateReader, text_share: float
+    noun: str,
+    own: Candidates,
+    *,
+    word: Vector,
+    reader: CandidateReader,
+    certain: Candidates | None,
+    text_share: float,
 ) -> Floats:
     """How well each of its candidates fits a noun, (n,), by both witnesses."""
     lacking = reader.sample_without(noun)
@@ -104,14 +124,15 @@ def _scores(
         _best_of_each(text[: len(having.picture)], having),
         _best_of_each(reader.text_scores(word, lacking.vectors), lacking),
     )
+    looks, picture, pictures = having.looks, having.picture, len(np.unique(own.picture))
+    if certain is not None and len(certain.index):
+        # What is certain speaks beside what the pictures share, numbered as other pictures.
+        looks = np.concatenate([certain.looks, looks])
+        picture = np.concatenate([-1 - certain.picture, picture])
+        pictures += len(certain.index)
     shared = consistency(
-        own.looks,
-        own.picture,
-        having=having.looks,
-        having_picture=having.picture,
-        lacking=lacking.looks,
+        own.looks, own.picture, having=looks, having_picture=picture, lacking=lacking.looks
     )
-    pictures = len(np.unique(own.picture))
     return blended(
         text,
         shared,

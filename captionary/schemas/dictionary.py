@@ -1,8 +1,14 @@
 """The records of a dictionary: pictures, tagged regions, prototypes."""
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from captionary.schemas.arrays import Box, Vector
+from captionary.schemas.pointing import FIRST_POINTED, WHOLE_PICTURE, Pointing
+
+PrototypeKind: TypeAlias = Literal["guessed", "pointed", "refused"]
+"""What a prototype was made of: regions that the noun chose by captions, or that someone pointed
+at; or regions that someone said are not the noun, which speak against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +23,7 @@ class Picture:
     nouns:     the nouns of each caption, aligned with `captions`.
     regions:   how many regions it was cut into.
     thumbnail: JPEG bytes, longest side at most 192 pixels.
+    pointings: what someone pointed at, sorted by index and noun; at most one for each of both.
     """
 
     id: str
@@ -29,11 +36,19 @@ class Picture:
     source: str = ""
     tags: tuple[str, ...] = ()
     thumbnail: bytes = b""
+    pointings: tuple[Pointing, ...] = ()
 
     @property
     def all_nouns(self) -> frozenset[str]:
-        """The nouns of all its captions."""
-        return frozenset(noun for nouns in self.nouns for noun in nouns)
+        """The nouns of all its captions, and those of what someone pointed at."""
+        said = {noun for nouns in self.nouns for noun in nouns}
+        nowhere = {item.noun for item in self.pointings if item.index == WHOLE_PICTURE}
+        return frozenset((said - nowhere) | {p.noun for p in self.pointings if not p.refused})
+
+    @property
+    def pointed_indices(self) -> tuple[int, ...]:
+        """Of the regions that were made of areas that someone pointed at, rising."""
+        return tuple(sorted({p.index for p in self.pointings if p.index >= FIRST_POINTED}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +91,7 @@ class Prototype:
     spread:      mean of 1 - cosine of the cluster's regions to its `look`, in [0, 2].
     generation:  digest of everything that the noun's prototypes were made from.
     look_vector: (L,) float32, unit length, the centre of their look vectors; None: they have none.
+    kind:        what it was made of.
     """
 
     noun: str
@@ -86,6 +102,7 @@ class Prototype:
     generation: str
     exemplars: tuple[Exemplar, ...] = ()
     look_vector: Vector | None = None
+    kind: PrototypeKind = "guessed"
 
     @property
     def look(self) -> Vector:

@@ -123,13 +123,18 @@ def forms(name: str) -> tuple[str, ...]:
 class NounIndex:
     """Finds the nouns of a dictionary by any spelling of their names.
 
-    nouns: as they are stored; of one normal form there may be several.
+    nouns:   as they are stored; of one normal form there may be several.
+    aliases: (other name, noun): further names of some of them.
     """
 
-    def __init__(self, nouns: Iterable[str]) -> None:
+    def __init__(self, nouns: Iterable[str], aliases: Iterable[tuple[str, str]] = ()) -> None:
         by_form: defaultdict[str, list[str]] = defaultdict(list)
-        for noun in dict.fromkeys(nouns):
+        known = dict.fromkeys(nouns)
+        for noun in known:
             by_form[normal_form(noun)].append(noun)
+        for alias, noun in aliases:
+            if noun in known and noun not in by_form[normal_form(alias)]:
+                by_form[normal_form(alias)].append(noun)
         by_letters: defaultdict[str, list[str]] = defaultdict(list)
         for form in by_form:
             by_letters[form.replace(" ", "")].append(form)

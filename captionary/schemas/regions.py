@@ -1,5 +1,6 @@
 """Regions: candidate segments of one picture, as masks and as the dictionary stores them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,37 @@ class RegionTable:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+    def rows(self, which: Sequence[int]) -> "RegionTable":
+        """Some of its rows."""
+        rows = np.asarray(which, dtype=np.int64)
+        looks = None if self.look_vectors is None else self.look_vectors[rows]
+        return RegionTable(self.vectors[rows], self.boxes_xyxy[rows], self.areas[rows], looks)
+
+    def followed_by(self, other: "RegionTable") -> "RegionTable":
+        """Its rows and those of another one, of the same models."""
+        both = self.look_vectors is not None and other.look_vectors is not None
+        return RegionTable(
+            np.concatenate([self.vectors, other.vectors]),
+            np.concatenate([self.boxes_xyxy, other.boxes_xyxy]),
+            np.concatenate([self.areas, other.areas]),
+            np.concatenate([self.looks, other.looks]) if both else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PointedTable:
+    """Regions that were made of areas that someone pointed at; row i has the index `indices[i]`."""
+
+    indices: tuple[int, ...]
+    table: RegionTable
+
+    def joined(self, other: "PointedTable") -> "PointedTable":
+        """Its regions and those of another one that it lacks."""
+        new = [row for row, index in enumerate(other.indices) if index not in self.indices]
+        more = other.table.rows(new)
+        indices = (*self.indices, *(other.indices[row] for row in new))
+        return PointedTable(indices, self.table.followed_by(more))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,11 @@ class Candidates:
 def candidates_of(table: RegionTable, common: CommonParts) -> Candidates:
     """The candidates of one picture: its regions of some size, or all where it has none."""
     index = np.flatnonzero(table.areas >= SMALLEST)
-    if not len(index):
-        index = np.arange(len(table))
+    return candidates_at(table, index if len(index) else np.arange(len(table)), common)
+
+
+def candidates_at(table: RegionTable, index: Ints, common: CommonParts) -> Candidates:
+    """Some regions of one picture as candidates."""
     vectors = centred(table.vectors[index], common.vector)
     alike = table.look_vectors
     return Candidates(

@@ -5,18 +5,23 @@ from captionary.vocabulary.engines.engine import Engine, Where
 from captionary.vocabulary.points import VISIBLE
 
 
-def read_entries(engine: Engine) -> list[NounEntry]:
-    """A line for every noun of captions or prototypes, sorted."""
+def read_entries(engine: Engine, speaking: Where) -> list[NounEntry]:
+    """A line for every noun of captions or prototypes, sorted.
+
+    speaking: the prototypes that speak for their noun.
+    """
     pictures = engine.collection("pictures").facet("noun", VISIBLE)
     regions = engine.collection("regions").facet("noun")
-    prototypes = engine.collection("prototypes").facet("noun")
+    prototypes = engine.collection("prototypes").facet("noun", speaking)
     return [
         NounEntry(noun, pictures.get(noun, 0), regions.get(noun, 0), prototypes.get(noun, 0))
         for noun in sorted(pictures.keys() | prototypes.keys())
     ]
 
 
-def read_stats(engine: Engine, *, revision: int, fingerprint: str) -> DictionaryStats:
+def read_stats(
+    engine: Engine, speaking: Where, *, revision: int, fingerprint: str
+) -> DictionaryStats:
     """Counts of everything; `tagged` are the regions that carry at least one noun."""
     # Summed over records, as regions whose picture was cut short do not count.
     records = engine.collection("pictures").scroll(VISIBLE, fields=["regions"])
@@ -26,8 +31,8 @@ def read_stats(engine: Engine, *, revision: int, fingerprint: str) -> Dictionary
         images=len(sizes),
         regions=sum(sizes),
         tagged=regions.count(Where(any_of={"noun": list(regions.facet("noun"))})),
-        nouns=len(read_entries(engine)),
-        prototypes=engine.collection("prototypes").count(),
+        nouns=len(read_entries(engine, speaking)),
+        prototypes=engine.collection("prototypes").count(speaking),
         revision=revision,
         fingerprint=fingerprint,
     )

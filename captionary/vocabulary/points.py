@@ -7,12 +7,15 @@ on the way out. Otherwise a value that is read and written anew would drift.
 
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from captionary.schemas.corrections import NounRules
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype
 from captionary.schemas.errors import CaptionaryError
+from captionary.schemas.pointing import Pointing
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.engines.engine import Payload, Point, Where
 from captionary.vocabulary.point_ids import (
@@ -28,6 +31,9 @@ State: TypeAlias = Literal["new", "settled", "gone"]
 new: stored, its nouns not yet refreshed; gone: retired, its nouns not yet refreshed.
 """
 
+AS_SAID = NounRules()
+"""Nouns are called as captions have them."""
+
 VISIBLE = Where(none_of={"state": ["gone"]})
 PENDING = Where(any_of={"state": ["new", "gone"]})
 
@@ -41,12 +47,27 @@ WITHOUT_THUMBNAIL = (
     "regions",
     "source",
     "tags",
+    "pointings",
 )
 """What `picture_from` needs of a record: all but the thumbnail, which is most of its bytes."""
 
 
-def picture_point(picture: Picture, *, state: State, due: frozenset[str] = frozenset()) -> Point:
-    """The record of a picture; `due`: nouns to be refreshed with its own, for it had them."""
+def picture_point(
+    picture: Picture,
+    *,
+    state: State,
+    rules: NounRules = AS_SAID,
+    due: frozenset[str] = frozenset(),
+    stale: Sequence[int] = (),
+) -> Point:
+    """The record of a picture.
+
+    Args:
+        picture: with its nouns as captions have them.
+        rules:   what these are called.
+        due:     nouns to be refreshed with its own, for it had them.
+        stale:   indices of regions to be deleted then, for nothing is said of them any more.
+    """
     payload: Payload = {
         "image_id": picture.id,
         "image": picture.image,
@@ -54,9 +75,7 @@ def picture_point(picture: Picture, *, state: State, due: frozenset[str] = froze
         "size_hw": list(picture.size_hw),
         "captions": list(picture.captions),
         "caption_nouns": [list(nouns) for nouns in picture.nouns],
-        # For filters and facets, which do not reach into lists of lists.
-        "noun": sorted(picture.all_nouns),
-        "former": sorted(due - picture.all_nouns),
+        **_noun_fields(picture, rules, due),
         "regions": picture.regions,
         "source": picture.source,
         "tags": list(picture.tags),
@@ -65,12 +84,51 @@ def picture_point(picture: Picture, *, state: State, due: frozenset[str] = froze
         "rank": rank(picture.id),
         "state": state,
     }
+    if picture.pointings:
+        payload["pointings"] = [asdict(item) for item in picture.pointings]
+    if stale:
+        payload["stale"] = sorted(stale)
     return Point(picture_point_id(picture.id), payload)
+
+
+def pending_again(payload: Payload, rules: NounRules, picture: Picture | None = None) -> Point:
+    """The record that takes the place of one, read whole: its nouns are to be refreshed.
+
+    Args:
+        rules:   what its nouns are called from now on.
+        picture: what it says from now on; None: the same.
+    """
+    before = picture_from(payload)
+    after = picture or before
+    left = set(before.pointed_indices) - set(after.pointed_indices)
+    stale = left | (set(payload.get("stale", ())) - set(after.pointed_indices))
+    return picture_point(
+        after, state="new", rules=rules, due=due_nouns(payload), stale=sorted(stale)
+    )
+
+
+def settled(payload: Payload) -> Payload:
+    """The payload of a record, read whole, whose nouns are refreshed."""
+    return {key: value for key, value in payload.items() if key != "stale"} | {
+        "state": "settled",
+        "former": [],
+    }
+
+
+def _noun_fields(picture: Picture, rules: NounRules, due: frozenset[str]) -> Payload:
+    """For filters and facets, which do not reach into lists of lists."""
+    called = rules.apply(picture)
+    pointed = sorted({item.noun for item in called.pointings})
+    fields = {"noun": sorted(called.all_nouns), "former": sorted(due - called.all_nouns)}
+    # Absent where empty, as most are; what captions say is needed where it is called otherwise.
+    said = sorted(picture.all_nouns) if called != picture else []
+    return fields | ({"pointed": pointed} if pointed else {}) | ({"said": said} if said else {})
 
 
 def due_nouns(payload: Payload) -> frozenset[str]:
     """The nouns that a pending record makes due; old stores have no former ones."""
-    return frozenset([*payload["noun"], *payload.get("former", ())])
+    fields = ("noun", "former", "pointed")
+    return frozenset(noun for field in fields for noun in payload.get(field, ()))
 
 
 def picture_from(payload: Payload) -> Picture:
@@ -87,16 +145,26 @@ def picture_from(payload: Payload) -> Picture:
         source=payload["source"],
         tags=tuple(payload["tags"]),
         thumbnail=b64decode(payload.get("thumbnail", "")),
+        pointings=tuple(Pointing(**item) for item in payload.get("pointings", ())),
     )
 
 
-def region_points(picture: Picture, table: RegionTable, *, fingerprint: str) -> list[Point]:
-    """The regions of a picture, not tagged with any noun yet.
+def region_points(
+    picture: Picture,
+    table: RegionTable,
+    *,
+    fingerprint: str,
+    indices: Sequence[int] | None = None,
+) -> list[Point]:
+    """Regions of a picture, not tagged with any noun yet.
+
+    Args:
+        indices: of the regions; None: those that it was cut into.
 
     Raises:
         CaptionaryError: the picture's record speaks of another number of regions.
     """
-    if picture.regions != len(table):
+    if indices is None and picture.regions != len(table):
         raise CaptionaryError(
             f"picture {picture.id!r} has regions={picture.regions} but came with {len(table)}"
         )
@@ -106,18 +174,18 @@ def region_points(picture: Picture, table: RegionTable, *, fingerprint: str) -> 
             {
                 "image_id": picture.id,
                 "index": index,
-                "box_xyxy": table.boxes_xyxy[index].tolist(),
-                "area": single(table.areas[index]),
+                "box_xyxy": table.boxes_xyxy[row].tolist(),
+                "area": single(table.areas[row]),
                 # Two aligned lists (regions.py): filters need plain values.
                 "noun": [],
                 "similarity": [],
                 "source": picture.source,
                 "tags": list(picture.tags),
             },
-            table.vectors[index],
-            None if table.look_vectors is None else table.look_vectors[index],
+            table.vectors[row],
+            None if table.look_vectors is None else table.look_vectors[row],
         )
-        for index in range(len(table))
+        for row, index in enumerate(range(len(table)) if indices is None else indices)
     ]
 
 
@@ -162,6 +230,8 @@ def prototype_point(prototype: Prototype, *, of: int) -> Point:
             for exemplar in prototype.exemplars
         ],
     }
+    if prototype.kind != "guessed":
+        payload["kind"] = prototype.kind
     name = prototype_point_id(prototype.noun, prototype.number, prototype.generation)
     return Point(name, payload, prototype.vector, prototype.look_vector)
 
@@ -180,6 +250,7 @@ def prototype_from(point: Point) -> Prototype:
         generation=payload["generation"],
         exemplars=tuple(_exemplar(item) for item in payload["exemplars"]),
         look_vector=point.look_vector,
+        kind=payload.get("kind", "guessed"),
     )
 
 

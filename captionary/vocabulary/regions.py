@@ -19,7 +19,7 @@ PAGE = 64
 
 
 def region_ids(picture: Picture, *, fingerprint: str) -> list[UUID]:
-    """The points of all regions of a picture, in order of index."""
+    """The points of the regions that a picture was cut into, in order of index."""
     return [
         region_point_id(picture.id, index, fingerprint=fingerprint)
         for index in range(picture.regions)
@@ -57,6 +57,28 @@ def read_tables(
             own = [next(rows) for _ in range(item.regions)]
             tables.append(table_from(own, dim=dim, look_dim=look_dim))
     return tables
+
+
+def read_rows(
+    regions: Collection,
+    named: Sequence[tuple[str, int]],
+    *,
+    fingerprint: str,
+    dim: int,
+    look_dim: int,
+) -> RegionTable:
+    """Single regions, by picture and index, as one table in their order.
+
+    Raises:
+        MissingRegions: the store lacks some of them.
+    """
+    ids = [region_point_id(image_id, index, fingerprint=fingerprint) for image_id, index in named]
+    points = regions.retrieve(ids, fields=["box_xyxy", "area"], with_vectors=True)
+    if len(points) != len(ids):
+        found = {point.id for point in points}
+        missing = {item[0] for item, name in zip(named, ids, strict=True) if name not in found}
+        raise MissingRegions(sorted(missing))
+    return table_from(points, dim=dim, look_dim=look_dim)
 
 
 def set_tags(

@@ -5,7 +5,7 @@ sets of nouns stay in memory. What is cached belongs to one revision of the dict
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from threading import Lock
 from typing import Any, TypeAlias
@@ -19,7 +19,7 @@ from captionary.schemas.nouns import NounIndex
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.candidates import Candidates, candidates_of, joined
 from captionary.vocabulary.centring import CommonParts, centred, common_parts
-from captionary.vocabulary.engines.engine import EVERYTHING, Payload, Point, Where
+from captionary.vocabulary.engines.engine import Payload, Point, Where
 from captionary.vocabulary.neighbours import NeighbourPool, Neighbours
 from captionary.vocabulary.point_ids import picture_point_id
 from captionary.vocabulary.points import VISIBLE, single
@@ -122,12 +122,13 @@ class Retriever:
         """All nouns that have prototypes, sorted."""
         facet = self.dictionary.engine.collection("prototypes").facet
         # One that is just being replaced may be missed once, but not twice in a row.
-        return tuple(sorted(facet("noun").keys() | facet("noun").keys()))
+        where = self.dictionary.speaking
+        return tuple(sorted(facet("noun", where).keys() | facet("noun", where).keys()))
 
     @cachedmethod(attrgetter("_indexes"), key=_at_revision, lock=attrgetter("_lock"))
     def noun_index(self) -> NounIndex:
         """Finds those of `nouns` by any spelling."""
-        return NounIndex(self.nouns())
+        return NounIndex(self.nouns(), self.dictionary.corrections.rules.aliases)
 
     @cachedmethod(attrgetter("_entries"), key=_at_revision, lock=attrgetter("_lock"))
     def entries(self) -> tuple[NounEntry, ...]:
@@ -160,7 +161,7 @@ class Retriever:
     # Captions may come to the pictures of a sample; their regions stay.
     @cachedmethod(attrgetter("_pools"), key=_at_revision, lock=attrgetter("_lock"))
     def _pool(self) -> NeighbourPool:
-        pictures = self.dictionary.pictures_named(self.dictionary.sample())
+        pictures = self.dictionary.as_called(self.dictionary.sample())
         sample = self._sample(pictures)
         nouns = {picture.id: picture.all_nouns for picture in pictures}
         said = tuple(nouns[image_id] for image_id in sample.pictures)
@@ -189,7 +190,8 @@ class Retriever:
         """
         # The store searches: all prototypes at once, with their pictures, would fill the memory.
         query = centred(look[None], self.common_parts().look)
-        where = EVERYTHING if noun is None else Where(any_of={"noun": self._stored(noun)})
+        any_of = {} if noun is None else {"noun": self._stored(noun)}
+        where = replace(self.dictionary.speaking, any_of=any_of)
         collection = self.dictionary.engine.collection("prototypes")
         reach = limit * PROTOTYPES_A_NOUN
         while True:

@@ -46,6 +46,10 @@ class Meta:
     def __getitem__(self, key: str) -> Any:
         return self._known[key]
 
+    def get(self, key: str, default: Any) -> Any:
+        """What it says of something that not every store speaks of."""
+        return self._known.get(key, default)
+
     @property
     def revision(self) -> int:
         """As last written or taken over."""

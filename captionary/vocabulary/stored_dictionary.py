@@ -19,14 +19,20 @@ from captionary.schemas.dictionary import (
     Prototype,
     TaggedRegion,
 )
-from captionary.schemas.errors import CaptionaryError, MissingRegions
-from captionary.schemas.regions import RegionTable
+from captionary.schemas.errors import MissingRegions
+from captionary.schemas.regions import PointedTable, RegionTable
+from captionary.vocabulary.corrections import Corrections
 from captionary.vocabulary.counts import read_entries, read_stats
-from captionary.vocabulary.engines.engine import Engine, VectorName, Where
+from captionary.vocabulary.engines.engine import EVERYTHING, Engine, Value, VectorName, Where
 from captionary.vocabulary.generations import (
     check_one_generation,
     read_generations,
     read_prototypes,
+)
+from captionary.vocabulary.picture_writing import (
+    add_pictures,
+    amend_pictures,
+    settle_pictures,
 )
 from captionary.vocabulary.pictures import draw_sample, read_pictures, read_sorted
 from captionary.vocabulary.point_ids import picture_point_id
@@ -36,12 +42,12 @@ from captionary.vocabulary.points import (
     WITHOUT_THUMBNAIL,
     due_nouns,
     picture_from,
-    picture_point,
     prototype_point,
-    region_points,
 )
-from captionary.vocabulary.regions import read_tables, region_ids, set_tags
+from captionary.vocabulary.regions import read_rows, read_tables, set_tags
 from captionary.vocabulary.store_meta import Meta
+
+SPEAKING = Where(none_of={"kind": ["refused"]})
 
 SAMPLE = 256
 """Pictures that stand for all, at most."""
@@ -82,6 +88,7 @@ class StoredDictionary:
         self._pictures = engine.collection("pictures")
         self._regions = engine.collection("regions")
         self._prototypes = engine.collection("prototypes")
+        self.corrections = Corrections(engine, self._meta)
 
     @property
     def fingerprint(self) -> str:
@@ -135,6 +142,10 @@ class StoredDictionary:
         """Pictures by id, in the order of the ids; unknown and retired ones are left out."""
         return read_pictures(self._pictures, image_ids)
 
+    def as_called(self, image_ids: Sequence[str]) -> list[Picture]:
+        """As `pictures_named`, with nouns as they are called after all corrections."""
+        return [self.corrections.rules.apply(item) for item in self.pictures_named(image_ids)]
+
     def pictures(
         self, *, noun: str | Sequence[str] | None = None, source: str | None = None
     ) -> Iterator[Picture]:
@@ -153,13 +164,27 @@ class StoredDictionary:
         return self._pictures.count(where) > 0
 
     def first_pictures(self, noun: str, *, limit: int) -> list[Picture]:
-        """Of the pictures whose captions have a noun, those first in the order of samples.
+        """Of the pictures that have a noun, those first in the order of samples.
 
-        They come without their thumbnails, which `pictures_named` reads of the few to be shown.
+        They come with their nouns as they are called after all corrections, and without their
+        thumbnails, which `pictures_named` reads of the few to be shown.
         """
-        where = Where(any_of={"noun": [noun]}, none_of=VISIBLE.none_of)
+        return self._first({"noun": [noun]}, limit)
+
+    def pointed_pictures(self, noun: str, *, limit: int) -> list[Picture]:
+        """Of the pictures in which someone pointed at a noun, or at what it is not, as before."""
+        return self._first({"pointed": [noun]}, limit) if self.corrections.ever else []
+
+    def pointed_nouns(self) -> frozenset[str]:
+        """The nouns that someone pointed at, or at what they are not."""
+        if not self.corrections.ever:
+            return frozenset()
+        return frozenset(self._pictures.facet("pointed", VISIBLE))
+
+    def _first(self, any_of: Mapping[str, Sequence[Value]], limit: int) -> list[Picture]:
+        where = Where(any_of=any_of, none_of=VISIBLE.none_of)
         found = self._pictures.first(where, order_by="rank", limit=limit, fields=WITHOUT_THUMBNAIL)
-        return [picture_from(point.payload) for point in found]
+        return [self.corrections.rules.apply(picture_from(point.payload)) for point in found]
 
     def pending(self) -> dict[str, frozenset[str]]:
         """Pictures added, amended or retired since their nouns were last refreshed.
@@ -167,7 +192,7 @@ class StoredDictionary:
         Returns:
             The nouns of each, by id, with those that an amendment took from it.
         """
-        found = self._pictures.scroll(PENDING, fields=["image_id", "noun", "former"])
+        found = self._pictures.scroll(PENDING, fields=["image_id", "noun", "former", "pointed"])
         return {point.payload["image_id"]: due_nouns(point.payload) for point in found}
 
     def retired(self) -> list[str]:
@@ -175,54 +200,52 @@ class StoredDictionary:
         found = self._pictures.scroll(Where(any_of={"state": ["gone"]}), fields=["image_id"])
         return [point.payload["image_id"] for point in found]
 
-    def add(self, items: Sequence[tuple[Picture, RegionTable]]) -> None:
+    def add(
+        self,
+        items: Sequence[tuple[Picture, RegionTable]],
+        pointed: Mapping[str, PointedTable] = {},
+    ) -> None:
         """Store pictures with all their regions; their records are pending. Safe on return.
 
         The records come last: regions without a record, left by a kill, count for nothing and are
         replaced when the picture is added again. Pictures stored already as given are skipped.
+
+        Args:
+            pointed: by the ids of pictures the regions that were made of areas pointed at.
         """
         due = [(picture, table) for picture, table in items if self.picture(picture.id) != picture]
-        if not due:
-            return
-        points = [
-            point
-            for picture, table in due
-            for point in region_points(picture, table, fingerprint=self.fingerprint)
-        ]
-        # A kill, or a former cut of the picture, may have left regions that no record counts.
-        self._regions.delete(Where(any_of={"image_id": [picture.id for picture, _ in due]}))
-        self._regions.upsert(points)
-        self._regions.flush()
-        self._pictures.upsert([picture_point(picture, state="new") for picture, _ in due])
-        self._pictures.flush()
+        if due:
+            if any(picture.pointings for picture, _ in due):
+                self.corrections.prepare()
+            add_pictures(
+                self._pictures,
+                self._regions,
+                due,
+                pointed,
+                fingerprint=self.fingerprint,
+                rules=self.corrections.rules,
+            )
 
-    def amend(self, pictures: Sequence[Picture]) -> None:
+    def amend(self, pictures: Sequence[Picture], pointed: Mapping[str, PointedTable] = {}) -> None:
         """Replace the records of known pictures of the same regions; they are pending again.
+
+        Args:
+            pointed: by the ids of pictures the regions of areas pointed at that are new.
 
         Raises:
             CaptionaryError: a picture is unknown, or was cut into another number of regions.
         """
-        for picture in pictures:
-            before = self.picture(picture.id)
-            if before is None or before.regions != picture.regions:
-                raise CaptionaryError(f"picture {picture.id!r} cannot be amended; add it instead")
-            if (before.source, before.tags) != (picture.source, picture.tags):
-                part = {"source": picture.source, "tags": list(picture.tags)}
-                ids = region_ids(picture, fingerprint=self.fingerprint)
-                self._regions.set_payload(dict.fromkeys(ids, part))
         if pictures:
-            self._regions.flush()
-            ids = [picture_point_id(picture.id) for picture in pictures]
-            known = self._pictures.retrieve(ids, fields=["noun", "former"])
-            # A noun that an amendment takes from a picture is due as well, also after a kill.
-            due = {point.id: due_nouns(point.payload) for point in known}
-            self._pictures.upsert(
-                [
-                    picture_point(item, state="new", due=due[name])
-                    for name, item in zip(ids, pictures, strict=True)
-                ]
+            if any(picture.pointings for picture in pictures):
+                self.corrections.prepare()
+            amend_pictures(
+                self._pictures,
+                self._regions,
+                pictures,
+                pointed,
+                fingerprint=self.fingerprint,
+                rules=self.corrections.rules,
             )
-            self._pictures.flush()
 
     def retire(self, image_ids: Iterable[str]) -> None:
         """Hide pictures at once; `settle` deletes them. Unknown ids are ignored."""
@@ -235,17 +258,13 @@ class StoredDictionary:
         if self.revision % 2:
             # The end of a change was not written, and done again it may have changed nothing.
             self._meta.write(revision=self.revision + 1)
-        ids = [picture_point_id(image_id) for image_id in image_ids]
-        found = self._pictures.retrieve(ids, fields=["image_id", "state"])
-        gone = [point for point in found if point.payload["state"] == "gone"]
-        self._regions.delete(Where(any_of={"image_id": [p.payload["image_id"] for p in gone]}))
-        # What the states below vouch for must be safe before they are.
-        self._regions.flush()
+        # What the states vouch for must be safe before they are; regions see to themselves.
         self._prototypes.flush()
-        new = [point.id for point in found if point.payload["state"] == "new"]
-        self._pictures.set_payload({name: {"state": "settled", "former": []} for name in new})
-        self._pictures.delete([point.id for point in gone])
+        deleted = settle_pictures(
+            self._pictures, self._regions, list(image_ids), fingerprint=self.fingerprint
+        )
         self._pictures.flush()
+        self.corrections.forget_pictures(deleted)
 
     # Regions
 
@@ -258,6 +277,20 @@ class StoredDictionary:
         return read_tables(
             self._regions,
             pictures,
+            fingerprint=self.fingerprint,
+            dim=self.dim,
+            look_dim=self.look_dim,
+        )
+
+    def rows_of(self, regions: Sequence[tuple[str, int]]) -> RegionTable:
+        """Single regions, by picture and index, as one table in their order.
+
+        Raises:
+            MissingRegions: the store lacks some of them.
+        """
+        return read_rows(
+            self._regions,
+            regions,
             fingerprint=self.fingerprint,
             dim=self.dim,
             look_dim=self.look_dim,
@@ -291,6 +324,11 @@ class StoredDictionary:
         A noun that is just being replaced has its old ones or its new ones.
         """
         return read_prototypes(self.engine, nouns)
+
+    @property
+    def speaking(self) -> Where:
+        """The prototypes that speak for their noun, not against it."""
+        return SPEAKING if self.corrections.ever else EVERYTHING
 
     def generations(self) -> dict[str, str]:
         """The generation of every noun that has prototypes; "" where a change was cut short."""
@@ -335,11 +373,16 @@ class StoredDictionary:
 
     def entries(self) -> list[NounEntry]:
         """A line for every noun of captions or prototypes, sorted."""
-        return read_entries(self.engine)
+        return read_entries(self.engine, self.speaking)
 
     def stats(self) -> DictionaryStats:
         """Counts of everything."""
-        return read_stats(self.engine, revision=self.revision, fingerprint=self.fingerprint)
+        return read_stats(
+            self.engine,
+            self.speaking,
+            revision=self.revision,
+            fingerprint=self.fingerprint,
+        )
 
     def close(self) -> None:
         """Make everything safe and let go of the store."""

@@ -13,6 +13,7 @@ from captionary.schemas.arrays import Vectors
 from captionary.schemas.errors import CaptionaryError
 from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import (
+    CORRECTED,
     EVERYTHING,
     HALF,
     KEYWORDS,
@@ -49,6 +50,7 @@ class ExactCollection:
     name: CollectionName
     sizes: Sizes
     points: dict[UUID, Point] = field(default_factory=dict)
+    corrected: bool = False
 
     def upsert(self, points: Sequence[Point]) -> None:
         found = {
@@ -112,7 +114,7 @@ class ExactCollection:
         return len(self._matching(where))
 
     def facet(self, field: str, where: Where = EVERYTHING) -> dict[str, int]:
-        if field not in KEYWORDS[self.name]:
+        if field not in (*KEYWORDS[self.name], *(CORRECTED[self.name] if self.corrected else ())):
             raise CaptionaryError(f"no keyword index on {field}")
         counts: Counter[str] = Counter()
         for point in self._matching(where):
@@ -153,6 +155,10 @@ class ExactEngine:
 
     def read_meta(self) -> Payload | None:
         return copy.deepcopy(self.meta)
+
+    def index_corrected(self) -> None:
+        for collection in self.collections.values():
+            collection.corrected = True
 
     def check_writable(self) -> None:
         """It always can."""

@@ -26,6 +26,7 @@ from captionary.schemas.errors import CaptionaryError, DiskFull, StoreInUse, Wro
 from captionary.vocabulary.engines.edge_collection import EdgeCollection, engine_errors
 from captionary.vocabulary.engines.edge_folder import StoreFolder, damaged, file_errors
 from captionary.vocabulary.engines.engine import (
+    CORRECTED,
     HALF,
     INTEGERS,
     KEYWORDS,
@@ -82,6 +83,12 @@ class EdgeEngine:
                 sizes = vector_sizes(name, dim=dim, look_dim=look_dim)
                 self._open[name] = self._created(name, sizes)
             self._open[name].flush()
+
+    def index_corrected(self) -> None:
+        """Make the fields known that corrections bring."""
+        for name, collection in self._open.items():
+            for field in CORRECTED[name]:
+                collection.index_keyword(field)
 
     def check_writable(self) -> None:
         """Check that there is room for another operation, and that the folder can be written."""

@@ -211,6 +211,11 @@ class EdgeCollection:
             request = edge.CountRequest(exact=True, filter=_filter(where))
             return int(self._shard.count(request))
 
+    def index_keyword(self, field: str) -> None:
+        """Make a keyword field known to filters and facets."""
+        with engine_errors(self._path):
+            self._update(edge.UpdateOperation.create_field_index(field, edge.KeywordIndexParams()))
+
     def facet(self, field: str, where: Where = EVERYTHING) -> dict[str, int]:
         """How many points have each value of a keyword field."""
         if where.impossible:

@@ -43,6 +43,14 @@ KEYWORDS: Mapping[CollectionName, tuple[str, ...]] = {
 }
 """Payload fields that filters and facets use, by collection."""
 
+CORRECTED: Mapping[CollectionName, tuple[str, ...]] = {
+    "pictures": ("pointed", "said"),
+    "regions": (),
+    "prototypes": ("kind",),
+}
+"""More of them, which only points of a dictionary have that users have corrected: `index_corrected`
+makes them known."""
+
 INTEGERS: Mapping[CollectionName, tuple[str, ...]] = {
     "pictures": ("rank",),
     "regions": (),
@@ -198,6 +206,10 @@ class Engine(Protocol):
             dim:      size of the vectors.
             look_dim: size of the look vectors; 0: it has none.
         """
+        ...
+
+    def index_corrected(self) -> None:
+        """Make the fields of CORRECTED known to filters and facets; again changes nothing."""
         ...
 
     def check_writable(self) -> None:

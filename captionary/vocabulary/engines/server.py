@@ -18,6 +18,7 @@ from qdrant_client import models as api
 
 from captionary.schemas.errors import CaptionaryError, WrongInput
 from captionary.vocabulary.engines.engine import (
+    CORRECTED,
     HALF,
     INTEGERS,
     KEYWORDS,
@@ -89,16 +90,19 @@ class ServerEngine:
             sizes = vector_sizes(name, dim=dim, look_dim=look_dim)
             self._request(self._create, self._full(name), _params(name, sizes))
             for key in KEYWORDS[name]:
-                keyword = api.KeywordIndexParams(
-                    type=api.KeywordIndexType.KEYWORD, is_tenant=key == TENANT
-                )
-                self._index(name, key, keyword)
+                self._index(name, key, _keyword(is_tenant=key == TENANT))
             for key in INTEGERS[name]:
                 order = api.IntegerIndexParams(
                     type=api.IntegerIndexType.INTEGER, lookup=False, range=True
                 )
                 self._index(name, key, order)
         self._load(dim, look_dim)
+
+    def index_corrected(self) -> None:
+        """Make the fields known that corrections bring."""
+        for name in NAMES:
+            for key in CORRECTED[name]:
+                self._index(name, key, _keyword())
 
     def read_meta(self) -> Payload | None:
         """What the store says of itself.
@@ -206,6 +210,10 @@ class ServerEngine:
             field_schema=params,
             wait=True,
         )
+
+
+def _keyword(*, is_tenant: bool = False) -> api.KeywordIndexParams:
+    return api.KeywordIndexParams(type=api.KeywordIndexType.KEYWORD, is_tenant=is_tenant)
 
 
 def _params(collection: CollectionName, sizes: Sizes) -> dict[str, api.VectorParams]:
