@@ -25,11 +25,14 @@ from captionary.schemas.errors import CaptionaryError, UnreadablePicture, readab
 from captionary.schemas.jobs import Job
 from captionary.schemas.notes import Note, merge_notes
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
+from captionary.schemas.pointing import PointedArea, Pointing
+from captionary.schemas.regions import Region
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import (
     MAX_BYTES,
     MAX_PIXELS,
+    LoadedPicture,
     decode_picture,
     read_picture_bytes,
 )
@@ -118,6 +121,13 @@ class Indexer:
             job = replace(job, notes=merge_notes(notes), rows=rows.total())
             return replace(job, nouns=self._refresher.refresh(refreshed), state="done")
 
+    def embed(self, pair: ImageCaption) -> EmbeddedPair | PairFailure:
+        """Embed one pair, to be kept by others; nothing is stored."""
+        notes: list[Note] = []
+        with one_torch_thread():
+            (item,) = self._extract_nouns([pair], notes)
+            return self._process(item)
+
     def _process_all(
         self, pairs: Iterable[ImageCaption | PairFailure], notes: list[Note]
     ) -> Iterator[EmbeddedPair | PairFailure]:
@@ -146,10 +156,16 @@ class Indexer:
                     yield item
                     continue
                 notes[:] = merge_notes((*notes, *doubts_about(item, self._nouns.language)))
-                if any(nouns := tuple(islice(found, len(item.captions)))):
-                    yield PairWithNouns(item, nouns)
+                if any(nouns := tuple(islice(found, len(item.captions)))) or item.areas:
+                    named = tuple(map(self._name, item.areas))
+                    yield PairWithNouns(item, nouns, named)
                 else:
                     yield failure(item, why_nothing_named(item, self._nouns.language))
+
+    def _name(self, area: PointedArea) -> str:
+        """The noun of an area, as the dictionary calls it; as written, where it is blocked."""
+        noun = self._nouns.name(area.noun)
+        return self._dictionary.corrections.rules.name(noun) or noun
 
     def _process(self, item: PairWithNouns | PairFailure) -> EmbeddedPair | PairFailure:
         if isinstance(item, PairFailure):
@@ -170,11 +186,14 @@ class Indexer:
         known = self._dictionary.picture(image_id)
         if known is not None and known.sha256 != sha256:
             return id_conflict(pair, image_id)
-        if known is not None:
+        if known is not None and not pair.areas:
             return EmbeddedPair(source, known, None)
         name = pair.picture_name or pair.where
         loaded = decode_picture(data, name=name, max_pixels=self._max_pixels, bands=self._bands)
-        table = self._extractor.extract(loaded).table
+        if known is not None:
+            return self._with_areas(EmbeddedPair(source, known, None), loaded, None)
+        cut = self._extractor.extract(loaded)
+        table = cut.table
         try:
             check_vectors(table.vectors, dim=self._dictionary.dim)
             if table.look_vectors is not None:
@@ -183,7 +202,31 @@ class Indexer:
         except CaptionaryError as error:  # left to the store, it would pass for a fault of that
             return failure(pair, str(error))
         picture = new_record(source.pair, image_id, sha256, loaded, regions=len(table))
-        return EmbeddedPair(source, picture, table, loaded.notes)
+        return self._with_areas(
+            EmbeddedPair(source, picture, table, loaded.notes), loaded, cut.regions
+        )
+
+    def _with_areas(
+        self, item: EmbeddedPair, loaded: LoadedPicture, regions: Sequence[Region] | None
+    ) -> EmbeddedPair | PairFailure:
+        """A pair with the regions of its areas; those that cannot be used are left out, and told.
+
+        regions: that the picture was cut into, where it has just been.
+        """
+        pair = item.source.pair
+        if not pair.areas:
+            return item
+        areas = [area.area for area in pair.areas]
+        indices, pointed = self._extractor.embed_areas(
+            loaded, areas, regions=regions, known=item.picture.pointed_indices
+        )
+        told = zip(indices, item.source.area_nouns, pair.areas, strict=True)
+        found = tuple(Pointing(i, n, area.refused) for i, n, area in told if isinstance(i, int))
+        wrong = [index for index in indices if isinstance(index, str)]
+        if not found and not any(item.source.nouns):
+            return failure(pair, wrong[0])
+        notes = (Note(f"regions left out: {reason}", pair.where or pair.name) for reason in wrong)
+        return replace(item, notes=(*item.notes, *notes), pointings=found, pointed=pointed)
 
     def _store(
         self, batch: Sequence[EmbeddedPair | PairFailure], job: Job, replaced: set[int] | None
@@ -192,8 +235,8 @@ class Indexer:
         embedded = [item for item in batch if isinstance(item, EmbeddedPair)]
         failures = [item for item in batch if isinstance(item, PairFailure)]
         changes = merge(embedded, self._dictionary.picture, replaced)
-        self._dictionary.add(list(changes.new.values()))
-        self._dictionary.amend(list(changes.amended.values()))
+        self._dictionary.add(list(changes.new.values()), changes.pointed)
+        self._dictionary.amend(list(changes.amended.values()), changes.pointed)
         return replace(
             job,
             pairs=job.pairs + len(batch),
@@ -229,9 +272,10 @@ def _clean_captions(pair: ImageCaption | PairFailure, number: int) -> ImageCapti
         # Nothing else would tell in a report which of many pictures in memory it was.
         pair = replace(pair, where=f"picture {number} of the pairs")
     captions = tuple(dict.fromkeys(text.strip() for text in pair.captions if text.strip()))
-    if not captions:
+    if not captions and not pair.areas:
         return failure(pair, "it has no caption; give at least one sentence")
-    texts = (*captions, pair.id or "", pair.source, *pair.tags)
+    nouns = (area.noun for area in pair.areas)
+    texts = (*captions, pair.id or "", pair.source, *pair.tags, *nouns)
     if wrong := next((text for text in texts if text != readable(text)), ""):
         return failure(pair, f"'{wrong}' is not Unicode; write it in UTF-8")
     return replace(pair, captions=captions)

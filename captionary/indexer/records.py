@@ -3,21 +3,24 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from captionary.schemas.corrections import Said, with_pointing
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.errors import readable
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure
-from captionary.schemas.regions import RegionTable
+from captionary.schemas.pointing import Pointing
+from captionary.schemas.regions import PointedTable, RegionTable
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pictures.thumbnails import thumbnail
 
 
 @dataclass(frozen=True, slots=True)
 class PairWithNouns:
-    """A pair with the nouns of each of its captions."""
+    """A pair with the nouns of each of its captions, and of each of its areas."""
 
     pair: ImageCaption
     nouns: tuple[tuple[str, ...], ...]
+    area_nouns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +30,16 @@ class EmbeddedPair:
     picture: its record, or for a new one a record without captions.
     table:   its regions; None where they are stored already.
     notes:   how the picture was read, where that is to be told.
+    pointings: what its areas say.
+    pointed: regions of these that are not stored yet.
     """
 
     source: PairWithNouns
     picture: Picture
     table: RegionTable | None
     notes: tuple[Note, ...] = ()
+    pointings: tuple[Pointing, ...] = ()
+    pointed: PointedTable | None = None
 
 
 @dataclass(slots=True)
@@ -43,12 +50,14 @@ class Changes:
     amended:   records of pictures whose regions it has, by id.
     known:     pairs that change nothing.
     conflicts: pairs whose id belongs to another picture.
+    pointed:   by the ids of pictures, new regions of areas pointed at.
     """
 
     new: dict[str, tuple[Picture, RegionTable]] = field(default_factory=dict)
     amended: dict[str, Picture] = field(default_factory=dict)
     known: int = 0
     conflicts: list[PairFailure] = field(default_factory=list)
+    pointed: dict[str, PointedTable] = field(default_factory=dict)
 
 
 def new_record(
@@ -88,9 +97,13 @@ def merge(
         image_id = pair.picture.id
         is_new = image_id in changes.new
         before = changes.new[image_id][0] if is_new else changes.amended.get(image_id)
-        before = before or stored(image_id) or pair.picture
+        known = before or stored(image_id)
+        before = known or pair.picture
         first = replaced is not None and hash(image_id) not in replaced
         after = _with_captions(before, pair.source, alone=first or pair.source.pair.replaces)
+        for item in pair.pointings:
+            said: Said = "is not" if item.refused else "is"
+            after = with_pointing(after, item.index, item.noun, said)
         if before.sha256 != pair.picture.sha256:
             changes.conflicts.append(id_conflict(pair.source.pair, image_id))
             continue
@@ -98,7 +111,11 @@ def merge(
             replaced.add(hash(image_id))
         if after == before:
             changes.known += 1
-        elif pair.table is not None and not before.captions:
+            continue
+        if (pointed := pair.pointed) is not None:
+            before_it = changes.pointed.get(image_id)
+            changes.pointed[image_id] = before_it.joined(pointed) if before_it else pointed
+        if pair.table is not None and known is None:
             changes.new[image_id] = (after, pair.table)
         elif is_new:
             changes.new[image_id] = (after, changes.new[image_id][1])

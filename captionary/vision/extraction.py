@@ -5,16 +5,19 @@ pictures are made in exactly the same way, so both services go through here, and
 says which way it was.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from captionary.schemas.arrays import Box
-from captionary.schemas.errors import WrongInput
-from captionary.schemas.regions import CutPicture, Region, RegionTable
+from captionary.schemas.arrays import Box, Mask
+from captionary.schemas.errors import UnreadablePicture, WrongInput
+from captionary.schemas.pointing import Area, BoxArea
+from captionary.schemas.regions import CutPicture, PointedTable, Region, RegionTable
 from captionary.vision.embedding.embedders import RegionEmbedder
+from captionary.vision.pictures.areas import area_mask
 from captionary.vision.pictures.loading import LoadedPicture
+from captionary.vision.pointing import pointed_index, pointed_region
 from captionary.vision.proposers.proposer import RegionProposer
 
 CODE_VERSION = 2
@@ -69,12 +72,58 @@ class RegionExtractor:
     def _embedded(
         self, shown: LoadedPicture, regions: Sequence[Region], boxes: Sequence[Box]
     ) -> RegionTable:
+        if not regions:
+            looks = None if self.looks is None else np.zeros((0, self.looks.dim), np.float32)
+            vectors, boxes_xyxy = np.zeros((0, self.dim), np.float32), np.zeros((0, 4), np.int32)
+            return RegionTable(vectors, boxes_xyxy, np.zeros(0, np.float32), looks)
         return RegionTable(
             vectors=self.embedder.embed(shown, regions),
             boxes_xyxy=np.array(boxes, dtype=np.int32),
             areas=np.array([region.area for region in regions], dtype=np.float32),
             look_vectors=None if self.looks is None else self.looks.embed(shown, regions),
         )
+
+    def embed_areas(
+        self,
+        picture: LoadedPicture,
+        areas: Sequence[Area],
+        *,
+        regions: Sequence[Region] | None = None,
+        known: Container[int] = (),
+    ) -> tuple[tuple[int | str, ...], PointedTable]:
+        """Embed areas that someone pointed at as regions of a picture.
+
+        Args:
+            regions: as `extract` cut it; None: it is cut here, where that is needed.
+            known:   indices of regions that need not be embedded again.
+
+        Returns:
+            The index of each area's region, or the reason why there is none; and those of the
+            regions that are not known.
+        """
+        shown = picture.at_most(LONGEST)
+        indices: list[int | str] = []
+        new: dict[int, tuple[Area, Mask]] = {}
+        for area in areas:
+            try:
+                mask = area_mask(
+                    area,
+                    size_hw=picture.size_hw,
+                    to_hw=shown.size_hw,
+                    orientation=picture.orientation,
+                )
+            except (WrongInput, UnreadablePicture) as error:
+                indices.append(str(error))
+                continue
+            indices.append(index := pointed_index(area, mask))
+            if index not in known:
+                new[index] = area, mask
+        if regions is None:
+            boxed = any(isinstance(area, BoxArea) for area, _ in new.values())
+            regions = self.proposer.propose(shown) if boxed else ()
+        meant = [pointed_region(area, mask, regions) for area, mask in new.values()]
+        boxes = [scaled(region.box_xyxy, shown.size_hw, picture.size_hw) for region in meant]
+        return tuple(indices), PointedTable(tuple(new), self._embedded(shown, meant, boxes))
 
     def embed_box(self, picture: LoadedPicture, box_xyxy: Box | None) -> RegionTable:
         """Embed a box of a picture as its one region, as regions are when they are indexed.

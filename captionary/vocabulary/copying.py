@@ -21,7 +21,7 @@ from captionary.vocabulary.engines.engine import (
     look_dim_of,
 )
 from captionary.vocabulary.points import single
-from captionary.vocabulary.store_meta import COPYING, MADE, new_made
+from captionary.vocabulary.store_meta import COPYING, CORRECTED, MADE, new_made
 
 Report: TypeAlias = Callable[[CollectionName, int, int], None]
 """Called with the collection, how many points of it are done, and of how many."""
@@ -95,6 +95,8 @@ def _prepare(target: Engine, meta: Payload) -> None:
         raise WrongInput(
             f"{target.address} is an unfinished copy of {there[COPYING]}; copy to another place"
         )
+    if meta.get(CORRECTED):
+        target.index_corrected()
     target.write_meta(meta)
 
 

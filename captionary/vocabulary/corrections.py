@@ -12,11 +12,7 @@ from captionary.schemas.corrections import Correction, NounRules, rules_of
 from captionary.vocabulary.engines.engine import Collection, Engine, Payload, Where
 from captionary.vocabulary.paging import pages
 from captionary.vocabulary.points import pending_again
-from captionary.vocabulary.store_meta import Meta
-
-CORRECTIONS, RENAMING, CORRECTED = "corrections", "renaming", "corrected"
-"""Keys in the meta: the list; nouns whose records are being made anew; whether there ever were
-corrections, or pointed regions, so that the fields that these bring are known to the engine."""
+from captionary.vocabulary.store_meta import CORRECTED, CORRECTIONS, RENAMING, Meta
 
 AT_ONCE = 256
 """Records written at a time."""

@@ -16,6 +16,10 @@ from captionary.vocabulary.engines.engine import Engine, Payload, look_dim_of
 COPYING = "copying"
 """Key in the meta of a store that is an unfinished copy: the address of what is copied."""
 
+CORRECTIONS, RENAMING, CORRECTED = "corrections", "renaming", "corrected"
+"""Keys: what users corrected (corrections.py); nouns whose records are being made anew; whether
+there ever was any of it, so that the engine knows the fields that it brings."""
+
 MADE = "made"
 """Key of the random name that each store is given when it is made."""
 

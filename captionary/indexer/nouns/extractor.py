@@ -21,6 +21,7 @@ from captionary.indexer.nouns.language import LanguageCheck
 from captionary.indexer.nouns.negation import negated
 from captionary.indexer.nouns.runs import nouns_of
 from captionary.schemas.errors import WrongInput
+from captionary.schemas.nouns import spelling, without_article
 
 CARRIED = Path(__file__).parents[1] / "tagger"
 
@@ -85,6 +86,11 @@ class NounExtractor:
             # Between chunks only: the pipe holds on to the vocabulary of what it works at.
             if len(self._nlp.vocab.strings) > self._most_words:
                 self._load()  # spaCy remembers every word
+
+    def name(self, noun: str) -> str:
+        """A noun that someone wrote, as captions give it: in the singular, spelled alike."""
+        *before, last = spelling(without_article(noun)).split() or [noun]
+        return " ".join([*before, self._singular(last)])
 
     def _nouns_of(self, doc: Doc) -> tuple[str, ...]:
         compounds = self._compounds.find(doc)

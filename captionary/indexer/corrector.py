@@ -1,0 +1,213 @@
+"""Corrections of a dictionary: what it is taught by pointing, what nouns are called, and undoing.
+
+A correction is listed first, then the records are changed, then nouns are made anew; cut short,
+the same correction again completes it. What was said already is not said twice.
+"""
+
+from dataclasses import dataclass, replace
+
+from captionary.indexer.records import Changes, EmbeddedPair, merge
+from captionary.indexer.refresh import Refresher
+from captionary.schemas.corrections import (
+    Correction,
+    CorrectionKind,
+    Said,
+    said_of,
+    with_pointing,
+)
+from captionary.schemas.dictionary import Picture
+from captionary.schemas.errors import WrongInput
+from captionary.schemas.nouns import NounIndex, spelling, without_article
+from captionary.schemas.pointing import WHOLE_PICTURE
+from captionary.vocabulary.stored_dictionary import StoredDictionary
+
+
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """What came of a correction.
+
+    correction: as listed, or the one that was undone; None: it was in force already.
+    nouns:      how many nouns were made anew.
+    """
+
+    correction: Correction | None
+    nouns: int
+
+
+class Corrector:
+    """Corrects a dictionary; its methods raise WrongInput for what the dictionary lacks."""
+
+    def __init__(self, dictionary: StoredDictionary, refresher: Refresher) -> None:
+        self._dictionary = dictionary
+        self._refresher = refresher
+
+    def history(self) -> tuple[Correction, ...]:
+        """The corrections in force, oldest first."""
+        return self._dictionary.corrections.all()
+
+    # Regions
+
+    def teach(self, item: EmbeddedPair) -> Corrected:
+        """Keep what a picture's areas say, and all else that its pair brings."""
+        changes = merge([item], self._dictionary.picture)
+        if changes.conflicts:
+            raise WrongInput(changes.conflicts[0].reason)
+        stored, listed = self._dictionary.picture(item.picture.id), None
+        for pointing in item.pointings:
+            self._learned(pointing.noun)
+            kind: CorrectionKind = "refuse" if pointing.refused else "teach"
+            before = said_of(stored or item.picture, pointing.index, pointing.noun)
+            listed = self._list_pointing(
+                kind, pointing.noun, item.picture.id, pointing.index, before
+            )
+        return self._changed(listed, changes)
+
+    def point(
+        self, noun: str, image_id: str, index: int = WHOLE_PICTURE, *, refused: bool
+    ) -> Corrected:
+        """Say that a stored region is a noun, or is not; that the noun is nowhere in a picture."""
+        picture = self._picture(image_id)
+        if index == WHOLE_PICTURE and not refused:
+            raise WrongInput("name the region that it is; only what it is not holds for a picture")
+        self._check_region(picture, index)
+        noun = self._learned(noun)
+        said: Said = "is not" if refused else "is"
+        before = said_of(picture, index, noun)
+        kind: CorrectionKind = "refuse" if refused else "teach"
+        listed = self._list_pointing(kind, noun, image_id, index, before)
+        amended = with_pointing(picture, index, noun, said)
+        return self._changed(listed, Changes(amended={image_id: amended}))
+
+    def _list_pointing(
+        self, kind: CorrectionKind, noun: str, image_id: str, index: int, before: Said
+    ) -> Correction | None:
+        """List it, unless the last that was said of this region is the same."""
+        corrections = self._dictionary.corrections
+        new = Correction(corrections.next_number(), kind, noun, "", image_id, index, before)
+        same = [item for item in corrections.all() if item.same_region(new)]
+        if (same and same[-1].kind == kind) or (not same and before == _said_by(kind)):
+            return None
+        corrections.replace([*corrections.all(), new], changed=())
+        return new
+
+    def _changed(self, listed: Correction | None, changes: Changes) -> Corrected:
+        self._dictionary.add(list(changes.new.values()), changes.pointed)
+        self._dictionary.amend(list(changes.amended.values()), changes.pointed)
+        return Corrected(listed, self._refresher.refresh())
+
+    def _picture(self, image_id: str) -> Picture:
+        if (picture := self._dictionary.picture(image_id)) is None:
+            raise WrongInput(f"the dictionary has no picture {image_id!r}")
+        return picture
+
+    def _check_region(self, picture: Picture, index: int) -> None:
+        there = index in picture.pointed_indices or 0 <= index < picture.regions
+        if not there and index != WHOLE_PICTURE:
+            pointed = f", and {len(picture.pointed_indices)} that were pointed at"
+            raise WrongInput(
+                f"picture {picture.id!r} has no region {index}; it has 0 to {picture.regions - 1}"
+                f"{pointed if picture.pointed_indices else ''}"
+            )
+
+    # Names
+
+    def rename(self, noun: str, name: str) -> Corrected:
+        """Call a noun otherwise from now on, also in captions to come."""
+        noun, name = self._stored(noun), _spelled(name)
+        known = self._dictionary.corrections.rules.name(noun) == name
+        if not known and name in self._nouns():
+            raise WrongInput(f"the dictionary has a noun {name!r} already; merge {noun!r} into it")
+        return self._call("rename", noun, name)
+
+    def merge(self, noun: str, other: str) -> Corrected:
+        """Make one noun a part of another, also in captions to come."""
+        return self._call("merge", self._stored(noun), self._stored(other))
+
+    def block(self, noun: str) -> Corrected:
+        """Learn a noun no more, and forget what was learned of it."""
+        found = NounIndex(self._nouns()).resolve(noun)
+        return self._call("block", found[0] if found else _spelled(noun), "")
+
+    def alias(self, noun: str, name: str) -> Corrected:
+        """Let another name stand for a noun where classes are named."""
+        noun, name = self._stored(noun), _spelled(name)
+        corrections = self._dictionary.corrections
+        if (name, noun) in corrections.rules.aliases or name == noun:
+            return Corrected(None, 0)
+        return self._call("alias", noun, name)
+
+    def _call(self, kind: CorrectionKind, noun: str, name: str) -> Corrected:
+        corrections = self._dictionary.corrections
+        if corrections.rules.name(noun) == name and kind != "alias":
+            return Corrected(None, self._refresher.refresh())
+        new = Correction(corrections.next_number(), kind, noun, name)
+        changed = () if kind == "alias" else new.names
+        corrections.replace([*corrections.all(), new], changed)
+        return Corrected(new, self._refresher.refresh())
+
+    def _nouns(self) -> list[str]:
+        return [entry.noun for entry in self._dictionary.entries()]
+
+    def _stored(self, noun: str) -> str:
+        found = NounIndex(self._nouns()).resolve(noun)
+        rules = self._dictionary.corrections.rules
+        if not found and rules.name(_spelled(noun)) != _spelled(noun):
+            return _spelled(noun)  # it is called otherwise by now: the same may be said again
+        if not found:
+            raise WrongInput(
+                f"the dictionary has no noun {noun!r}; see 'captionary vocabulary list'"
+            )
+        if len(found) > 1:
+            raise WrongInput(f"{noun!r} may be {' or '.join(map(repr, found))}; name one of them")
+        return found[0]
+
+    def _learned(self, noun: str) -> str:
+        """What a noun is called by now, to be pointed at."""
+        found = NounIndex(self._nouns()).resolve(noun)
+        named = found[0] if found else _spelled(noun)
+        called = self._dictionary.corrections.rules.name(named)
+        if not called:
+            raise WrongInput(f"the noun {named!r} is blocked; undo that first")
+        return called
+
+    # The way back
+
+    def undo(self, number: int | None = None) -> Corrected:
+        """Take a correction back, as if it had never been said; the last one if none is named."""
+        corrections, listed = self._dictionary.corrections, self.history()
+        found = [item for item in listed if number in (None, item.number)]
+        if not found:
+            which = "correction" if number is None else f"correction {number}"
+            raise WrongInput(f"there is no {which} to undo; see 'captionary vocabulary history'")
+        undone = found[-1]
+        left = [item for item in listed if item != undone]
+        if not undone.is_pointing:
+            corrections.replace(left, () if undone.kind == "alias" else undone.names)
+            return Corrected(undone, self._refresher.refresh())
+        later = [item for item in left if item.same_region(undone) and item.number > undone.number]
+        if later:  # what was said since holds; that it goes back to is what this one had found
+            first = later[0]
+            left = [replace(i, before=undone.before) if i == first else i for i in left]
+            corrections.replace(left, changed=())
+            return Corrected(undone, 0)
+        picture = self._dictionary.picture(undone.image_id)
+        corrections.replace(left, changed=())
+        if picture is not None:
+            self._unsay(with_pointing(picture, undone.index, undone.noun, undone.before))
+        return Corrected(undone, self._refresher.refresh())
+
+    def _unsay(self, picture: Picture) -> None:
+        if picture.captions or picture.pointings:
+            self._dictionary.amend([picture])
+        else:  # it came only to be pointed at
+            self._dictionary.retire([picture.id])
+
+
+def _said_by(kind: CorrectionKind) -> Said:
+    return "is not" if kind == "refuse" else "is"
+
+
+def _spelled(name: str) -> str:
+    if not (spelled := spelling(without_article(name.strip()))):
+        raise WrongInput("a noun needs at least one letter")
+    return spelled
