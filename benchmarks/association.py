@@ -24,7 +24,7 @@ from captionary.indexer.region_choice import choose_regions
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.nouns import NounIndex
 from captionary.schemas.regions import Region
-from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 from captionary.vision.pictures.resizing import resize_labels
 

@@ -29,10 +29,10 @@ from captionary.indexer.readers import read_pairs
 from captionary.schemas.labels import IGNORE
 from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.hardware import one_torch_thread
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 from captionary.vision.pictures.resizing import resize_labels
 from captionary.vision.proposers.label_maps import LabelMaps

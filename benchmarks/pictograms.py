@@ -33,9 +33,9 @@ from captionary.pictograms.grounds import GROUNDS
 from captionary.pictograms.world import Split, World
 from captionary.schemas.options import FUSIONS, Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.segmenter import Settings
 from captionary.vision.hardware import one_torch_thread
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 
 Figures = Mapping[tuple[str, str], Mapping[Fusion, float]]

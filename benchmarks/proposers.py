@@ -25,11 +25,11 @@ from scipy import ndimage
 
 from captionary.schemas.arrays import LabelMap, Mask
 from captionary.schemas.labels import IGNORE
-from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.embedding.views import default_embedding
 from captionary.vision.extraction import LONGEST
 from captionary.vision.looks.plan import parse_looks
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 from captionary.vision.pictures.resizing import resize_labels, scaled_size
 from captionary.vision.proposers.plan import parse_proposer

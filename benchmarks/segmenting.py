@@ -17,8 +17,8 @@ from benchmarks.clock import Clock, print_shares
 from benchmarks.timed_models import timed_models
 from captionary.build import ModelNames
 from captionary.schemas.options import Fusion
-from captionary.segmenter.datasets import DatasetFolder
 from captionary.segmenter.segmenter import Segmenter, Settings
+from captionary.vision.masks.datasets import DatasetFolder
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.retrieval import Retriever

@@ -21,10 +21,10 @@ from captionary.pictograms.nouns import read_nouns
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.options import Fusion
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.clip.encoder import ClipEncoder
 from captionary.vision.clip.texts import TEMPLATES
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 
 

@@ -24,10 +24,10 @@ from captionary.segmenter.class_vectors import (
     encode_classes_by_text,
 )
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.datasets import DatasetFolder, read_mask
 from captionary.segmenter.kinds.table import KindRules
 from captionary.segmenter.painting import LARGENESS, paint_picture
 from captionary.segmenter.region_scores import Weights, score_regions
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 from captionary.vocabulary.neighbours import Neighbours
 

@@ -90,8 +90,8 @@ def load_evaluator(dataset: Path, device: str) -> "DatasetEvaluator":
         WrongInput: the folder is no dataset, or a picture or mask of it cannot be used.
     """
     from captionary.build import load_text_segmenter
-    from captionary.segmenter.datasets import DatasetFolder
     from captionary.segmenter.evaluation import DatasetEvaluator, read_whole_dataset
+    from captionary.vision.masks.datasets import DatasetFolder
 
     truth = read_whole_dataset(DatasetFolder(dataset))
     return DatasetEvaluator(truth, load_text_segmenter, device)

@@ -48,8 +48,8 @@ def evaluate(
     from captionary.dictionary import Dictionary
     from captionary.files.atomic import write_atomically
     from captionary.schemas.segmentation import kind_lines, without_noun_line
-    from captionary.segmenter.datasets import DatasetFolder
     from captionary.segmenter.kinds.table import read_kinds
+    from captionary.vision.masks.datasets import DatasetFolder
 
     if json_file is not None:
         _check_writable(json_file)

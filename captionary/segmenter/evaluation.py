@@ -9,10 +9,10 @@ from typing import Any
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.notes import Note, merge_notes
 from captionary.segmenter.confusion import ConfusionMatrix, evaluation_json
-from captionary.segmenter.datasets import DatasetFolder
 from captionary.segmenter.json_data import kinds_json
-from captionary.segmenter.masks.ground_truth import GroundTruth, read_ground_truth
 from captionary.segmenter.segmenter import Segmenter, Settings
+from captionary.vision.masks.datasets import DatasetFolder
+from captionary.vision.masks.ground_truth import GroundTruth, read_ground_truth
 from captionary.vision.pictures.loading import load_picture
 
 

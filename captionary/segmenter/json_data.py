@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from captionary.schemas.arrays import Mask
 from captionary.schemas.bodies import (
@@ -21,6 +20,7 @@ from captionary.schemas.bodies import (
 from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.errors import readable
 from captionary.schemas.segmentation import Kinds, LabelledRegion, Segmentation
+from captionary.vision.pictures import rle
 
 
 def segmentation_json(segmentation: Segmentation) -> dict[str, Any]:
@@ -97,11 +97,8 @@ def coco_json(segmentation: Segmentation, file_name: str) -> dict[str, Any]:
 
 def encode_mask(mask: Mask) -> RleBody:
     """A mask, (H, W) bool, in COCO's compressed run-length encoding."""
-    # pycocotools wants columns first in memory, and returns its counts as bytes.
-    encoded = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    return RleBody.model_construct(
-        size=[int(side) for side in encoded["size"]], counts=encoded["counts"].decode()
-    )
+    area = rle.encode_mask(mask)
+    return RleBody.model_construct(size=list(area.size_hw), counts=area.counts)
 
 
 def exemplar_body(exemplar: Exemplar) -> ExemplarBody:

@@ -15,7 +15,7 @@ from captionary.demo.scenes import (
 )
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.pairs import ImageCaption
-from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 
 SIZES = Sizes(seen=9, novel=4)
 

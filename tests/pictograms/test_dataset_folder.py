@@ -13,7 +13,7 @@ from captionary.pictograms.nouns import Kind, choose_nouns
 from captionary.pictograms.world import World
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.pairs import ImageCaption
-from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 
 SIZE, SCENES = 32, 6
 

@@ -16,10 +16,10 @@ from captionary.schemas.arrays import Rgb
 from captionary.schemas.dictionary import Exemplar
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.segmentation import Evidence, LabelledRegion, Segmentation
-from captionary.segmenter.datasets import read_mask
 from captionary.segmenter.json_data import coco_json, encode_mask, segmentation_json
 from captionary.segmenter.outputs import class_map_png, parse_formats, write_outputs
 from captionary.segmenter.result import Result
+from captionary.vision.masks.datasets import read_mask
 from tests.segmenter.decoding import decode_mask, read_class_map
 
 # pycocotools asks numpy 2 for an array in numpy 1's way

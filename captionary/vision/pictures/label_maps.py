@@ -4,8 +4,9 @@ import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from captionary.schemas.errors import UnreadablePicture, one_line
 from captionary.schemas.labels import unpack_labels
 from captionary.schemas.notes import Note
 from captionary.vision.pictures.conversion import TURNED, read_orientation, turn_upright
-from captionary.vision.pictures.loading import MAX_PIXELS
+from captionary.vision.pictures.loading import MAX_PIXELS, read_picture_bytes
 from captionary.vision.pictures.png import has_deep_colours
 
 FORMATS = ("PNG", "TIFF", "BMP", "GIF", "JPEG", "WEBP")
@@ -64,26 +65,29 @@ def read_label_map(path: Path, *, size_hw: tuple[int, int], orientation: int = 1
 
 
 def read_label_values(
-    path: Path, *, size_hw: tuple[int, int] | None, orientation: int = 1
+    path: Path | str, *, size_hw: tuple[int, int] | None, orientation: int = 1
 ) -> LabelValues:
     """Read what a file of labels holds; as `read_label_map`, which gives a meaning to the values.
 
+    path:    or an address (with "://").
     size_hw: None: of any size.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata
         try:
             # Of a path, Pillow garbles the pixels of uncompressed TIFF that it has to turn.
-            with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            with _open(path) as file, Image.open(file, formats=FORMATS) as image:
                 # Decoded only where the header is right: a map of another size may be enormous.
                 # Pillow turns TIFF itself, from the header on.
                 own = 1 if image.format == "TIFF" else _orientation_in_header(image)
                 _check_header(image, size_hw, (orientation, own))
-                read = _read_values(image, deep_colours=_has_deep_colours(image, path))
+                read = _read_values(image, deep_colours=_has_deep_colours(image, file))
         except FileNotFoundError as error:
             raise UnreadablePicture(f"the mask {path} does not exist; add it") from error
         except _NoLabels as error:
             raise UnreadablePicture(f"the mask {path} {error}") from error
+        except UnreadablePicture:
+            raise
         except Exception as error:  # decoders raise anything at all on foreign bytes
             raise UnreadablePicture(f"the mask {path} cannot be read: {one_line(error)}") from error
     forms = [read, LabelValues(turn_upright(read.values, orientation), (*read.notes, TURNED_ALIKE))]
@@ -96,6 +100,12 @@ def read_label_values(
         if form.values.shape == size_hw:
             return form
     raise UnreadablePicture(f"the mask {path} {_misfit(read.values.shape[::-1], size_hw)}")
+
+
+def _open(path: Path | str) -> BinaryIO:
+    if isinstance(path, str) and "://" in path:
+        return BytesIO(read_picture_bytes(path, name=f"the mask {path}"))
+    return Path(path).open("rb")
 
 
 def _orientation_in_header(image: Image.Image) -> int:
@@ -126,11 +136,14 @@ def _misfit(size: tuple[int, ...], picture_hw: tuple[int, int]) -> str:
     )
 
 
-def _has_deep_colours(image: Image.Image, path: Path) -> bool:
+def _has_deep_colours(image: Image.Image, file: BinaryIO) -> bool:
     """Whether it has colours of which Pillow would keep the upper bytes alone."""
     if image.format == "PNG":
-        with path.open("rb") as file:
-            return has_deep_colours(file.read(64))
+        place = file.tell()
+        file.seek(0)
+        head = file.read(64)
+        file.seek(place)
+        return has_deep_colours(head)
     bits = image.tag_v2.get(258, (8,)) if isinstance(image, TiffImageFile) else (8,)
     return len(image.getbands()) > 1 and max(bits) > 8
 

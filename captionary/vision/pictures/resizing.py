@@ -1,10 +1,15 @@
 """Resizing of pictures and label maps."""
 
+from typing import TypeVar
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from captionary.schemas.arrays import LabelMap, Rgb
+from captionary.schemas.arrays import Rgb
+
+Label = TypeVar("Label", np.int32, np.bool_)
 
 
 def squash(pixels: Rgb, *, size_hw: tuple[int, int]) -> torch.Tensor:
@@ -38,12 +43,12 @@ def resize_picture(pixels: Rgb, *, longest: int) -> Rgb:
     return np.asarray(image, dtype=np.uint8)
 
 
-def resize_labels(labels: LabelMap, size_hw: tuple[int, int]) -> LabelMap:
-    """Resize a label map by nearest neighbour, pixel centres aligned."""
+def resize_labels(labels: NDArray[Label], size_hw: tuple[int, int]) -> NDArray[Label]:
+    """Resize a label map or a mask by nearest neighbour, pixel centres aligned."""
     # Rows and columns by index: each pixel is copied once, in any number type.
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(np.intp)
         for new, old in zip(size_hw, labels.shape, strict=True)
     )
-    result: LabelMap = labels[rows[:, None], columns[None, :]]
+    result: NDArray[Label] = labels[rows[:, None], columns[None, :]]
     return result

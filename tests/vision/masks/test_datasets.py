@@ -6,7 +6,7 @@ from PIL import Image
 
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import IGNORE
-from captionary.segmenter.datasets import DatasetFolder, read_mask
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 
 
 @pytest.fixture

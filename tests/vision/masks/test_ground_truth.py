@@ -10,9 +10,9 @@ from PIL import Image
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.labels import IGNORE
-from captionary.segmenter.datasets import DatasetFolder
-from captionary.segmenter.masks.coding import find_coding
-from captionary.segmenter.masks.ground_truth import GroundTruth, read_ground_truth
+from captionary.vision.masks.coding import find_coding
+from captionary.vision.masks.datasets import DatasetFolder
+from captionary.vision.masks.ground_truth import GroundTruth, read_ground_truth
 from captionary.vision.pictures.loading import load_picture
 
 Values = list[list[int]]

@@ -8,8 +8,8 @@ from captionary.schemas.arrays import LabelMap
 from captionary.schemas.classes import ClassName
 from captionary.schemas.errors import UnreadablePicture, WrongInput
 from captionary.schemas.notes import Note, merge_notes
-from captionary.segmenter.datasets import DatasetFolder, MaskedPicture, strange_value
-from captionary.segmenter.masks.coding import Coding, Values, find_coding, values_of
+from captionary.vision.masks.coding import Coding, Values, find_coding, values_of
+from captionary.vision.masks.datasets import DatasetFolder, MaskedPicture, strange_value
 from captionary.vision.pictures.label_maps import read_label_values
 from captionary.vision.pictures.loading import LoadedPicture, look_at_size
 

@@ -1,0 +1,1 @@
+"""Dataset folders with ground-truth masks: what their values mean, which can be used."""
