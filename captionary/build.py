@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, WrongInput
 
 if TYPE_CHECKING:
+    from captionary.indexer.corrector import Corrector
     from captionary.indexer.nouns import Keep
     from captionary.indexer.pipeline import Indexer
     from captionary.indexer.refresh import Refresher
@@ -138,7 +139,7 @@ class Parts:
 
         # Where it fails it closes the engine; parts that use the one before are built anew.
         engine, self._engine = self._open_engine(), None
-        for name in ("stored", "refresher", "segmenter"):
+        for name in ("stored", "refresher", "corrector", "segmenter"):
             self.built.pop(name, None)
         stored = StoredDictionary(
             engine, fingerprint=fingerprint, dim=dim, look_dim=look_dim, models=names
@@ -271,6 +272,17 @@ class Parts:
         if encoder.fingerprint not in stored.fingerprint:
             raise FingerprintMismatch(store=stored.fingerprint, running=encoder.fingerprint)
         return Refresher(stored, encoder)
+
+    @_part
+    def corrector(self) -> "Corrector":
+        """What corrects the dictionary; of the models it needs the encoder only.
+
+        Raises:
+            FingerprintMismatch: as `refresher`.
+        """
+        from captionary.indexer.corrector import Corrector
+
+        return Corrector(self.stored, self.refresher)
 
     @_part
     def text_segmenter(self) -> "Segmenter":
