@@ -4,6 +4,7 @@ A correction is listed first, then the records are changed, then nouns are made 
 the same correction again completes it. What was said already is not said twice.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from captionary.indexer.records import Changes, EmbeddedPair, merge
@@ -18,7 +19,7 @@ from captionary.schemas.corrections import (
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.nouns import NounIndex, spelling, without_article
-from captionary.schemas.pointing import WHOLE_PICTURE
+from captionary.schemas.pointing import WHOLE_PICTURE, Pointing
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 
@@ -26,12 +27,17 @@ from captionary.vocabulary.stored_dictionary import StoredDictionary
 class Corrected:
     """What came of a correction.
 
-    correction: as listed, or the one that was undone; None: it was in force already.
-    nouns:      how many nouns were made anew.
+    corrections: as listed, or those that were undone; none: they were in force already.
+    nouns:       how many nouns were made anew.
     """
 
-    correction: Correction | None
+    corrections: tuple[Correction, ...]
     nouns: int
+
+    @property
+    def number(self) -> int | None:
+        """By which it is, or was, undone; None where nothing was to be done."""
+        return self.corrections[0].number if self.corrections else None
 
 
 class Corrector:
@@ -52,15 +58,12 @@ class Corrector:
         changes = merge([item], self._dictionary.picture)
         if changes.conflicts:
             raise WrongInput(changes.conflicts[0].reason)
-        stored, listed = self._dictionary.picture(item.picture.id), None
+        stored = self._dictionary.picture(item.picture.id) or item.picture
+        said = []
         for pointing in item.pointings:
             self._learned(pointing.noun)
-            kind: CorrectionKind = "refuse" if pointing.refused else "teach"
-            before = said_of(stored or item.picture, pointing.index, pointing.noun)
-            listed = self._list_pointing(
-                kind, pointing.noun, item.picture.id, pointing.index, before
-            )
-        return self._changed(listed, changes)
+            said.append((stored, pointing))
+        return self._changed(self._list_pointings(said), changes)
 
     def point(
         self, noun: str, image_id: str, index: int = WHOLE_PICTURE, *, refused: bool
@@ -70,27 +73,47 @@ class Corrector:
         if index == WHOLE_PICTURE and not refused:
             raise WrongInput("name the region that it is; only what it is not holds for a picture")
         self._check_region(picture, index)
-        noun = self._learned(noun)
-        said: Said = "is not" if refused else "is"
-        before = said_of(picture, index, noun)
-        kind: CorrectionKind = "refuse" if refused else "teach"
-        listed = self._list_pointing(kind, noun, image_id, index, before)
-        amended = with_pointing(picture, index, noun, said)
-        return self._changed(listed, Changes(amended={image_id: amended}))
+        pointing = Pointing(index, self._learned(noun), refused)
+        return self._say([(picture, pointing)])
 
-    def _list_pointing(
-        self, kind: CorrectionKind, noun: str, image_id: str, index: int, before: Said
-    ) -> Correction | None:
-        """List it, unless the last that was said of this region is the same."""
-        corrections = self._dictionary.corrections
-        new = Correction(corrections.next_number(), kind, noun, "", image_id, index, before)
-        same = [item for item in corrections.all() if item.same_region(new)]
-        if (same and same[-1].kind == kind) or (not same and before == _said_by(kind)):
-            return None
-        corrections.replace([*corrections.all(), new], changed=())
-        return new
+    def refuse_all(self, unsupported: Sequence[tuple[str, str]]) -> Corrected:
+        """Say of nouns and the ids of pictures that the noun is nowhere in the picture, in one go.
 
-    def _changed(self, listed: Correction | None, changes: Changes) -> Corrected:
+        Pictures that are gone are left out.
+        """
+        said = [
+            (picture, Pointing(WHOLE_PICTURE, self._learned(noun), refused=True))
+            for noun, image_id in unsupported
+            if (picture := self._dictionary.picture(image_id)) is not None
+        ]
+        return self._say(said)
+
+    def _say(self, said: Sequence[tuple[Picture, Pointing]]) -> Corrected:
+        listed = self._list_pointings(said)
+        amended: dict[str, Picture] = {}
+        for picture, item in said:
+            words: Said = "is not" if item.refused else "is"
+            now = amended.get(picture.id, picture)
+            amended[picture.id] = with_pointing(now, item.index, item.noun, words)
+        return self._changed(listed, Changes(amended=amended))
+
+    def _list_pointings(self, said: Sequence[tuple[Picture, Pointing]]) -> tuple[Correction, ...]:
+        """List what is said of regions, but for what was the last that was said of them."""
+        corrections, new = self._dictionary.corrections, list[Correction]()
+        before, number = corrections.all(), corrections.next_number()
+        for picture, item in said:
+            kind: CorrectionKind = "refuse" if item.refused else "teach"
+            had = said_of(picture, item.index, item.noun)
+            one = Correction(number, kind, item.noun, "", picture.id, item.index, had)
+            same = [other for other in (*before, *new) if other.same_region(one)]
+            known = same[-1].kind == kind if same else had == ("is not" if item.refused else "is")
+            if not known:
+                new.append(one)
+        if new:
+            corrections.replace([*before, *new], changed=())
+        return tuple(new)
+
+    def _changed(self, listed: tuple[Correction, ...], changes: Changes) -> Corrected:
         self._dictionary.add(list(changes.new.values()), changes.pointed)
         self._dictionary.amend(list(changes.amended.values()), changes.pointed)
         return Corrected(listed, self._refresher.refresh())
@@ -133,17 +156,17 @@ class Corrector:
         noun, name = self._stored(noun), _spelled(name)
         corrections = self._dictionary.corrections
         if (name, noun) in corrections.rules.aliases or name == noun:
-            return Corrected(None, 0)
+            return Corrected((), 0)
         return self._call("alias", noun, name)
 
     def _call(self, kind: CorrectionKind, noun: str, name: str) -> Corrected:
         corrections = self._dictionary.corrections
         if corrections.rules.name(noun) == name and kind != "alias":
-            return Corrected(None, self._refresher.refresh())
+            return Corrected((), self._refresher.refresh())
         new = Correction(corrections.next_number(), kind, noun, name)
         changed = () if kind == "alias" else new.names
         corrections.replace([*corrections.all(), new], changed)
-        return Corrected(new, self._refresher.refresh())
+        return Corrected((new,), self._refresher.refresh())
 
     def _nouns(self) -> list[str]:
         return [entry.noun for entry in self._dictionary.entries()]
@@ -179,21 +202,22 @@ class Corrector:
         if not found:
             which = "correction" if number is None else f"correction {number}"
             raise WrongInput(f"there is no {which} to undo; see 'captionary vocabulary history'")
-        undone = found[-1]
-        left = [item for item in listed if item != undone]
-        if not undone.is_pointing:
-            corrections.replace(left, () if undone.kind == "alias" else undone.names)
+        undone = tuple(item for item in found if item.number == found[-1].number)
+        left = [item for item in listed if item not in undone]
+        if not undone[0].is_pointing:
+            corrections.replace(left, () if undone[0].kind == "alias" else undone[0].names)
             return Corrected(undone, self._refresher.refresh())
-        later = [item for item in left if item.same_region(undone) and item.number > undone.number]
-        if later:  # what was said since holds; that it goes back to is what this one had found
-            first = later[0]
-            left = [replace(i, before=undone.before) if i == first else i for i in left]
-            corrections.replace(left, changed=())
-            return Corrected(undone, 0)
-        picture = self._dictionary.picture(undone.image_id)
+        unsaid: dict[str, Picture] = {}
+        for item in undone:
+            later = [other for other in left if other.same_region(item)]
+            later = [other for other in later if other.number > item.number]
+            if later:  # what was said since holds; undone, it goes back to what this one had found
+                left = [replace(i, before=item.before) if i is later[0] else i for i in left]
+            elif picture := unsaid.get(item.image_id) or self._dictionary.picture(item.image_id):
+                unsaid[picture.id] = with_pointing(picture, item.index, item.noun, item.before)
         corrections.replace(left, changed=())
-        if picture is not None:
-            self._unsay(with_pointing(picture, undone.index, undone.noun, undone.before))
+        for picture in unsaid.values():
+            self._unsay(picture)
         return Corrected(undone, self._refresher.refresh())
 
     def _unsay(self, picture: Picture) -> None:
@@ -201,10 +225,6 @@ class Corrector:
             self._dictionary.amend([picture])
         else:  # it came only to be pointed at
             self._dictionary.retire([picture.id])
-
-
-def _said_by(kind: CorrectionKind) -> Said:
-    return "is not" if kind == "refuse" else "is"
 
 
 def _spelled(name: str) -> str:

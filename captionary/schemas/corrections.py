@@ -18,7 +18,7 @@ Said: TypeAlias = Literal["nothing", "is", "is not"]
 class Correction:
     """One correction that is in force.
 
-    number:   by which it is undone; they rise.
+    number:   by which it is undone; they rise, and what was said in one go has the same.
     kind:     teach: a region is the noun; refuse: it is not; rename, merge: the noun is called
         `other`; alias: `other` is another name of the noun; block: the noun is no longer learned.
     noun:     the noun, as the dictionary called it then.

@@ -1,6 +1,5 @@
 """Class lists as vectors: prompts, the prototypes that speak for each class, and their weights."""
 
-from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -18,6 +17,7 @@ from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import Fusion
 from captionary.segmenter.kinds.choice import MIN_REGIONS, kinds_in_dictionary
 from captionary.segmenter.kinds.table import BY_LEXICON, KindRules
+from captionary.segmenter.links import against, in_captions, speaking
 from captionary.segmenter.scoring import (
     Floats,
     Ints,
@@ -84,6 +84,7 @@ class ClassVectors:
     prompts:      (Q, D) text vectors of all names; prompt_owner: (Q,) class of each.
     prototypes:   the P prototypes of all nouns that speak for a class; looks: (P, L), of each.
     column, owner, weight: (L,) each: prototype, class and weight of every link.
+    against, against_owner: (A,) each: prototypes of what is not a class, and the class of each.
     trust:        (C,) how far text is believed about each class, in [0, 1].
     nouns:        (C,) the nouns by which captions name each class; none: it is not in any.
     without_noun: indices of the classes that have neither a noun by name nor kinds.
@@ -100,6 +101,8 @@ class ClassVectors:
     column: Ints
     owner: Ints
     weight: Floats
+    against: Ints
+    against_owner: Ints
     trust: Floats
     nouns: tuple[frozenset[str], ...]
     without_noun: tuple[int, ...]
@@ -176,6 +179,8 @@ def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> C
         column=np.zeros(0, dtype=np.int64),
         owner=np.zeros(0, dtype=np.int64),
         weight=np.zeros(0, dtype=np.float32),
+        against=np.zeros(0, dtype=np.int64),
+        against_owner=np.zeros(0, dtype=np.int64),
         trust=np.ones(len(classes), dtype=np.float32),
         nouns=tuple(frozenset[str]() for _ in classes),
         without_noun=(),
@@ -207,7 +212,8 @@ def encode_classes_by_dictionary(
     weights = _noun_weights(classes, own, text, retriever)
     matrix = retriever.matrix({noun for of_class in weights for noun in of_class})
     prototypes = matrix.prototypes
-    column, owner, weight = _links(weights, prototypes)
+    column, owner, weight = speaking(weights, prototypes)
+    against_column, against_owner = against(weights, prototypes)
     similarity = max_over_prompts(
         matrix.vectors @ plain.prompts.T, plain.prompt_owner, classes=len(classes)
     )
@@ -222,8 +228,10 @@ def encode_classes_by_dictionary(
         column=column,
         owner=owner,
         weight=weight,
+        against=against_column,
+        against_owner=against_owner,
         trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
-        nouns=tuple(map(frozenset, own)),
+        nouns=in_captions(own, prototypes),
         without_noun=tuple(index for index, nouns in enumerate(own) if not nouns),
         kinds=kinds,
         common=retriever.common_parts(),
@@ -271,27 +279,3 @@ def _nouns_by_text(
     """Nouns that stand in for a class that the dictionary lacks, with weights; maybe none."""
     indices, weights = related_nouns(text.encode_texts(item.prompts, templates="plain"), vectors)
     return {nouns[index]: float(weight) for index, weight in zip(indices, weights, strict=True)}
-
-
-def _links(
-    weights: Sequence[dict[str, float]], prototypes: Sequence[Prototype]
-) -> tuple[Ints, Ints, Floats]:
-    """Prototype, class and weight of every link, (L,) each: a class's nouns' prototypes."""
-    columns: defaultdict[str, list[int]] = defaultdict(list)
-    regions: Counter[str] = Counter()
-    for column, prototype in enumerate(prototypes):
-        columns[prototype.noun].append(column)
-        regions[prototype.noun] += prototype.size
-    # A link for each pair, as one noun may speak for several classes. A prototype counts by the
-    # share of its noun's regions that it stands for.
-    links = [
-        (column, class_id, of_class[noun] * (prototypes[column].size / regions[noun]))
-        for class_id, of_class in enumerate(weights)
-        for column, noun in sorted((column, noun) for noun in of_class for column in columns[noun])
-    ]
-    linked, owners, shares = zip(*links, strict=True) if links else ((), (), ())
-    return (
-        np.array(linked, dtype=np.int64),
-        np.array(owners, dtype=np.int64),
-        np.array(shares, dtype=np.float32),
-    )

@@ -16,6 +16,7 @@ from captionary.segmenter.scoring import (
     caption_vote,
     complete_with_text,
     fuse,
+    held_down,
     max_over_prompts,
     softmax,
     trusted_text,
@@ -97,6 +98,15 @@ def score_regions(
             classes=len(classes.classes),
             scale=weights.scale,
         )
+        if len(classes.against):
+            logits = held_down(
+                logits,
+                similarity[:, classes.column],
+                similarity[:, classes.against],
+                classes.owner,
+                classes.against_owner,
+                scale=weights.scale,
+            )
         said["prototypes"] = complete_with_text(logits, text)
     return RegionScores(_fused(said, witnesses, classes, weights), said, similarity)
 

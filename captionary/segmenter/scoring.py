@@ -72,6 +72,33 @@ def vote(similarity: Scores, owner: Ints, weight: Floats, *, classes: int, scale
     return logits
 
 
+def held_down(
+    logits: Scores,
+    looks: Scores,
+    refused: Scores,
+    owner: Ints,
+    against_owner: Ints,
+    *,
+    scale: float,
+) -> Scores:
+    """Hold the vote for a class down where a region is nearer to what is not it, (R, C) -> (R, C).
+
+    By scale * (its cosine to the nearest refused look - that to the nearest look of the class),
+    where that is above zero.
+
+    Args:
+        looks:   (R, L) cosine to the prototype of each link; owner: (L,) class of each.
+        refused: (R, A) cosine to each look that is not a class; against_owner: (A,) that class.
+    """
+    held = logits.copy()
+    for class_id in np.unique(against_owner):
+        far = refused[:, against_owner == class_id].max(axis=1)
+        own = looks[:, owner == class_id]
+        near = own.max(axis=1) if own.shape[1] else np.full(len(far), np.inf, np.float32)
+        held[:, class_id] -= scale * np.maximum(far - near, 0)
+    return held
+
+
 def complete_with_text(logits: Scores, text: Scores) -> Scores:
     """Prototype votes as probabilities; classes without prototypes keep their text probability.
 

@@ -81,6 +81,7 @@ def test_each_correction_and_its_undo_leave_the_store_as_it_was(open_engine: Ope
             lambda: corrector.point(noun, name, 0, refused=True),
             lambda: corrector.point(noun, name, refused=True),
             lambda: corrector.point("zebra", name, 9, refused=False),
+            lambda: corrector.refuse_all([("dog", "p003"), (noun, name), ("cat", "p000")]),
             lambda: corrector.rename(noun, "Hounds"),
             lambda: corrector.merge("dog", "cat"),
             lambda: corrector.alias("dog", "pooch"),
@@ -88,13 +89,13 @@ def test_each_correction_and_its_undo_leave_the_store_as_it_was(open_engine: Ope
         )
         for correct in said:
             done = correct()
-            assert done.correction is not None
-            assert corrector.history() == (done.correction,)
+            assert done.corrections
+            assert corrector.history() == done.corrections
             after = state_of(dictionary)
             assert after != before
-            assert correct().correction is None, "the same again changes nothing"
+            assert not correct().corrections, "the same again changes nothing"
             assert state_of(dictionary) == after
-            assert corrector.undo().correction == done.correction
+            assert corrector.undo().corrections == done.corrections
             assert state_of(dictionary) == before
         with pytest.raises(WrongInput, match="no correction to undo"):
             corrector.undo()

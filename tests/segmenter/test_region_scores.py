@@ -49,6 +49,8 @@ VECTORS = ClassVectors(
     column=np.array([0, 1, 2, 3]),
     owner=np.array([PET, PET, PET, TREE]),
     weight=np.array([1, 0.6, 0.4, 1], np.float32),
+    against=np.zeros(0, np.int64),
+    against_owner=np.zeros(0, np.int64),
     trust=np.array([0.25, 1, 1, 1], np.float32),
     nouns=(frozenset({"cat", "dog"}), frozenset({"tree"}), frozenset({"bench"}), frozenset()),
     without_noun=(ZEPPELIN,),
@@ -269,3 +271,17 @@ def test_a_class_that_near_nouns_stand_in_for_is_known() -> None:
     captions, text = found.by_witness["captions"], found.by_witness["text"]
     assert_array_equal(captions[:, TREE], text[:, TREE])
     assert np.abs(found.fused[:, TREE] - text[:, TREE]).max() > 0.01
+
+
+def test_a_class_is_held_down_near_what_is_not_it() -> None:
+    """As much as a plain loop says, in the vote of prototypes alone, and only for that class."""
+    held = replace(VECTORS, against=np.array([3]), against_owner=np.array([PET]))
+    plain = score_regions(TABLE, VECTORS, NEIGHBOURS, fusion="prototypes", weights=WEIGHTS)
+    less = score_regions(TABLE, held, NEIGHBOURS, fusion="prototypes", weights=WEIGHTS)
+    odds = np.log(plain.fused[:, PET] / plain.fused[:, TREE])
+    expected = [
+        odds[row] - PROTOTYPE_SCALE * max(0.0, float(cosine[3]) - max(float(x) for x in cosine[:3]))
+        for row, cosine in enumerate(plain.similarity)
+    ]
+    assert_allclose(np.log(less.fused[:, PET] / less.fused[:, TREE]), expected, rtol=1e-3)
+    assert (less.fused[:, PET] < plain.fused[:, PET]).any()
