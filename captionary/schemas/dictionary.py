@@ -1,6 +1,7 @@
 """The records of a dictionary: pictures, tagged regions, prototypes."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from captionary.schemas.arrays import Box, Vector
@@ -124,7 +125,8 @@ class NounEntry:
 class DictionaryStats:
     """Counts of a dictionary, its revision, and the fingerprint of its models.
 
-    tagged: regions that are associated with a noun.
+    tagged:  regions that are associated with a noun.
+    weights: how much each witness counts, where `calibrate` chose it for this dictionary.
     """
 
     images: int
@@ -134,3 +136,4 @@ class DictionaryStats:
     prototypes: int
     revision: int
     fingerprint: str
+    weights: Mapping[str, float] = field(default_factory=dict)

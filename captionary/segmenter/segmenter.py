@@ -19,14 +19,7 @@ from captionary.segmenter.background import add_background, apply_threshold
 from captionary.segmenter.class_vectors import ClassEncoder, ClassVectors, ScaledTextEncoder
 from captionary.segmenter.kinds.table import KindRules, KindTable
 from captionary.segmenter.painting import paint_picture
-from captionary.segmenter.region_scores import (
-    CAPTION_WEIGHT,
-    PROTOTYPE_SCALE,
-    PROTOTYPE_WEIGHT,
-    Weights,
-    label_regions,
-    score_regions,
-)
+from captionary.segmenter.region_scores import Weights, label_regions, score_regions
 from captionary.vision.extraction import RegionExtractor
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vocabulary.neighbours import Neighbours
@@ -41,9 +34,6 @@ class Settings:
     background: what becomes of pixels that belong to no class (segmenter.background).
     threshold:  in modes `threshold` and `auto`, probability below which a region is background.
     evidence:   prototypes named for each region, at most.
-    weight:     share of prototypes beside text, in [0, 1].
-    captions:   weight of the captions' vote, where text and prototypes are 1 together.
-    scale:      sharpness of prototype votes, > 0.
     refine:     move borders to where the picture's colours change (segmenter.refinement).
     exact:      a class takes the nouns that it names, and no kinds of it.
     kinds:      the user's own table of kinds, which goes before the lexicon.
@@ -53,9 +43,6 @@ class Settings:
     background: BackgroundMode = "none"
     threshold: float = DEFAULT_THRESHOLD
     evidence: int = 0
-    weight: float = PROTOTYPE_WEIGHT
-    captions: float = CAPTION_WEIGHT
-    scale: float = PROTOTYPE_SCALE
     refine: bool = False
     exact: bool = False
     kinds: KindTable = ()
@@ -104,6 +91,12 @@ class Segmenter:
         self.retriever = retriever
         self._class_encoder = ClassEncoder(text, retriever)
 
+    @property
+    def weights(self) -> Weights:
+        """How much each witness counts: as was chosen for this dictionary, or as for all."""
+        chosen = self.retriever.dictionary.weights if self.retriever is not None else {}
+        return Weights(self.text.logit_scale, **chosen)
+
     def encode_classes(
         self, classes: Sequence[ClassName], settings: Settings, report: Callable[[int, int], None]
     ) -> None:
@@ -148,12 +141,7 @@ class Segmenter:
             class_vectors,
             self._neighbours(cut.table, settings.fusion),
             fusion=settings.fusion,
-            weights=Weights(
-                text_scale=self.text.logit_scale,
-                prototypes=settings.weight,
-                captions=settings.captions,
-                scale=settings.scale,
-            ),
+            weights=self.weights,
         )
         painted = scores.fused
         if background_id is not None and settings.background in ("threshold", "auto"):

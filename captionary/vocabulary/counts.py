@@ -1,5 +1,7 @@
 """Counts of a dictionary; retired pictures, and regions without a picture, do not count."""
 
+from collections.abc import Mapping
+
 from captionary.schemas.dictionary import DictionaryStats, NounEntry
 from captionary.vocabulary.engines.engine import Engine, Where
 from captionary.vocabulary.points import VISIBLE
@@ -20,7 +22,12 @@ def read_entries(engine: Engine, speaking: Where) -> list[NounEntry]:
 
 
 def read_stats(
-    engine: Engine, speaking: Where, *, revision: int, fingerprint: str
+    engine: Engine,
+    speaking: Where,
+    *,
+    revision: int,
+    fingerprint: str,
+    weights: Mapping[str, float],
 ) -> DictionaryStats:
     """Counts of everything; `tagged` are the regions that carry at least one noun."""
     # Summed over records, as regions whose picture was cut short do not count.
@@ -35,4 +42,5 @@ def read_stats(
         prototypes=engine.collection("prototypes").count(speaking),
         revision=revision,
         fingerprint=fingerprint,
+        weights=weights,
     )

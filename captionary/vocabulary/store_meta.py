@@ -20,6 +20,9 @@ CORRECTIONS, RENAMING, CORRECTED = "corrections", "renaming", "corrected"
 """Keys: what users corrected (corrections.py); nouns whose records are being made anew; whether
 there ever was any of it, so that the engine knows the fields that it brings."""
 
+WEIGHTS = "weights"
+"""Key: how much each witness counts, where that was chosen for this dictionary."""
+
 MADE = "made"
 """Key of the random name that each store is given when it is made."""
 

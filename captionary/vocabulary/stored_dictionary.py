@@ -45,7 +45,7 @@ from captionary.vocabulary.points import (
     prototype_point,
 )
 from captionary.vocabulary.regions import read_rows, read_tables, set_tags
-from captionary.vocabulary.store_meta import Meta
+from captionary.vocabulary.store_meta import WEIGHTS, Meta
 
 SPEAKING = Where(none_of={"kind": ["refused"]})
 
@@ -369,6 +369,17 @@ class StoredDictionary:
             self._meta.write(sample=drawn)
         return self.sample()
 
+    # Weights
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """How much each witness counts in this dictionary; empty where nothing was chosen."""
+        return dict(self._meta.get(WEIGHTS, {}))
+
+    def keep_weights(self, weights: Mapping[str, float]) -> None:
+        """Keep how much each witness counts; empty: as in any dictionary."""
+        self._meta.write(**{WEIGHTS: dict(weights)})
+
     # Counts
 
     def entries(self) -> list[NounEntry]:
@@ -382,6 +393,7 @@ class StoredDictionary:
             self.speaking,
             revision=self.revision,
             fingerprint=self.fingerprint,
+            weights=self.weights,
         )
 
     def close(self) -> None:

@@ -221,13 +221,20 @@ def test_no_evidence_unless_asked_for(segmenter: Segmenter, picture: LoadedPictu
     assert all(region.evidence == () for region in answer.regions)
 
 
-def test_both_with_all_weight_on_prototypes_is_prototypes(
+def test_weights_that_were_chosen_for_the_dictionary_hold(
     segmenter: Segmenter, answers: dict[Fusion, Segmentation], picture: LoadedPicture
 ) -> None:
-    answer, alone = (
-        segmenter.segment(picture, CLASSES, Settings("both", weight=1.0)),
-        answers["prototypes"],
-    )
+    """With all weight on prototypes both are as prototypes alone; without, as before."""
+    assert segmenter.retriever is not None
+    stored, alone = segmenter.retriever.dictionary, answers["prototypes"]
+    stored.keep_weights({"prototypes": 1.0})
+    try:
+        assert stored.stats().weights == {"prototypes": 1.0}
+        answer = segmenter.segment(picture, CLASSES, Settings("both"))
+    finally:
+        stored.keep_weights({})
+    again = segmenter.segment(picture, CLASSES, Settings("both"))
+    assert_allclose(again.scores, answers["both"].scores, rtol=1e-5)
 
     assert (answer.class_map == alone.class_map).all()
     assert_allclose(answer.scores, alone.scores, rtol=1e-5)
