@@ -1,18 +1,19 @@
-"""How well a class that the dictionary lacks is found, the more captioned scenes show it.
+"""How well a class that the dictionary lacks is found, the more scenes teach it.
 
     python -m benchmarks.growth [--seeds 3] [--newcomers 4] [--plot docs/growth.svg]
 
 For each seed a dictionary is made of captioned scenes without the newcomers, nouns that the
-encoder never saw either. Then scenes that show them are captioned, 1, 4, 16 and 64 for each, and
-after every step other scenes with them are segmented. Printed is the mean of the newcomers' IoU,
-with its standard deviation; regions are superpixels, or the true masks.
+encoder never saw either. Then scenes that show them are captioned, or their region is pointed at,
+or both: 1, 2, 4 and 16 scenes for each, and after every step other scenes with them are segmented.
+Printed is the mean of the newcomers' IoU, with its standard deviation; regions are superpixels, or
+the true masks.
 """
 
 import argparse
 import statistics
 import tempfile
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
@@ -36,21 +37,25 @@ from captionary.demo.scenes import (
 )
 from captionary.demo.story import CutScene
 from captionary.indexer.readers import read_pairs
+from captionary.pictograms.world import Scene
 from captionary.schemas.classes import ClassName
-from captionary.schemas.options import Fusion
+from captionary.schemas.pairs import ImageCaption, PairItem
+from captionary.schemas.pointing import MaskArea, PointedArea
 from captionary.segmenter.confusion import ConfusionMatrix
-from captionary.segmenter.segmenter import Segmenter, Settings
+from captionary.segmenter.segmenter import Segmenter
 from captionary.vision.hardware import one_torch_thread
 from captionary.vision.pictures.loading import load_picture
+from captionary.vocabulary.copying import copy_store
+from captionary.vocabulary.engines.choice import open_engine
 
-STEPS = (0, 1, 4, 16, 64)
-FUSIONS: tuple[Fusion, ...] = ("text", "prototypes", "both")
+STEPS = (0, 1, 2, 4, 16)
+WAYS = ("captions", "pointing", "both")
 REGIONS = ("superpixels", "true masks")
 HELD_OUT = 12
 """Scenes that each newcomer is looked for in."""
 
-Ious = Mapping[tuple[str, Fusion, int], Sequence[float]]
-"""Of each newcomer, for the kind of regions, the fusion and the step."""
+Ious = Mapping[tuple[str, str, int], Sequence[float]]
+"""Of each newcomer, for the kind of regions, the way of teaching and the step."""
 
 
 def choose_casts(seed: int, newcomers: int, sizes: Sizes) -> list[Cast]:
@@ -62,30 +67,52 @@ def choose_casts(seed: int, newcomers: int, sizes: Sizes) -> list[Cast]:
 
 
 def grow(casts: Sequence[Cast], seed: int, sizes: Sizes, regions: str, folder: Path) -> Ious:
-    """Teach the newcomers step by step."""
+    """Teach the newcomers step by step, in each way."""
     drawn = [draw_newcomer(cast, split="train", seed=seed, scenes=STEPS[-1]) for cast in casts]
     base = draw_scenes(casts[0], split="train", seed=seed, scenes=sizes.captioned)
-    lessons = [base] + [
-        [scene for scenes in drawn for scene in scenes[before:now]]
-        for before, now in pairwise(STEPS)
+    first, store = folder / "first", str(folder / "store")
+    write_dataset(base, first, casts[0].classes)
+    with closing(Parts(store, _models(regions, first))) as parts, one_torch_thread():
+        parts.indexer.index(read_pairs(str(write_captioned(base, first))))
+    shown = [
+        _cut_scenes(cast, seed, regions, folder / f"held-out-{number}", store)
+        for number, cast in enumerate(casts)
     ]
-    store = str(folder / "store")
-    cut_scenes: list[list[CutScene]] = []
-    ious: dict[tuple[str, Fusion, int], list[float]] = {}
-    for step, lesson in zip(STEPS, lessons, strict=True):
-        taught = folder / f"taught-{step}"
-        write_dataset(lesson, taught, casts[0].classes)
-        with closing(Parts(store, _models(regions, taught))) as parts, one_torch_thread():
-            parts.indexer.index(read_pairs(str(write_captioned(lesson, taught))))
-        cut_scenes = cut_scenes or [
-            _cut_scenes(cast, seed, regions, folder / f"held-out-{number}", store)
-            for number, cast in enumerate(casts)
-        ]
-        with closing(Parts(store, _models(regions, taught))) as parts, one_torch_thread():
-            for cast, shown in zip(casts, cut_scenes, strict=True):
-                for fusion, iou in _newcomer_iou(parts.segmenter, shown, cast.classes).items():
-                    ious.setdefault((regions, fusion, step), []).append(iou)
+    ious: dict[tuple[str, str, int], list[float]] = defaultdict(list)
+    for way in WAYS:
+        copied = str(folder / way)
+        with closing(open_engine(store)) as source, closing(open_engine(copied)) as target:
+            copy_store(source, target, report=lambda *_: None)
+        for before, now in pairwise((0, *STEPS)):
+            lesson = [
+                (cast, scene)
+                for cast, scenes in zip(casts, drawn, strict=True)
+                for scene in scenes[before:now]
+            ]
+            taught = folder / f"{way}-{now}"
+            pairs = _lessons(lesson, taught, way)
+            with closing(Parts(copied, _models(regions, taught))) as parts, one_torch_thread():
+                parts.indexer.index(pairs)
+                for cast, cut in zip(casts, shown, strict=True):
+                    iou = _newcomer_iou(parts.segmenter, cut, cast.classes)
+                    ious[regions, way, now].append(iou)
     return ious
+
+
+def _lessons(lesson: Sequence[tuple[Cast, Scene]], folder: Path, way: str) -> Iterator[PairItem]:
+    """The pairs by which scenes teach their newcomer: captioned, pointed at, or both."""
+    scenes = [scene for _, scene in lesson]
+    write_dataset(scenes, folder, lesson[0][0].classes if lesson else ())
+    if not lesson:
+        return
+    found = read_pairs(str(write_captioned(scenes, folder)))
+    for number, (pair, (cast, _)) in enumerate(zip(found, lesson, strict=True), start=1):
+        assert isinstance(pair, ImageCaption)
+        # The newcomer is the last class.
+        mask = MaskArea(str(folder / "masks" / f"{number:03d}.png"), (len(cast.classes) - 1,))
+        areas = (PointedArea(cast.newcomer.name, mask),) if way != "captions" else ()
+        captions = () if way == "pointing" else pair.captions
+        yield replace(pair, captions=captions, areas=areas)
 
 
 def _models(regions: str, folder: Path) -> ModelNames:
@@ -108,43 +135,41 @@ def _cut_scenes(cast: Cast, seed: int, regions: str, folder: Path, store: str) -
 
 def _newcomer_iou(
     segmenter: Segmenter, cut_scenes: Sequence[CutScene], classes: Sequence[ClassName]
-) -> Mapping[Fusion, float]:
+) -> float:
     """IoU of the newcomer, the last class."""
-    matrices = {fusion: ConfusionMatrix([item.name for item in classes]) for fusion in FUSIONS}
+    matrix = ConfusionMatrix([item.name for item in classes])
     for item in cut_scenes:
-        for fusion, matrix in matrices.items():
-            segmentation = segmenter.label(item.cut, classes, Settings(fusion))
-            matrix.add(item.scene.labels, segmentation.class_map)
-    return {fusion: float(matrix.iou[-1]) for fusion, matrix in matrices.items()}
+        matrix.add(item.scene.labels, segmenter.label(item.cut, classes).class_map)
+    return float(matrix.iou[-1])
 
 
 def show(ious: Ious) -> None:
     """Print a table in percent."""
-    table = Table("regions", "fusion", *map(str, STEPS), box=None)
+    table = Table("regions", "taught by", *map(str, STEPS), box=None)
     for regions in REGIONS:
-        for fusion in FUSIONS:
-            values = [ious[regions, fusion, step] for step in STEPS]
+        for way in WAYS:
+            values = [ious[regions, way, step] for step in STEPS]
             cells = [
                 f"{100 * statistics.mean(each):.1f} ± {100 * statistics.pstdev(each):.1f}"
                 for each in values
             ]
-            table.add_row(regions, fusion, *cells)
+            table.add_row(regions, way, *cells)
     Console(width=110).print(table)
 
 
 def plot(ious: Ious, path: Path) -> None:
     """Draw the curves; the same figures give the same file."""
-    colours = {"text": "#8a8a8a", "prototypes": "#d1741f", "both": "#2b6cb0"}
+    colours = {"captions": "#8a8a8a", "pointing": "#d1741f", "both": "#2b6cb0"}
     with rc_context({"svg.hashsalt": "growth", "font.size": 11, "font.family": "sans-serif"}):
         figure = Figure(figsize=(8.4, 3.4), layout="constrained")
         for axes, regions in zip(figure.subplots(1, 2, sharey=True), REGIONS, strict=True):
-            for fusion in FUSIONS:
-                means = [100 * statistics.mean(ious[regions, fusion, step]) for step in STEPS]
-                axes.plot(range(len(STEPS)), means, "o-", color=colours[fusion], label=fusion)
+            for way in WAYS:
+                means = [100 * statistics.mean(ious[regions, way, step]) for step in STEPS]
+                axes.plot(range(len(STEPS)), means, "o-", color=colours[way], label=way)
             axes.set_xticks(range(len(STEPS)), [str(step) for step in STEPS])
             axes.set_ylim(-2, 100)
             axes.set_title(f"regions: {regions}", fontsize=11)
-            axes.set_xlabel("captioned scenes with the newcomer")
+            axes.set_xlabel("scenes that teach the newcomer")
             axes.grid(alpha=0.3)
             axes.spines[["top", "right"]].set_visible(False)
         figure.axes[0].set_ylabel("its IoU, %")
@@ -160,7 +185,7 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
     sizes = Sizes(seen=60, novel=24, captioned=options.captioned)
-    ious: dict[tuple[str, Fusion, int], list[float]] = defaultdict(list)
+    ious: dict[tuple[str, str, int], list[float]] = defaultdict(list)
     with bars(Console(stderr=True)) as lines:
         bar = lines.add("runs", options.seeds * len(REGIONS))
         for seed in range(options.seeds):
