@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from captionary.files.file_names import normal_form
 from captionary.files.picture_formats import SUFFIXES
-from captionary.indexer.readers.rows import BadValueError
+from captionary.indexer.readers.values import BadValueError
 
 TEXT, JSON = ".txt", ".json"
 TEXTS = (TEXT, ".caption", ".captions")

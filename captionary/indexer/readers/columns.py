@@ -1,4 +1,4 @@
-"""Columns by their usual names: which one holds pictures, which one captions."""
+"""Columns by their usual names: which one holds pictures, which one captions or regions."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -20,6 +20,8 @@ CAPTION = (
     *("descriptions", "comment", "comments", "alt_text", "alt", "raw", "title"),
 )
 """Names of a column of captions, likewise; a number may follow (`caption_1`, `caption_2`)."""
+REGIONS = "regions"
+"""Name of a column of what people point at."""
 OTHERS = ("id", "source", "tags")
 PLAIN = ("image", "captions", "caption")
 """Beside these no other name is in doubt."""
@@ -35,26 +37,28 @@ class Columns:
 
     image:    None: there is none.
     captions: of several the first that holds something counts; numbered ones stand together.
+    regions:  None: there is none.
     others:   name and position of `id`, `source` and `tags`.
     doubt:    what else could have been meant; "": nothing.
     """
 
     image: int | None
     captions: tuple[tuple[int, ...], ...]
+    regions: int | None
     others: tuple[tuple[str, int], ...]
     doubt: str
 
     @property
     def complete(self) -> bool:
         """Whether a table can hold pairs at all."""
-        return self.image is not None and bool(self.captions)
+        return self.image is not None and (bool(self.captions) or self.regions is not None)
 
     @property
     def used(self) -> set[int]:
         """Positions of all that are read."""
         captions = {at for group in self.captions for at in group}
-        image = set() if self.image is None else {self.image}
-        return {*image, *captions, *(at for _, at in self.others)}
+        single = {at for at in (self.image, self.regions) if at is not None}
+        return {*single, *captions, *(at for _, at in self.others)}
 
     def notes(self, where: str) -> list[Note]:
         """What there is to say about a table with these columns."""
@@ -64,12 +68,14 @@ class Columns:
         return [Note(f"columns taken by their names: {self.doubt}", where, advice)]
 
     def pick(self, values: Sequence[object]) -> dict[str, object]:
-        """The values of a row by `image`, `captions`, `id`, `source` and `tags`."""
+        """The values of a row by `image`, `captions`, `regions`, `id`, `source` and `tags`."""
         groups = ([_at(values, at) for at in group] for group in self.captions)
         said = next((group for group in groups if not all(map(is_absent, group))), [None])
         others = {name: _at(values, at) for name, at in self.others}
         captions = said[0] if len(said) == 1 else [v for v in said if not is_absent(v)]
         image = None if self.image is None else _at(values, self.image)
+        if self.regions is not None:
+            others["regions"] = _at(values, self.regions)
         return {"image": image, "captions": captions, **others}
 
 
@@ -99,6 +105,7 @@ def find_columns(names: tuple[str, ...]) -> Columns:
     return Columns(
         image=known.index(images[0]) if images else None,
         captions=groups,
+        regions=known.index(REGIONS) if REGIONS in known else None,
         others=others,
         doubt=" and ".join(f"{c[0]}, not {', '.join(c[1:])}" for c in doubts if len(c) > 1),
     )
@@ -112,7 +119,7 @@ def require_columns(names: Iterable[str], *, source: str) -> Columns:
     """Find the columns of pairs.
 
     Raises:
-        WrongInput: there is none for pictures, or none for captions.
+        WrongInput: there is none for pictures, or none for captions and regions.
     """
     columns = find_columns(tuple(names))
     if not columns.complete:
@@ -123,7 +130,7 @@ def require_columns(names: Iterable[str], *, source: str) -> Columns:
 def missing_columns(names: Sequence[str], *, source: str) -> WrongInput:
     """Why a table cannot be used that has only these columns."""
     return WrongInput(
-        f"{source} has no columns image and caption (or captions), only: "
+        f"{source} has no columns image and caption (or captions, or regions), only: "
         f"{list_names(names)}; {advise(names)}"
     )
 

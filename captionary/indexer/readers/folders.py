@@ -19,7 +19,8 @@ from captionary.indexer.readers.caption_files import (
     parse_captions,
     split_name,
 )
-from captionary.indexer.readers.rows import BadValueError, Row, Rows
+from captionary.indexer.readers.rows import Row, Rows
+from captionary.indexer.readers.values import BadValueError
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import PairFailure

@@ -9,8 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from captionary.files.file_names import is_file_name
-from captionary.indexer.readers.addresses import Pictures
+from captionary.indexer.readers.addresses import Pictures, exists
+from captionary.indexer.readers.annotations.regions import parse_regions
 from captionary.indexer.readers.columns import is_absent
+from captionary.indexer.readers.values import BadValueError, abbreviate, to_text
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import ImageCaption, PairFailure, PairItem
 
@@ -26,8 +28,8 @@ class Row:
     """One entry of a SOURCE, as it stands there.
 
     where:  file and line, for reports.
-    values: by column: `image`, `caption` or `captions`, `id`, `source`, `tags`. An image is a name,
-            bytes, or `bytes` and `path` together.
+    values: by column: `image`, `caption` or `captions`, `regions`, `id`, `source`, `tags`. An image
+            is a name, several that it may have, bytes, or `bytes` and `path` together.
     """
 
     where: str
@@ -37,31 +39,37 @@ class Row:
 Rows = Iterator[Row | PairFailure | Note]
 
 
-class BadValueError(ValueError):
-    """A value that cannot be used; the message completes a report."""
-
-
 def make_pair(
-    row: Row | PairFailure, *, pictures: Pictures, source_name: str = ""
+    row: Row | PairFailure,
+    *,
+    pictures: Pictures,
+    masks: Pictures | None = None,
+    source_name: str = "",
 ) -> ImageCaption | PairFailure:
-    """Check a row and make it a pair. What already failed is passed on."""
+    """Check a row and make it a pair. What already failed is passed on.
+
+    masks: finds the masks of regions. None: as pictures.
+    """
     if isinstance(row, PairFailure):
         return row
     values = row.values
     name, data = _image(values.get("image"))
     try:
-        image = data or pictures.address(_image_name(name))
+        image = data or _address(name, pictures)
+        areas = parse_regions(values.get("regions"), (masks or pictures).address)
         return ImageCaption(
             image=image,
-            captions=_captions(values),
+            captions=_captions(values, required=not areas),
             id=_name(values.get("id"), "id") or None,
             source=_name(values.get("source"), "source") or source_name,
             tags=_tags(values.get("tags")),
             where=row.where,
-            name=_text(name or "", "image") if data else "",
+            name=to_text(name or "", "image") if data else "",
+            areas=areas,
         )
     except BadValueError as error:
-        return PairFailure(row.where, name if isinstance(name, str) else "", str(error))
+        first = name[0] if isinstance(name, tuple) else name
+        return PairFailure(row.where, first if isinstance(first, str) else "", str(error))
 
 
 def merge_rows(
@@ -90,7 +98,9 @@ def _merge(run: list[ImageCaption]) -> ImageCaption:
         return run[0]
     captions = tuple(caption for pair in run for caption in pair.captions)
     tags = tuple(dict.fromkeys(tag for pair in run for tag in pair.tags))
-    return replace(run[0], captions=captions, tags=tags, rows=sum(pair.rows for pair in run))
+    areas = tuple(area for pair in run for area in pair.areas)
+    rows = sum(pair.rows for pair in run)
+    return replace(run[0], captions=captions, tags=tags, areas=areas, rows=rows)
 
 
 def _image(value: object) -> tuple[object, bytes]:
@@ -102,29 +112,40 @@ def _image(value: object) -> tuple[object, bytes]:
     return value, b""
 
 
+def _address(name: object, pictures: Pictures) -> str:
+    """The address of a picture by its name, or by the first of several that is there."""
+    if not isinstance(name, tuple):
+        return pictures.address(_image_name(name))
+    places = [pictures.address(_image_name(each)) for each in name]
+    return next(filter(exists, places), places[0])
+
+
 def _image_name(value: object) -> str:
     blank = isinstance(value, str) and value.isspace()
     if is_absent(value) and not blank:
         raise BadValueError("it names no picture; give its path in the column image")
     # Bytes that are not UTF-8 are names as well, where files have them.
-    name = value if isinstance(value, str) and is_file_name(value) else _text(value, "image")
+    name = value if isinstance(value, str) and is_file_name(value) else to_text(value, "image")
     if blank or "\0" in name:
         raise BadValueError(f"{name!r} is not the name of a picture")
     return name
 
 
-def _captions(values: Mapping[str, object]) -> tuple[str, ...]:
+def _captions(values: Mapping[str, object], *, required: bool) -> tuple[str, ...]:
     value = values.get("captions")
     if is_absent(value):
         value = values.get("caption")
     if isinstance(value, str):
         value = _split_list(value)
     listed = value if isinstance(value, list | tuple) else [] if value is None else [value]
-    texts = [_text(_sentence(caption), "caption").strip() for caption in listed]
+    texts = [to_text(_sentence(caption), "caption").strip() for caption in listed]
     captions = tuple(text for text in texts if not text or not is_absent(text))
-    if not any(captions):
-        raise BadValueError("it has no caption, or only blank ones")
-    return captions
+    if any(captions):
+        return captions
+    if required:
+        neither = " and no region" * isinstance(values.get("regions"), list)
+        raise BadValueError(f"it has no caption, or only blank ones{neither}")
+    return ()
 
 
 def _sentence(value: object) -> object:
@@ -156,8 +177,8 @@ def _tags(value: object) -> tuple[str, ...]:
         return ()
     listed = value.split(",") if isinstance(value, str) else value
     if not isinstance(listed, list | tuple):
-        raise BadValueError(f"tags is {_abbreviate(value)}, neither a list nor text")
-    tags = (_text(tag, "tags").strip() for tag in listed)
+        raise BadValueError(f"tags is {abbreviate(value)}, neither a list nor text")
+    tags = (to_text(tag, "tags").strip() for tag in listed)
     return tuple(dict.fromkeys(tag for tag in tags if tag))
 
 
@@ -170,31 +191,4 @@ def _name(value: object, column: str) -> str:
     # Ids are often numbers in a table; True and False are numbers to Python only.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
-    return _text(value, column).strip()
-
-
-def _text(value: object, column: str) -> str:
-    if isinstance(value, bytes):  # of Parquet files that do not say that it is text
-        value = value.decode(errors="surrogateescape")
-    if not isinstance(value, str):
-        raise BadValueError(f"{column} is {_abbreviate(value)}, not text")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        broken = ord(value[error.start])
-        # Bytes that could not be decoded are kept as surrogates, too.
-        what = (
-            f"the byte {broken - 0xDC00:#04x}"
-            if 0xDC80 <= broken <= 0xDCFF
-            else f"half a character (\\u{broken:04x}), as of an emoji that was cut"
-        )
-        raise BadValueError(f"{column} is not valid UTF-8 text: it holds {what}") from error
-    return value
-
-
-def _abbreviate(value: object) -> str:
-    try:
-        text = json.dumps(value, default=repr)
-    except RecursionError:
-        text = type(value).__name__
-    return text if len(text) <= 40 else f"{text[:40]}..."
+    return to_text(value, column).strip()

@@ -21,8 +21,9 @@ from captionary.indexer.readers.caption_files import (
     caption_kinds,
     parse_captions,
 )
-from captionary.indexer.readers.rows import BadValueError, Row, Rows
+from captionary.indexer.readers.rows import Row, Rows
 from captionary.indexer.readers.shard_samples import Part, Sample, read_groups, read_samples
+from captionary.indexer.readers.values import BadValueError
 from captionary.schemas.errors import WrongInput, one_line
 from captionary.schemas.notes import Note
 from captionary.schemas.pairs import PairFailure

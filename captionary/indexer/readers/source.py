@@ -1,6 +1,7 @@
 """SOURCE -> pairs: captioned pictures from whatever file or folder they stand in.
 
-What SOURCE is decides who reads it: `tables` (JSON, CSV and TSV, Parquet), `folders` or `shards`.
+What SOURCE is decides who reads it: `tables` (JSON, CSV and TSV, Parquet), `folders`, `shards`, or
+`annotations` (dataset folders, YOLO).
 Each yields rows; `rows` makes pairs of them, and `addresses` opens files and finds the pictures.
 All are streams, so memory stays flat for a SOURCE of any length (a JSON document is read whole).
 """
@@ -16,6 +17,12 @@ from captionary.indexer.readers.addresses import (
     parent,
     suffix_of,
 )
+from captionary.indexer.readers.annotations.dataset_folder import (
+    count_dataset,
+    holds_dataset,
+    read_dataset,
+)
+from captionary.indexer.readers.annotations.yolo import count_yolo, holds_yolo, read_yolo
 from captionary.indexer.readers.folders import count_folder, read_folder
 from captionary.indexer.readers.rows import Rows, make_pair, merge_rows
 from captionary.indexer.readers.shards import (
@@ -37,7 +44,8 @@ __all__ = ["ACCEPTED", "count_pairs", "local_shards", "read_pairs"]
 
 ACCEPTED = (
     "a SOURCE is a .jsonl, .ndjson, .csv, .tsv, .txt or .parquet file with the columns image and "
-    "caption (or captions), a COCO captions .json, a folder of NAME.jpg with NAME.txt, "
+    "caption (or captions, or regions), a COCO or Label Studio .json, a data.yaml of YOLO, "
+    "a folder of NAME.jpg with NAME.txt, a dataset folder (images/, masks/ and classes.txt), "
     "or WebDataset shards: a .tar file, several as {000..999}.tar, or a folder of them"
 )
 SAMPLE = 500
@@ -50,7 +58,18 @@ FILES: dict[str, Reader] = {
     ".parquet": read_parquet,
     ".tar": read_shards,
     ".tgz": read_shards,
+    ".yaml": read_yolo,
+    ".yml": read_yolo,
 }
+WHOLE = (read_folder, read_dataset, read_shards, read_yolo)
+"""Readers of what has its pictures in it, or says where they are."""
+COUNTED = {
+    read_folder: count_folder,
+    read_dataset: count_dataset,
+    read_shards: count_shards,
+    read_yolo: count_yolo,
+}
+"""How many items these have."""
 COUNTERS: dict[Reader, Callable[[str], int | None]] = {
     read_json: count_json,
     read_delimited: count_lines,
@@ -81,16 +100,20 @@ def read_pairs(
     reader = _choose_reader(source)
     rows = reader(source)
     first = list(islice(rows, 1))  # an unusable SOURCE says so now, not at the first pair
-    pictures = _pictures(source, reader, images)
-    return merge_rows(_make_pairs(chain(first, rows), pictures, source_name))
+    folders = _folders(source, reader, images)
+    # Each remembers where it found the first.
+    pictures, masks = Pictures(folders), Pictures(tuple(dict.fromkeys((*folders, parent(source)))))
+    return merge_rows(_make_pairs(chain(first, rows), pictures, masks, source_name))
 
 
-def _make_pairs(rows: Rows, pictures: Pictures, source_name: str = "") -> Iterator[PairItem]:
+def _make_pairs(
+    rows: Rows, pictures: Pictures, masks: Pictures, source_name: str = ""
+) -> Iterator[PairItem]:
     for row in rows:
         if isinstance(row, Note):
             yield row
         else:
-            yield make_pair(row, pictures=pictures, source_name=source_name)
+            yield make_pair(row, pictures=pictures, masks=masks, source_name=source_name)
 
 
 def count_pairs(source: str) -> int | None:
@@ -101,10 +124,8 @@ def count_pairs(source: str) -> int | None:
     """
     try:
         reader = _choose_reader(source)
-        if reader is read_folder:
-            return count_folder(source)
-        if reader is read_shards:
-            return count_shards(source)
+        if reader in COUNTED:
+            return COUNTED[reader](source)
         rows = COUNTERS[reader](source)
         if rows is None:
             return None
@@ -116,7 +137,8 @@ def count_pairs(source: str) -> int | None:
                 taken += not isinstance(row, Note)
                 yield row
 
-        merged = merge_rows(_make_pairs(head(), Pictures((".",))))
+        here = Pictures((".",))
+        merged = merge_rows(_make_pairs(head(), here, here))
         items = sum(not isinstance(item, Note) for item in merged)
     except WrongInput:
         return None
@@ -135,6 +157,10 @@ def local_shards(source: str) -> list[str]:
 
 def _choose_reader(source: str) -> Reader:
     if is_folder(source):
+        if holds_dataset(source):
+            return read_dataset
+        if holds_yolo(source):
+            return read_yolo
         return read_shards if holds_shards(source) else read_folder
     if not exists(source) and not has_shard_braces(source):
         raise WrongInput(f"{source} does not exist; {ACCEPTED}")
@@ -144,12 +170,13 @@ def _choose_reader(source: str) -> Reader:
     return reader
 
 
-def _pictures(source: str, reader: Reader, images: str | None) -> Pictures:
-    if reader in (read_folder, read_shards):
+def _folders(source: str, reader: Reader, images: str | None) -> tuple[str, ...]:
+    """The folders that relative names of pictures may refer to."""
+    if reader in WHOLE:
         if images is not None:
             raise WrongInput(f"the pictures of {source} stand in it; leave out the folder {images}")
-        return Pictures((source,))
+        return (source if is_folder(source) or reader is not read_yolo else parent(source),)
     if images is not None:
-        return Pictures((images,))
+        return (images,)
     folder = parent(source)
-    return Pictures((folder, f"{folder}/images"))
+    return folder, f"{folder}/images"

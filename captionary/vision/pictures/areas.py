@@ -76,7 +76,8 @@ def check_area(area: Area) -> None:
             for polygon in area.polygons:
                 if len(polygon) < 6 or len(polygon) % 2 or not all(map(isfinite, polygon)):
                     raise WrongInput(
-                        f"the polygon {_listed(polygon)} is none; give x, y of three or more points"
+                        f"the polygon {_listed(polygon)} is none; give x, y, x, y, ... of three or "
+                        "more points"
                     )
         case RleArea():
             run_lengths(area)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from captionary.indexer.readers import count_pairs, read_pairs
-from captionary.schemas.errors import WrongInput
 from captionary.schemas.pairs import ImageCaption, PairFailure
 from tests.indexer.readers.sources import read
 
@@ -106,11 +105,3 @@ def test_ids_of_coco_may_be_texts_on_one_side(
         ("picture 0",),
         ("picture 1",),
     ]
-
-
-def test_coco_instances_say_which_file_to_give(tmp_path: Path) -> None:
-    document = {"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1}]}
-    (tmp_path / "instances.json").write_text(json.dumps(document))
-
-    with pytest.raises(WrongInput, match="give the captions file of the same pictures"):
-        read_pairs(str(tmp_path / "instances.json"))

@@ -171,10 +171,10 @@ SOURCES: dict[str, tuple[str, bytes, str]] = {
         "write the sentence that describes the picture in a column caption",
     ),
     "columns": ("s.json", b'{"image": {"0": "a.jpg"}, "text": {"0": "a"}}', "column by column"),
-    "COCO instances": (
+    "COCO keypoints": (
         "s.json",
         b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1}]}',
-        "holds no captions",
+        "holds neither captions nor regions",
     ),
     "not gzip": ("s.jsonl.gz", b"plain", "Not a gzipped file"),
 }
@@ -193,7 +193,7 @@ def test_an_unusable_source_says_so_at_once(tmp_path: Path, case: str) -> None:
     assert message in str(caught.value)
     assert str(source) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert count_pairs(str(source)) is None or case == "COCO instances"
+    assert count_pairs(str(source)) is None or case == "COCO keypoints"
 
 
 def test_a_folder_without_pairs_is_refused(tmp_path: Path) -> None:

@@ -32,8 +32,10 @@ def of(area: Area, to_hw: tuple[int, int] = HW, size_hw: tuple[int, int] = HW) -
 @st.composite
 def masks(draw: st.DrawFn) -> Mask:
     height, width = draw(SIDES), draw(SIDES)
-    bits = draw(st.lists(st.booleans(), min_size=height * width, max_size=height * width))
-    return np.reshape(bits, (height, width))
+    size = height * width
+    packed = draw(st.binary(min_size=-(-size // 8), max_size=-(-size // 8)))
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=size)
+    return bits.reshape(height, width).astype(np.bool_)
 
 
 @st.composite

@@ -1,4 +1,7 @@
-"""Rows of JSON: lines, or one document: COCO, the Karpathy split, a list of objects, a mapping."""
+"""Rows of JSON: lines, or one document.
+
+A document is COCO, Label Studio's export, the Karpathy split, a list of objects, or a mapping.
+"""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -6,6 +9,7 @@ from typing import Any
 
 from captionary.files.picture_formats import is_picture
 from captionary.indexer.readers.addresses import name_of, open_file, suffix_of
+from captionary.indexer.readers.annotations.label_studio import is_label_studio, label_studio_rows
 from captionary.indexer.readers.columns import advise, find_columns, list_names, shorten
 from captionary.indexer.readers.rows import Row, Rows
 from captionary.indexer.readers.tables.coco import coco_rows, is_coco
@@ -21,7 +25,7 @@ def read_json(source: str) -> Rows:
     """The rows of JSON Lines or of a JSON document, whichever the file holds; a document whole.
 
     Raises:
-        WrongInput: it is neither, or holds no captions of pictures.
+        WrongInput: it is neither, or holds no captions or regions of pictures.
     """
     head = read_head(source)
     if not _holds_lines(head, source):
@@ -65,6 +69,8 @@ def _document_rows(content: object, source: str) -> Rows:
     name = name_of(source)
     if is_coco(content):
         return coco_rows(content, source)
+    if is_label_studio(content):
+        return label_studio_rows(content, source)
     if isinstance(content, list) and _holds_pairs(content):
         return _list_rows(content, name)
     if isinstance(content, dict):
@@ -127,6 +133,6 @@ def _refusal(content: object, source: str) -> WrongInput:
     names = tuple(found) if isinstance(found, dict) else ()
     seen = f", only: {list_names(names)}; {advise(names)}" if names else ""
     return WrongInput(
-        f"{source} is not a COCO captions file, nor a list of objects with image and caption"
-        f"{seen}; one pair a line goes in a .jsonl file"
+        f"{source} is not a COCO captions file, nor a list of objects with image and caption "
+        f"(or regions){seen}; one pair a line goes in a .jsonl file"
     )

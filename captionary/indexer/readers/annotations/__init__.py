@@ -1,0 +1,1 @@
+"""What people point at, in the formats of tools that draw regions."""
