@@ -20,7 +20,7 @@ from captionary.schemas.pairs import PairFailure
 def index(
     source: Annotated[
         str,
-        typer.Argument(help="JSON Lines, CSV, Parquet, COCO captions, tar shards, or a folder."),
+        typer.Argument(help="JSON Lines, CSV, Parquet, COCO, YOLO, tar shards, or a folder."),
     ],
     *,
     store: options.Store = options.DEFAULT_STORE,
