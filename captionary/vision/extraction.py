@@ -108,7 +108,7 @@ class RegionExtractor:
             try:
                 mask = area_mask(
                     area,
-                    size_hw=picture.size_hw,
+                    size_hw=picture.file_hw,
                     to_hw=shown.size_hw,
                     orientation=picture.orientation,
                 )
