@@ -60,11 +60,15 @@ class Candidates:
         )
 
 
+def large_enough(table: RegionTable) -> Ints:
+    """The regions of some size, by number; all where a picture has none."""
+    index = np.flatnonzero(table.areas >= SMALLEST)
+    return index if len(index) else np.arange(len(table))
+
+
 def candidates_of(table: RegionTable, common: CommonParts) -> Candidates:
     """The candidates of one picture: its regions of some size, or all where it has none."""
-    index = np.flatnonzero(table.areas >= SMALLEST)
-    if not len(index):
-        index = np.arange(len(table))
+    index = large_enough(table)
     vectors = centred(table.vectors[index], common.vector)
     alike = table.look_vectors
     return Candidates(

@@ -1,1 +1,1 @@
-"""How good a dictionary is, by its own captions: report, calibration, tags that nothing supports."""
+"""How good a dictionary is, by its own captions: a report, weights, unsupported tags."""

@@ -21,7 +21,7 @@ from captionary.segmenter.region_scores import (
     PROTOTYPE_WEIGHT,
     Weights,
 )
-from captionary.segmenter.scoring import LEAST, Floats, Ints
+from captionary.segmenter.scoring import LEAST, Ints
 
 PROTOTYPES = (0.3, 0.5, 0.7, PROTOTYPE_WEIGHT, 1.0)
 CAPTIONS = (0.0, CAPTION_WEIGHT, 0.4, 0.8)
@@ -90,14 +90,12 @@ def calibrate(examination: Examination) -> Calibration:
 
 def agreed_gain(before: Outcome, after: Outcome, rows: Ints | slice = slice(None)) -> float:
     """The share of what was wrong that is put right, by the measure that gains least."""
-    wrong = np.maximum(1 - before.measures(rows), LEAST)
-    gains: Floats = (after.measures(rows) - before.measures(rows)) / wrong
+    usual = before.measures(rows)
+    gains = (after.measures(rows) - usual) / np.maximum(1 - usual, LEAST)
     return float(gains.min())
 
 
-def _try(
-    trials: list[Trial], tried: list[Weights], nouns: int
-) -> list[tuple[Weights, Outcome]]:
+def _try(trials: list[Trial], tried: list[Weights], nouns: int) -> list[tuple[Weights, Outcome]]:
     """The outcome of each of some weights, all of one scale."""
     said = [one.by_prototypes(tried[0].scale) for one in trials]
     return [(weights, outcome(trials, said, weights, nouns=nouns)) for weights in tried]

@@ -29,7 +29,7 @@ from captionary.segmenter.quality.left_out import without_members
 from captionary.segmenter.quality.trials import Trial, make_trial
 from captionary.segmenter.region_scores import Weights, score_regions
 from captionary.segmenter.scoring import LEAST, Floats, Ints
-from captionary.vocabulary.candidates import SMALLEST
+from captionary.vocabulary.candidates import large_enough
 from captionary.vocabulary.centring import centred
 from captionary.vocabulary.neighbours import Neighbours
 from captionary.vocabulary.paging import pages
@@ -100,7 +100,6 @@ class Examination:
     nouns:      the N nouns, most frequent first.
     pictures:   (N,) in how many pictures of the whole dictionary each is; regions: likewise.
     prototypes, spread: (N,) how many each has, and how far its regions are from them on average.
-    of:         pictures that have any of the nouns' prototypes behind them: all of the dictionary.
     asked:      the pictures.
     trials:     of some of the pictures, several of each, for trying weights (calibration.py).
     text_scale: what cosines to text are multiplied with.
@@ -133,8 +132,11 @@ def examine(
     Returns:
         Of a dictionary without any noun that is frequent enough, one without nouns and pictures.
     """
+    if not frequent_nouns(retriever):
+        none = np.zeros(0, np.int64)
+        return Examination((), none, none, none, none.astype(np.float32), (), (), text.logit_scale)
     classes = frequent_classes(retriever, text)
-    ids = choose_pictures(retriever, classes.nouns) if classes.classes else []
+    ids = choose_pictures(retriever, classes.nouns)
     usual = Weights(text.logit_scale) if weights is None else weights
     asked: list[Asked] = []
     trials: list[tuple[Trial, ...]] = []
@@ -164,11 +166,8 @@ def examine(
     )
 
 
-def frequent_classes(retriever: Retriever, text: ScaledTextEncoder) -> ClassVectors:
-    """The frequent nouns as a class list, the most frequent first.
-
-    Of several spellings of a noun the most frequent stands for all.
-    """
+def frequent_nouns(retriever: Retriever) -> list[str]:
+    """The frequent nouns, the most frequent first; of several spellings of one the first."""
     frequent = sorted(
         (-entry.pictures, entry.noun)
         for entry in retriever.entries()
@@ -180,7 +179,12 @@ def frequent_classes(retriever: Retriever, text: ScaledTextEncoder) -> ClassVect
         if not spellings & taken:
             nouns.append(noun)
         taken |= spellings
-    classes = [ClassName(noun, (noun,)) for noun in nouns[:MOST_NOUNS]]
+    return nouns[:MOST_NOUNS]
+
+
+def frequent_classes(retriever: Retriever, text: ScaledTextEncoder) -> ClassVectors:
+    """The frequent nouns as a class list, without kinds; there must be one at least."""
+    classes = [ClassName(noun, (noun,)) for noun in frequent_nouns(retriever)]
     return encode_classes_by_dictionary(classes, text, retriever, KindRules(exact=True))
 
 
@@ -206,9 +210,7 @@ def choose_pictures(retriever: Retriever, nouns: Sequence[frozenset[str]]) -> li
     return list(chosen)
 
 
-def leave_out(
-    retriever: Retriever, classes: ClassVectors, ids: Sequence[str]
-) -> Iterator[LeftOut]:
+def leave_out(retriever: Retriever, classes: ClassVectors, ids: Sequence[str]) -> Iterator[LeftOut]:
     """Each of some pictures, left out of a class list; those that lost regions are passed over."""
     stored = retriever.dictionary
     regions = stored.engine.collection("regions")
@@ -226,14 +228,10 @@ def leave_out(
                 looks=looks,
                 classes=without_members(classes, own),
                 near=retriever.neighbours(table, without=picture.id),
-                named=np.array([bool(said & picture.all_nouns) for said in classes.nouns], np.bool_),
+                named=np.array(
+                    [bool(said & picture.all_nouns) for said in classes.nouns], np.bool_
+                ),
             )
-
-
-def large_enough(table: RegionTable) -> Ints:
-    """The regions that are asked, (n,): those of some size, or all where there are none."""
-    large = np.flatnonzero(table.areas >= SMALLEST)
-    return large if len(large) else np.arange(len(table))
 
 
 def _ask(one: LeftOut, weights: Weights) -> Asked:

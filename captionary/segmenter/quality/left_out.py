@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.vectors import unit
@@ -34,7 +35,8 @@ def without_members(classes: ClassVectors, members: Mapping[str, Vectors]) -> Cl
     after = before.copy()
     for noun, rows in members.items():
         columns = np.array(
-            [n for n, prototype in enumerate(classes.prototypes) if prototype.noun == noun], np.int64
+            [n for n, prototype in enumerate(classes.prototypes) if prototype.noun == noun],
+            np.int64,
         )
         if not len(columns):
             continue
@@ -58,13 +60,13 @@ def without_members(classes: ClassVectors, members: Mapping[str, Vectors]) -> Cl
     )
 
 
-def _shares(classes: ClassVectors, sizes: Vectors) -> Vectors:
+def _shares(classes: ClassVectors, sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Of its noun's regions, how many each of P prototypes stands for, (P,)."""
     regions: Counter[str] = Counter()
     for prototype, size in zip(classes.prototypes, sizes.tolist(), strict=True):
         regions[prototype.noun] += size
     total = np.array([regions[prototype.noun] for prototype in classes.prototypes], np.float64)
-    shares: Vectors = np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0)
+    shares: NDArray[np.float64] = np.divide(sizes, total, out=np.zeros_like(sizes), where=total > 0)
     return shares
 
 

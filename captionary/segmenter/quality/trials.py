@@ -23,7 +23,7 @@ from captionary.segmenter.region_scores import (
     score_regions,
 )
 from captionary.segmenter.scoring import LEAST, Floats, Ints
-from captionary.vocabulary.candidates import SMALLEST
+from captionary.vocabulary.candidates import large_enough
 from captionary.vocabulary.neighbours import Neighbours
 
 NAMED, ABSENT = 10, 15
@@ -76,12 +76,9 @@ def make_trial(
     """
     own, others = np.flatnonzero(named), np.flatnonzero(~named)
     first = random.choice(own, min(len(own), NAMED), replace=False)
-    chosen = np.concatenate(
-        [first, random.choice(others, min(len(others), ABSENT), replace=False)]
-    )
+    chosen = np.concatenate([first, random.choice(others, min(len(others), ABSENT), replace=False)])
     some = of_some(classes, chosen.tolist(), weights.text_scale)
-    large = np.flatnonzero(table.areas >= SMALLEST)
-    rows = large if len(large) else np.arange(len(table))
+    rows = large_enough(table)
     part = RegionTable(
         table.vectors[rows],
         table.boxes_xyxy[rows],
