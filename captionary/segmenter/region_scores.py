@@ -91,24 +91,36 @@ def score_regions(
         said["captions"] = _by_captions(neighbours, classes, text)
     if "prototypes" in witnesses:
         similarity = centred(table.looks, classes.common.look) @ classes.looks.T
-        logits = vote(
+        said["prototypes"] = said_by_prototypes(similarity, classes, text, weights.scale)
+    return RegionScores(fused_scores(said, witnesses, classes, weights), said, similarity)
+
+
+def said_by_prototypes(
+    similarity: Scores, classes: ClassVectors, text: Scores, scale: float
+) -> Scores:
+    """Probabilities (R, C) by prototypes, of the similarity (R, P) to each.
+
+    Args:
+        text:  (R, C) probabilities by text, which classes without prototypes keep.
+        scale: sharpness of the votes, > 0.
+    """
+    logits = vote(
+        similarity[:, classes.column],
+        classes.owner,
+        classes.weight,
+        classes=len(classes.classes),
+        scale=scale,
+    )
+    if len(classes.against):
+        logits = held_down(
+            logits,
             similarity[:, classes.column],
+            similarity[:, classes.against],
             classes.owner,
-            classes.weight,
-            classes=len(classes.classes),
-            scale=weights.scale,
+            classes.against_owner,
+            scale=scale,
         )
-        if len(classes.against):
-            logits = held_down(
-                logits,
-                similarity[:, classes.column],
-                similarity[:, classes.against],
-                classes.owner,
-                classes.against_owner,
-                scale=weights.scale,
-            )
-        said["prototypes"] = complete_with_text(logits, text)
-    return RegionScores(_fused(said, witnesses, classes, weights), said, similarity)
+    return complete_with_text(logits, text)
 
 
 def _by_words(vectors: Vectors, classes: ClassVectors, weights: Weights) -> Scores:
@@ -132,7 +144,7 @@ def _by_captions(neighbours: Neighbours, classes: ClassVectors, text: Scores) ->
     return complete_with_text(caption_vote(neighbours.weight, named, known), text)
 
 
-def _fused(
+def fused_scores(
     said: Mapping[Witness, Scores],
     witnesses: Sequence[Witness],
     classes: ClassVectors,

@@ -60,10 +60,15 @@ class Candidates:
         )
 
 
+def large_enough(table: RegionTable) -> Ints:
+    """The regions of some size, by number; all where a picture has none."""
+    index = np.flatnonzero(table.areas >= SMALLEST)
+    return index if len(index) else np.arange(len(table))
+
+
 def candidates_of(table: RegionTable, common: CommonParts) -> Candidates:
     """The candidates of one picture: its regions of some size, or all where it has none."""
-    index = np.flatnonzero(table.areas >= SMALLEST)
-    return candidates_at(table, index if len(index) else np.arange(len(table)), common)
+    return candidates_at(table, large_enough(table), common)
 
 
 def candidates_at(table: RegionTable, index: Ints, common: CommonParts) -> Candidates:

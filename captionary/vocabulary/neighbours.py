@@ -46,22 +46,31 @@ class Neighbours:
 class NeighbourPool:
     """The regions among which neighbours are looked for.
 
-    regions: the candidates of P pictures.
-    nouns:   of the captions of each of these.
-    common:  what was subtracted from the vectors.
+    regions:  the candidates of P pictures.
+    pictures: the ids of these.
+    nouns:    of the captions of each of these.
+    common:   what was subtracted from the vectors.
     """
 
     regions: Candidates
+    pictures: tuple[str, ...]
     nouns: tuple[frozenset[str], ...]
     common: CommonParts
 
-    def find(self, table: RegionTable) -> Neighbours:
-        """The NEIGHBOURS regions that look most like each of R regions."""
+    def find(self, table: RegionTable, *, without: str | None = None) -> Neighbours:
+        """The NEIGHBOURS regions that look most like each of R regions.
+
+        without: id of a picture that is not asked, whose regions these are; None: all are asked.
+        """
         weight = np.zeros((len(table), len(self.nouns)), np.float32)
-        count = min(NEIGHBOURS, len(self.regions.index))
+        left = slice(0, 0)
+        if without is not None and without in self.pictures:
+            left = self.regions.rows_of(self.pictures.index(without))
+        count = min(NEIGHBOURS, len(self.regions.index) - (left.stop - left.start))
         if not count:
             return Neighbours(centred(table.vectors, self.common.vector), weight, self.nouns)
         similarity = centred(table.looks, self.common.look) @ self.regions.looks.T
+        similarity[:, left] = -np.inf
         # Of equally near ones at the edge any may be taken; sorting all would take longer.
         nearest = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
         near = np.take_along_axis(similarity, nearest, axis=1)

@@ -128,3 +128,14 @@ def retagged(tags: Mapping[str, float], noun: str, similarity: float | None) -> 
     """Tags with one noun set, or without it where similarity is None."""
     others = {other: value for other, value in tags.items() if other != noun}
     return others if similarity is None else {**others, noun: single(similarity)}
+
+
+def read_tags(regions: Collection, image_ids: Sequence[str]) -> dict[str, dict[str, list[int]]]:
+    """For each of some pictures its nouns, with the numbers of the regions that carry them."""
+    found: dict[str, dict[str, list[int]]] = {image_id: {} for image_id in image_ids}
+    for page in pages(image_ids, PAGE):
+        where = Where(any_of={"image_id": page})
+        for point in regions.scroll(where, fields=["image_id", "index", "noun"]):
+            for noun in point.payload["noun"]:
+                found[point.payload["image_id"]].setdefault(noun, []).append(point.payload["index"])
+    return found

@@ -154,9 +154,12 @@ class Retriever:
         """What the dictionary's regions have in common, by its sample (see centring.py)."""
         return self._pool().common
 
-    def neighbours(self, table: RegionTable) -> Neighbours:
-        """The regions of the sample that look most like those of a picture (see neighbours.py)."""
-        return self._pool().find(table)
+    def neighbours(self, table: RegionTable, *, without: str | None = None) -> Neighbours:
+        """The regions of the sample that look most like those of a picture (see neighbours.py).
+
+        without: id of a picture that is not asked, as it is the one whose regions these are.
+        """
+        return self._pool().find(table, without=without)
 
     # Captions may come to the pictures of a sample; their regions stay.
     @cachedmethod(attrgetter("_pools"), key=_at_revision, lock=attrgetter("_lock"))
@@ -165,7 +168,7 @@ class Retriever:
         sample = self._sample(pictures)
         nouns = {picture.id: picture.all_nouns for picture in pictures}
         said = tuple(nouns[image_id] for image_id in sample.pictures)
-        return NeighbourPool(sample.regions, said, sample.common)
+        return NeighbourPool(sample.regions, sample.pictures, said, sample.common)
 
     # Not by the ids alone: a picture may be removed, and another one of its id come.
     @cachedmethod(

@@ -25,6 +25,7 @@ IMPORTANT = {
     "captionary/pictograms/nouns.tsv",
     "captionary/pictograms/sprites/sheet.webp",
     "captionary/py.typed",
+    "captionary/segmenter/quality/report.html",
     "captionary/segmenter/service/page/index.html",
     "captionary/vision/bundled/mini/open_clip_model.safetensors",
 }

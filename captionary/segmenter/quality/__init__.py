@@ -1,0 +1,1 @@
+"""How good a dictionary is, by its own captions: a report, weights, unsupported tags."""
