@@ -86,13 +86,16 @@ class PictureReport:
 class Suggestion:
     """A noun of which more captions, or pointing, should help.
 
+    lacking: its share, in [0, 1], of all that the dictionary lacks of perfect separation, each noun
+           counting as often as captions name it.
     gain:  estimate: how much the separation, averaged over all that captions name, would rise if
-           the noun had twice as many regions.
+           the noun had twice as many regions; 0 where the dictionary gives no reason to hope so.
     point: where to point: the regions that may be the noun, and for which it is least certain; by
            the log of how many times as probable as its rival it is.
     """
 
     noun: str
+    lacking: float
     gain: float
     point: tuple[Place, ...]
 
@@ -107,7 +110,7 @@ class Report:
                  of more and of less support differ in this dictionary; 0 where they do not.
     nouns:       doubtful ones first, then by rising separation.
     pictures:    the worst first.
-    next:        by falling gain.
+    next:        by what is lacking, falling.
     unsupported: nouns of captions that nothing supports, with the picture.
     thumbnails:  JPEG bytes of the pictures that are named above; not in the JSON.
     """
@@ -223,16 +226,17 @@ def _pictures(examination: Examination, shares: Floats) -> tuple[PictureReport, 
 def _next(examination: Examination, auc: Floats, falls: float) -> tuple[Suggestion, ...]:
     """What to caption or point at: nouns by what they lack, how often they occur, what helps."""
     often = examination.pictures / max(int(examination.pictures.sum()), 1)
-    gain = np.nan_to_num((1 - auc) * often)
-    order = np.argsort(-gain, kind="stable")[:NEXT]
+    lacking = np.nan_to_num((1 - auc) * often)
+    order = np.argsort(-lacking, kind="stable")[:NEXT]
     return tuple(
         Suggestion(
             examination.nouns[noun],
-            float(gain[noun] * falls),
+            float(lacking[noun] / lacking.sum()),
+            float(lacking[noun] * falls),
             _uncertain(examination, int(noun)),
         )
         for noun in order
-        if gain[noun] > LEAST
+        if lacking[noun] > LEAST
     )
 
 

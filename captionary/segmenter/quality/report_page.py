@@ -20,13 +20,24 @@ def page_of(report: Report) -> str:
     parts = {
         "asked": str(report.asked),
         "separation": f"{report.separation:.3f}",
-        "falls": f"{100 * report.falls:.0f}\N{NO-BREAK SPACE}%",
+        "hope": _hope(report.falls),
         "nouns": "\n".join(nouns),
         "pictures": _pictures(report.pictures, report.thumbnails),
         "next": "\n".join(_suggestion(item, report.thumbnails) for item in report.next),
         "unsupported": _unsupported(report.unsupported),
     }
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(parts)
+
+
+def _hope(falls: float) -> str:
+    """What the estimate rests on."""
+    if not falls:
+        return (
+            "In this dictionary nouns of many regions are told apart no better than those of few, "
+            "so it promises nothing."
+        )
+    share = f"{100 * falls:.0f}\N{NO-BREAK SPACE}%"
+    return f"In this dictionary a noun of twice as many regions lacks {share} less."
 
 
 def _noun(item: NounReport, thumbnails: Mapping[str, bytes]) -> str:
@@ -42,7 +53,8 @@ def _noun(item: NounReport, thumbnails: Mapping[str, bytes]) -> str:
 
 def _suggestion(item: Suggestion, thumbnails: Mapping[str, bytes]) -> str:
     return (
-        f"<tr><th>{escape(item.noun)}</th><td>{100 * item.gain:.3f}</td>"
+        f"<tr><th>{escape(item.noun)}</th><td>{100 * item.lacking:.1f}</td>"
+        f"<td>{100 * item.gain:.3f}</td>"
         f"<td>{_places(item.point, thumbnails)}</td></tr>"
     )
 
