@@ -14,7 +14,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from captionary.segmenter.datasets import DatasetFolder, read_mask
 
 from captionary.build import ModelNames, Parts
 from captionary.schemas.arrays import LabelMap
@@ -32,6 +31,7 @@ from captionary.segmenter.region_scores import (
     said_by_prototypes,
     score_regions,
 )
+from captionary.vision.masks.datasets import DatasetFolder, read_mask
 from captionary.vision.pictures.loading import load_picture
 
 Example = tuple[CutPicture, RegionScores, LabelMap]

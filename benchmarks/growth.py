@@ -90,7 +90,7 @@ def grow(casts: Sequence[Cast], seed: int, sizes: Sizes, regions: str, folder: P
                 for scene in scenes[before:now]
             ]
             taught = folder / f"{way}-{now}"
-            pairs = _lessons(lesson, taught, way)
+            pairs = list(_lessons(lesson, taught, way))
             with closing(Parts(copied, _models(regions, taught))) as parts, one_torch_thread():
                 parts.indexer.index(pairs)
                 for cast, cut in zip(casts, shown, strict=True):

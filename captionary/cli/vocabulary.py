@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from captionary.cli import options
+from captionary.cli import options, quality
 from captionary.dictionary import Dictionary
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.nouns import NounIndex
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Look at the dictionary, take things out of it, copy it.", no_args_is_help=True
 )
+
+app.command()(quality.report)
+app.command()(quality.calibrate)
+app.command()(quality.prune)
 
 
 @app.command(name="list")

@@ -61,6 +61,11 @@ def cluster(vectors: Vectors) -> Clusters:
     return _largest_first(vectors, best)
 
 
+def keep_together(vectors: Vectors) -> Clusters:
+    """Put N >= 1 unit vectors, (N, D), into one cluster."""
+    return _largest_first(vectors, np.zeros(len(vectors), dtype=np.int64))
+
+
 def keep_apart(vectors: Vectors) -> Clusters:
     """Give each of N >= 1 unit vectors, (N, D), a cluster of its own; above MOST_APART k-means."""
     if len(vectors) <= MOST_APART:

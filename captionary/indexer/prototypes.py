@@ -5,7 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from captionary.indexer.clustering import cluster, keep_apart, mean_direction
+from captionary.indexer.clustering import (
+    Clusters,
+    cluster,
+    keep_apart,
+    keep_together,
+    mean_direction,
+)
 from captionary.indexer.region_choice import Choice
 from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype, PrototypeKind
@@ -30,7 +36,7 @@ def make_prototypes(
     """Cluster regions of a noun; each cluster becomes a prototype with exemplars.
 
     Those that a noun chose fall into as many as are clearly apart. What someone pointed at is
-    certain, so each keeps to itself, as long as they are few.
+    certain, so each keeps to itself, as long as they are few, beside one of all of them.
 
     Args:
         thumbnails: reads the thumbnails of pictures, by id; only those of exemplars are read.
@@ -40,29 +46,39 @@ def make_prototypes(
         return []
     taken = [item.row for item in choices]
     looks = own.looks[taken]
-    clusters = cluster(looks) if kind == "guessed" else keep_apart(looks)
-    prototypes = []
-    for number, centre in enumerate(clusters.centres):
-        rows = np.flatnonzero(clusters.assignment == number)
-        similarity = _cosines(looks[rows], centre)
-        # Of equal similarity the first: the order of a sort must leave no trace.
-        nearest = [choices[row] for row in rows[np.argsort(-similarity, kind="stable")[:EXEMPLARS]]]
-        small = thumbnails([pictures[item.picture].id for item in nearest])
-        exemplars = [_exemplar(item, pictures, own, centre, small) for item in nearest]
-        prototypes.append(
-            Prototype(
-                noun=noun,
-                number=first + number,
-                vector=mean_direction(own.vectors[taken][rows]) if own.has_looks else centre,
-                size=len(rows),
-                spread=float(np.mean(1 - similarity)),
-                generation=generation,
-                exemplars=tuple(exemplars),
-                look_vector=centre if own.has_looks else None,
-                kind=kind,
+    prototypes: list[Prototype] = []
+    for clusters in _clusterings(looks, kind):
+        for cluster_number, centre in enumerate(clusters.centres):
+            rows = np.flatnonzero(clusters.assignment == cluster_number)
+            similarity = _cosines(looks[rows], centre)
+            # Of equal similarity the first: the order of a sort must leave no trace.
+            order = np.argsort(-similarity, kind="stable")[:EXEMPLARS]
+            nearest = [choices[row] for row in rows[order]]
+            small = thumbnails([pictures[item.picture].id for item in nearest])
+            exemplars = [_exemplar(item, pictures, own, centre, small) for item in nearest]
+            prototypes.append(
+                Prototype(
+                    noun=noun,
+                    number=first + len(prototypes),
+                    vector=mean_direction(own.vectors[taken][rows]) if own.has_looks else centre,
+                    size=len(rows),
+                    spread=float(np.mean(1 - similarity)),
+                    generation=generation,
+                    exemplars=tuple(exemplars),
+                    look_vector=centre if own.has_looks else None,
+                    kind=kind,
+                )
             )
-        )
     return prototypes
+
+
+def _clusterings(looks: Vectors, kind: PrototypeKind) -> list[Clusters]:
+    if kind == "guessed":
+        return [cluster(looks)]
+    # A mean is nearer to what is alike than any single region is, as the means of other nouns are;
+    # single ones know what else there is. Together they are good beside nouns of either sort.
+    together = [keep_together(looks)] if kind == "pointed" and len(looks) > 1 else []
+    return [*together, keep_apart(looks)]
 
 
 def _exemplar(

@@ -231,7 +231,7 @@ def encode_classes_by_dictionary(
         against=against_column,
         against_owner=against_owner,
         trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
-        nouns=in_captions(own, prototypes),
+        nouns=in_captions(own, prototypes, retriever.sampled_nouns()),
         without_noun=tuple(index for index, nouns in enumerate(own) if not nouns),
         kinds=kinds,
         common=retriever.common_parts(),

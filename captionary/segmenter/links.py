@@ -59,7 +59,10 @@ def _weighed(
         scale = min(1.0, known / GUESSED) / sum(shares.values())
         shares = {column: scale * share for column, share in shares.items()}
     for column in pointed:
-        shares[column] = of_class[prototypes[column].noun] * prototypes[column].size
+        noun = prototypes[column].noun
+        # Of several the prototypes are one of all and one of each, which count half each.
+        half = 0.5 if sum(prototypes[other].noun == noun for other in pointed) > 1 else 1.0
+        shares[column] = of_class[noun] * prototypes[column].size * half
     return [(column, class_id, shares[column]) for column, _ in own]
 
 
@@ -77,10 +80,13 @@ def against(weights: NounWeights, prototypes: Sequence[Prototype]) -> tuple[Ints
 
 
 def in_captions(
-    weights: NounWeights, prototypes: Sequence[Prototype]
+    weights: NounWeights, prototypes: Sequence[Prototype], sampled: frozenset[str]
 ) -> tuple[frozenset[str], ...]:
-    """The nouns of each class that captions name: what was only pointed at is in none."""
-    said = {prototype.noun for prototype in prototypes if prototype.kind == "guessed"}
+    """The nouns of each class that captions name: what was only pointed at is in none.
+
+    sampled: the nouns of the captions of the dictionary's sample.
+    """
+    said = sampled | {prototype.noun for prototype in prototypes if prototype.kind == "guessed"}
     return tuple(frozenset(of_class) & said for of_class in weights)
 
 

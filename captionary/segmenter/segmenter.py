@@ -111,6 +111,13 @@ class Segmenter:
         named, _ = add_background(tuple(classes), settings.background)
         self._class_encoder.encode(named, settings.fusion, report, settings.kind_rules)
 
+    def class_vectors(
+        self, classes: Sequence[ClassName], settings: Settings = Settings()
+    ) -> ClassVectors:
+        """The vectors of a class list, as pictures are labelled by them."""
+        named, _ = add_background(tuple(classes), settings.background)
+        return self._encode(named, settings)
+
     def segment(
         self,
         picture: LoadedPicture,

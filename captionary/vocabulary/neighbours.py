@@ -48,13 +48,15 @@ class NeighbourPool:
 
     regions:  the candidates of P pictures.
     pictures: the ids of these.
-    nouns:    of the captions of each of these.
+    nouns:    of the captions of each of these, and of what was pointed at.
+    in_captions: the nouns of all their captions.
     common:   what was subtracted from the vectors.
     """
 
     regions: Candidates
     pictures: tuple[str, ...]
     nouns: tuple[frozenset[str], ...]
+    in_captions: frozenset[str]
     common: CommonParts
 
     def find(self, table: RegionTable, *, without: str | None = None) -> Neighbours:

@@ -161,6 +161,10 @@ class Retriever:
         """
         return self._pool().find(table, without=without)
 
+    def sampled_nouns(self) -> frozenset[str]:
+        """The nouns of the captions of the sample."""
+        return self._pool().in_captions
+
     # Captions may come to the pictures of a sample; their regions stay.
     @cachedmethod(attrgetter("_pools"), key=_at_revision, lock=attrgetter("_lock"))
     def _pool(self) -> NeighbourPool:
@@ -168,7 +172,10 @@ class Retriever:
         sample = self._sample(pictures)
         nouns = {picture.id: picture.all_nouns for picture in pictures}
         said = tuple(nouns[image_id] for image_id in sample.pictures)
-        return NeighbourPool(sample.regions, sample.pictures, said, sample.common)
+        captions = frozenset(
+            noun for picture in pictures for nouns in picture.nouns for noun in nouns
+        )
+        return NeighbourPool(sample.regions, sample.pictures, said, captions, sample.common)
 
     # Not by the ids alone: a picture may be removed, and another one of its id come.
     @cachedmethod(

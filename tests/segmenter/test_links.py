@@ -13,8 +13,11 @@ COUNTS = st.integers(1, 40)
 
 
 def made(noun: str, *, guessed: int = 0, pointed: int = 0, refused: int = 0) -> list[Prototype]:
-    kinds = ("guessed",) * bool(guessed) + ("pointed",) * pointed + ("refused",) * refused
-    sizes = [guessed] * bool(guessed) + [1] * (pointed + refused)
+    kinds = ("guessed",) * bool(guessed) + ("refused",) * refused
+    sizes = [guessed] * bool(guessed) + [1] * refused
+    if pointed:  # one of all of them, where there are several, and one of each
+        sizes += [pointed] * (pointed > 1) + [1] * pointed
+        kinds += ("pointed",) * (len(sizes) - len(kinds))
     return [
         replace(item, kind=kind, size=size)
         for item, kind, size in zip(prototypes(noun, len(kinds)), kinds, sizes, strict=True)
@@ -64,4 +67,6 @@ def test_what_is_refused_speaks_against_its_classes_only() -> None:
 def test_captions_know_nothing_of_what_was_only_pointed_at() -> None:
     found = [*made("cat", guessed=3), *made("dog", pointed=2)]
     classes = [{"cat": 1.0}, {"dog": 1.0}, {"cat": 1.0, "dog": 1.0}]
-    assert in_captions(classes, found) == (frozenset({"cat"}), frozenset(), frozenset({"cat"}))
+    expected = frozenset({"cat"})
+    assert in_captions(classes, found, frozenset()) == (expected, frozenset(), expected)
+    assert in_captions(classes, found, frozenset({"dog"}))[1] == frozenset({"dog"})

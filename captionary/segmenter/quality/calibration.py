@@ -57,6 +57,11 @@ class Calibration:
     changed: bool
     pictures: int
 
+    def to_store(self) -> dict[str, float]:
+        """What the dictionary keeps: empty where the defaults are to stay."""
+        kept = ("prototypes", "captions", "scale")
+        return {name: getattr(self.weights, name) for name in kept} if self.changed else {}
+
 
 def calibrate(examination: Examination) -> Calibration:
     """Choose weights; the defaults where no others are clearly better."""
