@@ -27,7 +27,7 @@ from captionary.build import Parts
 from captionary.demo.scenes import Sizes, choose_cast
 from captionary.indexer.readers import read_pairs
 from captionary.pictograms.dataset_folder import write_world
-from captionary.pictograms.world import World
+from captionary.pictograms.world import Split, World
 from captionary.schemas.classes import ClassName
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.pairs import ImageCaption, PairItem
@@ -87,10 +87,11 @@ def measure(seed: int, options: argparse.Namespace, folder: Path) -> dict[str, f
     sizes = Sizes(seen=60, novel=24, captioned=options.captioned, held_out=options.held_out)
     cast = choose_cast(seed, sizes)
     taught, asked = folder / "taught", folder / "asked"
-    for path, split, scenes in (
+    drawn: tuple[tuple[Path, Split, int], ...] = (
         (taught, "train", options.captioned),
         (asked, "held-out", options.held_out),
-    ):
+    )
+    for path, split, scenes in drawn:
         world = World((*cast.seen, *cast.novel), seed=seed, split=split, captions=3)
         for _ in write_world(world, path, scenes=scenes, nouns="all"):
             pass
@@ -98,8 +99,8 @@ def measure(seed: int, options: argparse.Namespace, folder: Path) -> dict[str, f
     nouns = [item.name for item in data.classes]
     pairs = list(read_pairs(str(taught / "captions.jsonl")))
     store, shuffled = str(folder / "store"), str(folder / "shuffled")
-    for path, given in ((store, pairs), (shuffled, dealt_wrongly(pairs, options.wrong, seed))):
-        with Dictionary(path, encoder=options.encoder) as dictionary:
+    for place, given in ((store, pairs), (shuffled, dealt_wrongly(pairs, options.wrong, seed))):
+        with Dictionary(place, encoder=options.encoder) as dictionary:
             dictionary.index(given)
     with closing(Parts(store)) as parts:
         shown = list(cut_all(parts, data))
