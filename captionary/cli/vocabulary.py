@@ -1,4 +1,7 @@
-"""`captionary vocabulary`: look at a dictionary, take things out of it, copy it."""
+"""`captionary vocabulary`: look at a dictionary, take things out of it, copy it.
+
+What corrects it is in corrections.py.
+"""
 
 import json
 from contextlib import closing
@@ -16,7 +19,8 @@ if TYPE_CHECKING:
     from captionary.schemas.dictionary import Prototype
 
 app = typer.Typer(
-    help="Look at the dictionary, take things out of it, copy it.", no_args_is_help=True
+    help="Look at the dictionary, correct it, take things out of it, copy it.",
+    no_args_is_help=True,
 )
 
 
@@ -61,11 +65,15 @@ def show(
 
 
 def _print_prototype(prototype: "Prototype") -> None:
-    print(f"prototype {prototype.number}: {prototype.size} regions, spread {prototype.spread:.2f}")
+    kind = {"guessed": "", "pointed": ", pointed at", "refused": ", refused"}[prototype.kind]
+    print(
+        f"prototype {prototype.number}: {prototype.size} regions, "
+        f"spread {prototype.spread:.2f}{kind}"
+    )
     for exemplar in prototype.exemplars:
         print(
-            f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy}: "
-            f"{exemplar.caption}"
+            f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy} "
+            f"region {exemplar.index}: {exemplar.caption}"
         )
 
 
