@@ -1,9 +1,9 @@
-"""Teach a word by pointing: a box in a few pictures, no captions; then take one back.
+"""Teach a dictionary a word by pointing: boxes in a few pictures; then take one back.
 
     python examples/teach_by_pointing.py [--boxes 6] [--out pointed]
 
 Needs no data and no network: scenes are drawn, and `mini`, the small CLIP that comes with the
-program, was trained without tractors.
+program, was trained without tractors. No caption of the dictionary names one either.
 """
 
 import argparse
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("pointed"))
     options = parser.parse_args()
     nouns = tuple(noun for noun in read_nouns() if noun.name in (WORD, *OTHERS))
+    others = World(tuple(noun for noun in nouns if noun.name != WORD), objects=2)
     lesson, tests = World(nouns, objects=2), World(nouns, objects=2, split="held-out")
     label = [item.name for item in lesson.classes].index(WORD)
     with_one = (scene for scene in map(lesson.scene, count()) if (scene.labels == label).any())
@@ -50,11 +51,12 @@ def main() -> None:
     pictures = [scene.picture for scene in scenes]
 
     with captionary.Dictionary(options.out / "dictionary", encoder="mini") as dictionary:
-        before = list(dictionary.segment(pictures, CLASSES, fusion="text"))
+        dictionary.index([(scene.picture, scene.captions) for scene in others.scenes(16)])
+        before = list(dictionary.segment(pictures, CLASSES))
         for scene in islice(with_one, options.boxes):
             done = dictionary.teach(WORD, scene.picture, box=box_of(scene.labels == label))
         after = list(dictionary.segment(pictures, CLASSES))
-        print(f"{len(dictionary.history())} boxes, no captions")
+        print(f"{len(dictionary.history())} boxes drawn")
         for name, results in (("before", before), ("after", after)):
             results[0].overlay().save(options.out / f"{name}.jpg")
             print(f"{name}: IoU of the {WORD} {tractor_iou(results, scenes, label):.0%}")

@@ -60,8 +60,7 @@ def table_of_pictures(rows: Sequence[Row], dim: int, look_dim: int) -> pa.Table:
         for name, kind in PICTURE_FIELDS
     ]
     tables = [
-        table if pointed is None else table.followed_by(pointed.table)
-        for _, table, pointed in rows
+        table if pointed is None else table.followed_by(pointed.table) for _, table, pointed in rows
     ]
     indices = [
         [*range(len(table)), *(() if pointed is None else pointed.indices)]

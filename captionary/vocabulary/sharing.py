@@ -162,11 +162,19 @@ class SharedFile:
         return found
 
     def items(self) -> Iterator[SharedPicture]:
-        """As `Share`."""
-        with parquet.ParquetFile(self._path) as file:
+        """As `Share`.
+
+        Raises:
+            WrongInput: the file has changed since, or its footer is damaged.
+        """
+        with parquet.ParquetFile(self._path, page_checksum_verification=True) as file:
             for number in range(file.num_row_groups):
-                for picture, table, pointed in shared_pictures(file.read_row_group(number)):
-                    yield SharedPicture(picture, table, pointed)
+                try:
+                    rows = list(shared_pictures(file.read_row_group(number)))
+                except (OSError, pa.ArrowException, ValueError) as error:
+                    raise _damaged(self._path) from error
+                for row in rows:
+                    yield SharedPicture(*row)
 
 
 def _read_manifest(path: Path) -> Any:
@@ -175,6 +183,7 @@ def _read_manifest(path: Path) -> Any:
         with parquet.ParquetFile(path) as file:
             kept = file.metadata.metadata or {}
             rows, footer = file.metadata.num_rows, file.metadata.serialized_size
+            schema = file.schema_arrow
     except OSError as error:
         raise WrongInput(f"cannot read {path}: {one_line(error)}") from error
     except pa.ArrowException as error:
@@ -194,19 +203,24 @@ def _read_manifest(path: Path) -> Any:
             f"{path} is of format {manifest['format']}, and this release reads up to {FORMAT}; "
             "install a later one"
         )
-    length, digest = manifest["bytes"], hashlib.sha256()
-    whole = path.stat().st_size == length + footer + TAIL and rows == manifest["pictures"]
-    if not whole or _digest_of(path, length, digest) != manifest["sha256"]:
+    whole = (
+        path.stat().st_size == manifest["bytes"] + footer + TAIL
+        and rows == manifest["pictures"]
+        and schema.equals(schema_of(manifest["dim"], manifest["look_dim"]))
+    )
+    if not whole or _digest_of(path, manifest["bytes"]) != manifest["sha256"]:
         raise _damaged(path)
     return manifest
 
 
-def _digest_of(path: Path, length: int, digest: Any) -> str:
+def _digest_of(path: Path, length: int) -> str:
+    """SHA-256 of the first bytes of a file, hexadecimal."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
         while length > 0 and (part := file.read(min(length, 1 << 20))):
             digest.update(part)
             length -= len(part)
-    return str(digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _damaged(path: Path) -> WrongInput:
@@ -253,8 +267,9 @@ def write_share(
         hashed = _Hashed(file)
         sink = pa.PythonFile(hashed, mode="w")
         # Vectors hardly repeat, and a dictionary of values would be tried on each of them.
-        options = {"compression": "zstd", "use_dictionary": False}
-        with parquet.ParquetWriter(sink, schema_of(*share.dims), **options) as writer:
+        options = {"use_dictionary": False, "write_statistics": False, "write_page_checksum": True}
+        schema = schema_of(*share.dims)
+        with parquet.ParquetWriter(sink, schema, compression="zstd", **options) as writer:
             items = share.items()
             while page := list(islice(items, PAGE)):
                 shown = page if thumbnails else [_without_thumbnail(item) for item in page]
