@@ -5,7 +5,7 @@ stand inside the functions, so that what does without them starts at once.
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import RLock
@@ -15,6 +15,7 @@ from captionary.schemas.errors import CaptionaryError, FingerprintMismatch, Wron
 
 if TYPE_CHECKING:
     from captionary.indexer.corrector import Corrector
+    from captionary.indexer.importing import Importer
     from captionary.indexer.nouns import Keep
     from captionary.indexer.pipeline import Indexer
     from captionary.indexer.refresh import Refresher
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from captionary.vision.plan import Plan
     from captionary.vocabulary.engines.engine import Engine
     from captionary.vocabulary.retrieval import Retriever
+    from captionary.vocabulary.sharing import Share
     from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 
@@ -103,6 +105,7 @@ class Parts:
     built: dict[str, Any] = field(init=False, default_factory=dict)
     lock: RLock = field(init=False, default_factory=RLock)
     _engine: "Engine | None" = field(init=False, default=None)
+    _names_to_be: Mapping[str, str] = field(init=False, default_factory=dict)
     _closed: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +153,7 @@ class Parts:
     def _stored_names(self) -> Mapping[str, str]:
         """What the store remembers of its models, if there is any."""
         meta = None if self.store is None else self._open_engine().read_meta()
-        names: Mapping[str, str] = (meta or {}).get("models", {})
+        names: Mapping[str, str] = (meta or {}).get("models", self._names_to_be)
         return names
 
     @_part
@@ -284,6 +287,40 @@ class Parts:
 
         return Corrector(self.stored, self.refresher)
 
+    def importer(self, shares: "Sequence[Share]") -> "Importer":
+        """What takes shares into the dictionary; an empty store is given one of their models.
+
+        Raises:
+            WrongInput: there is no share, they are of different models, or of others than the
+                dictionary; or the store cannot be written to.
+            FingerprintMismatch: as `refresher`.
+        """
+        from captionary.indexer.importing import Importer
+
+        if not shares:
+            raise WrongInput("name what to import: files, folders or addresses of dictionaries")
+        with self.lock:
+            self._open_engine().check_writable()
+            first = shares[0]
+            for share in shares[1:]:
+                _check_alike(share, first.fingerprint, first.address)
+            if self._open_engine().read_meta() is None:
+                self._make_dictionary(first)
+            _check_alike(first, self.stored.fingerprint, str(self.store))
+            return Importer(self.stored, self.refresher)
+
+    def _make_dictionary(self, share: "Share") -> None:
+        """Make an empty dictionary of the models of a share."""
+        own = {} if self.models.encoder is None else {"encoder": self.models.encoder}
+        for name in ("plan", "encoder", "extractor", "text_segmenter"):
+            self.built.pop(name, None)  # built before it was known of which models it is
+        self._names_to_be = {**share.models, **own}
+        if self.encoder.fingerprint not in share.fingerprint:  # before anything is made
+            raise FingerprintMismatch(store=share.fingerprint, running=self.encoder.fingerprint)
+        dim, look_dim = share.dims
+        names = self._names_to_be
+        self.built["stored"] = self._open_dictionary(share.fingerprint, dim, look_dim, names)
+
     @_part
     def text_segmenter(self) -> "Segmenter":
         """A segmenter by text alone, whether there is a dictionary or not."""
@@ -332,6 +369,14 @@ class Parts:
             if self._engine is not None:
                 self._engine.close()
                 self._engine = None
+
+
+def _check_alike(share: "Share", fingerprint: str, address: str) -> None:
+    if share.fingerprint != fingerprint:
+        raise WrongInput(
+            f"{share.address} was made with {share.fingerprint!r}, and {address} with "
+            f"{fingerprint!r}; only dictionaries of the same models can be joined"
+        )
 
 
 def _check_fingerprint(stored: "StoredDictionary", extractor: "RegionExtractor") -> None:

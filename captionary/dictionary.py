@@ -1,4 +1,4 @@
-"""The Python interface: a dictionary that is grown, read, corrected, and segments pictures."""
+"""The Python interface: a dictionary that is grown, corrected, shared, and segments pictures."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast, overload
 from captionary.build import IndexingOptions, ModelNames, Parts
 from captionary.correcting import Correcting
 from captionary.examining import Examining
+from captionary.exchanging import Exchanging
 from captionary.schemas.classes import ClassName, to_classes
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.nouns import NounIndex
@@ -37,7 +38,7 @@ Classes: TypeAlias = str | Iterable[str | ClassName]
 """Class names as "dog, grass: lawn | meadow", or as a list with one class an item."""
 
 
-class Dictionary(Correcting, Examining):
+class Dictionary(Correcting, Examining, Exchanging):
     """A visual dictionary, opened; close it, or use it in a `with` statement.
 
     Models are loaded when they are first needed. One process at a time may have a folder open; a

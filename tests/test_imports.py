@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "learning": {*LOWEST, "vision"},
 }
 """What each room may import; what stands in `captionary` itself may import all of these."""
-FRONT = {"build", "build_services", "build_training", "dictionary"}
+FRONT = {"build", "build_services", "build_training", "correcting", "dictionary", "exchanging"}
 """The modules of `captionary` that put all together."""
 MAY_IMPORT["demo"] = {*MAY_IMPORT, "build", "dictionary"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "build", "build_services", "build_training", "dictionary"}

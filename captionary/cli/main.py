@@ -12,6 +12,7 @@ import typer
 
 from captionary.cli import (
     about,
+    corrections,
     demo,
     evaluate,
     index,
@@ -54,6 +55,17 @@ app.command()(segment.segment)
 app.command()(evaluate.evaluate)
 app.command()(world.world)
 app.add_typer(vocabulary.app, name="vocabulary")
+for correct in (
+    corrections.teach,
+    corrections.untag,
+    corrections.rename,
+    corrections.merge,
+    corrections.alias,
+    corrections.block,
+    corrections.history,
+    corrections.undo,
+):
+    vocabulary.app.command()(correct)
 app.command()(train.train)
 app.command()(serve.serve)
 app.command()(about.models)

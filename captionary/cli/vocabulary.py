@@ -1,8 +1,13 @@
-"""`captionary vocabulary`: look at a dictionary, take things out of it, copy it."""
+"""`captionary vocabulary`: look at a dictionary, take things out of it, copy it, share it.
+
+What corrects it is in corrections.py.
+"""
 
 import json
+import sys
 from contextlib import closing
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,7 +21,8 @@ if TYPE_CHECKING:
     from captionary.schemas.dictionary import Prototype
 
 app = typer.Typer(
-    help="Look at the dictionary, take things out of it, copy it.", no_args_is_help=True
+    help="Look at the dictionary, correct it, take things out of it, copy it, share it.",
+    no_args_is_help=True,
 )
 
 app.command()(quality.report)
@@ -65,11 +71,15 @@ def show(
 
 
 def _print_prototype(prototype: "Prototype") -> None:
-    print(f"prototype {prototype.number}: {prototype.size} regions, spread {prototype.spread:.2f}")
+    kind = {"guessed": "", "pointed": ", pointed at", "refused": ", refused"}[prototype.kind]
+    print(
+        f"prototype {prototype.number}: {prototype.size} regions, "
+        f"spread {prototype.spread:.2f}{kind}"
+    )
     for exemplar in prototype.exemplars:
         print(
-            f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy}: "
-            f"{exemplar.caption}"
+            f"  {exemplar.similarity:.2f}  {exemplar.image_id} box {exemplar.box_xyxy} "
+            f"region {exemplar.index}: {exemplar.caption}"
         )
 
 
@@ -132,3 +142,76 @@ def copy(
             f"{result.written} written, {result.points - result.written} there already, "
             f"{result.deleted} deleted"
         )
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    *,
+    thumbnails: Annotated[
+        bool, typer.Option(help="With the small pictures that evidence is shown by.")
+    ] = True,
+    licence: Annotated[
+        str, typer.Option("--license", help="Under what it may be used; a free text.")
+    ] = "",
+    note: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SOURCE=TEXT", help="Where a source's pictures are from; repeatable."),
+    ] = None,
+    store: options.Store = options.DEFAULT_STORE,
+) -> None:
+    """Write the dictionary into one file, which 'vocabulary import' reads anywhere."""
+    from rich.console import Console
+
+    from captionary.cli.progress import bars
+
+    notes = dict(_parse_note(text) for text in note or ())
+    with Dictionary(store) as dictionary, bars(Console(stderr=True)) as lines:
+        done = dictionary.export(
+            file,
+            thumbnails=thumbnails,
+            license=licence,
+            notes=notes,
+            on_picture=lines.add("pictures").show,
+        )
+    print(f"{done.pictures} pictures with {done.regions} regions exported to {file}")
+
+
+def _parse_note(text: str) -> tuple[str, str]:
+    source, equals, note = text.partition("=")
+    if not equals:
+        raise WrongInput(f"--note {text!r} must be SOURCE=TEXT")
+    return source, note
+
+
+@app.command(name="import")
+def import_(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FROM...", help="Exported files, or folders or URLs of dictionaries."
+        ),
+    ],
+    *,
+    store: options.Store = options.DEFAULT_STORE,
+    encoder: options.Encoder = None,
+    device: options.Device = "auto",
+    precision: options.Precision = None,
+) -> None:
+    """Take in other dictionaries of the same models; killed, it goes on."""
+    from rich.console import Console
+
+    from captionary.cli.progress import bars
+
+    opened = Dictionary(store, encoder=encoder, device=device, precision=precision)
+    with opened as dictionary, bars(Console(stderr=True)) as lines:
+        pictures, nouns = lines.add("pictures"), lines.add("nouns")
+        job = dictionary.import_(*sources, on_picture=pictures.show, on_noun=nouns.show)
+    print(
+        f"{job.pairs} pictures: {job.added} added or joined, {job.known} known already, "
+        f"{len(job.failures)} left out; {job.nouns} nouns refreshed in {store}"
+    )
+    for failure in job.failures:
+        print(f"left out: {failure.where}: {failure.reason}", file=sys.stderr)
+    if len(job.failures) == job.pairs > 0:
+        raise typer.Exit(2)

@@ -47,6 +47,16 @@ def test_a_dictionary_is_grown_and_corrected(tmp_path: Path) -> None:
     assert "picture.coco.json" in names
 
 
+@pytest.mark.slow
+def test_a_word_is_taught_by_pointing(tmp_path: Path) -> None:
+    said = run("teach_by_pointing.py", tmp_path, "--out", "pointed")
+    before, after = map(int, re.findall(r"IoU of the tractor (\d+)%", said))
+    assert before < 10
+    assert after > 30
+    assert "one taken back; 5 boxes are left" in said
+    assert {"before.jpg", "after.jpg"} < {path.name for path in (tmp_path / "pointed").iterdir()}
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_every_example_is_run_here(example: Path) -> None:
     assert example.name in Path(__file__).read_text(encoding="utf-8")
