@@ -32,7 +32,7 @@ def test_report_prints_and_writes_the_same(store: Path, tmp_path: Path) -> None:
 
 
 def test_calibrate_keeps_what_masks_choose_until_it_is_reset(store: Path, world: World) -> None:
-    on = ("--on", world.scenes, "--part", "1/4")
+    on = ("--on", world.captions.parent, "--part", "1/4")
     tried = captionary("vocabulary", "calibrate", "--store", store, *on, "--dry-run")
     before = captionary("vocabulary", "stats", "--store", store, "--json")
     chosen = captionary("vocabulary", "calibrate", "--store", store, *on)
