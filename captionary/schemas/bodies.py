@@ -210,9 +210,13 @@ class VocabularyBody(Body):
 
 
 class PrototypeBody(Body):
-    """A prototype of a noun. size: its regions; spread: their mean distance, 1 - cosine."""
+    """A prototype of a noun. size: its regions; spread: their mean distance, 1 - cosine.
+
+    kind: whether its regions were guessed from captions, pointed at, or refused: not the noun.
+    """
 
     number: int
+    kind: Literal["guessed", "pointed", "refused"]
     size: int
     spread: float
     exemplars: list[ExemplarBody]
