@@ -105,6 +105,10 @@ class Client:
     wait = _blocking(Endpoints.wait)
     remove_image = _blocking(Endpoints.remove_image)
     remove_source = _blocking(Endpoints.remove_source)
+    correct = _blocking(Endpoints.correct)
+    point = _blocking(Endpoints.point)
+    corrections = _blocking(Endpoints.corrections)
+    undo = _blocking(Endpoints.undo)
 
     def close(self) -> None:
         """Close its connections."""
@@ -170,6 +174,10 @@ class AsyncClient:
     wait = _awaitable(Endpoints.wait)
     remove_image = _awaitable(Endpoints.remove_image)
     remove_source = _awaitable(Endpoints.remove_source)
+    correct = _awaitable(Endpoints.correct)
+    point = _awaitable(Endpoints.point)
+    corrections = _awaitable(Endpoints.corrections)
+    undo = _awaitable(Endpoints.undo)
 
     async def close(self) -> None:
         """Close its connections."""

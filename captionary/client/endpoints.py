@@ -28,6 +28,8 @@ from captionary.schemas.bodies import (
     SegmentationBody,
     VocabularyBody,
 )
+from captionary.schemas.correction_bodies import HistoryBody
+from captionary.schemas.corrections import CorrectionKind
 from captionary.schemas.options import DEFAULT_FUSION, DEFAULT_THRESHOLD, BackgroundMode, Fusion
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
@@ -170,11 +172,12 @@ class Endpoints:
     def add(
         self,
         image: Image,
-        captions: str | Sequence[str],
+        captions: str | Sequence[str] = (),
         *,
         id: str | None = None,
         source: str = "",
         tags: Sequence[str] = (),
+        regions: Sequence[Mapping[str, Any]] = (),
         replace: bool = False,
     ) -> Exchange[str]:
         """Have the indexer add a captioned picture; the other arguments are those of `Pair`.
@@ -185,7 +188,7 @@ class Endpoints:
         Returns:
             The id of the job that does it, which is safe on the indexer's disk: see `wait`.
         """
-        pair = encode_pair(Pair(image, captions, id, source, tags))
+        pair = encode_pair(Pair(image, captions, id, source, tags, regions))
         return (yield from self._add([pair], replace))
 
     def add_many(self, pairs: Iterable[Pair], *, replace: bool = False) -> Exchange[list[str]]:
@@ -243,6 +246,64 @@ class Endpoints:
     def _remove(self, path: str) -> Exchange[str]:
         request = Request("DELETE", f"{self.indexer}/v1/{path}")
         return parse_body(AcceptedBody, (yield from self._send(request))).job
+
+    def correct(
+        self,
+        kind: CorrectionKind,
+        noun: str,
+        *,
+        other: str | None = None,
+        image_id: str | None = None,
+        region: int | None = None,
+    ) -> Exchange[str]:
+        """Have the dictionary corrected; returns the id of the job.
+
+        Args:
+            kind:  teach, refuse: a stored region is the noun, or is not; without a region it is
+                nowhere in the picture. rename, merge, alias: it is called `other`, becomes a part
+                of it, or has it as another name. block: it is no longer learned.
+            other: of rename, merge and alias, a noun.
+            image_id, region: of teach and refuse.
+        """
+        given = {"other": other, "image_id": image_id, "region": region}
+        fields = {name: value for name, value in given.items() if value is not None}
+        content = json.dumps({"kind": kind, "noun": noun} | fields).encode()
+        headers = {"Content-Type": "application/json"}
+        url = f"{self.indexer}/v1/corrections"
+        request = Request("POST", url, headers=headers, content=content)
+        return parse_body(AcceptedBody, (yield from self._send(request))).job
+
+    def point(
+        self,
+        image: Image,
+        noun: str,
+        area: Mapping[str, Any],
+        *,
+        refused: bool = False,
+        source: str = "",
+    ) -> Exchange[str]:
+        """Point at a noun in a picture, as a correction; returns the id of the job.
+
+        Args:
+            image:   a path, bytes or a file.
+            area:    `{"box": [x, y, width, height]}`, or a polygon, or an rle.
+            refused: it is not that noun.
+            source:  of a picture that the dictionary has not yet.
+        """
+        fields = {"noun": noun, "region": json.dumps(dict(area)), "source": source}
+        fields["not"] = "true" if refused else "false"
+        url = f"{self.indexer}/v1/corrections"
+        request = Request("POST", url, data=fields, files=form_file(image))
+        return parse_body(AcceptedBody, (yield from self._send(request))).job
+
+    def corrections(self) -> Exchange[HistoryBody]:
+        """The corrections in force, oldest first."""
+        request = Request("GET", f"{self.indexer}/v1/corrections")
+        return parse_body(HistoryBody, (yield from self._send(request)))
+
+    def undo(self, number: int) -> Exchange[str]:
+        """Have a correction undone, as if it had never been said; returns the id of the job."""
+        return (yield from self._remove(f"corrections/{number}"))
 
     def _send(self, request: Request) -> Exchange[httpx.Response]:
         return send_with_retries(request, timeout=self.retry_timeout)

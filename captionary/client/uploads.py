@@ -1,11 +1,11 @@
 """Encodes what is sent: pictures as form files, and captioned pictures as JSON in batches."""
 
 import base64
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -25,17 +25,19 @@ class Pair:
     """A captioned picture to add.
 
     image:    a picture, or its URL (http://, https://) where the indexer may fetch from there.
-    captions: one or more sentences.
+    captions: one or more sentences; with regions there need not be any.
     id:       your own name for the picture; None: derived from its content.
     source:   the collection it belongs to, for filtering and removal.
     tags:     free labels, for filtering.
+    regions:  areas whose noun is certain, as `{"noun": "dog", "box": [x, y, width, height]}`.
     """
 
     image: Image
-    captions: str | Sequence[str]
+    captions: str | Sequence[str] = ()
     id: str | None = None
     source: str = ""
     tags: Sequence[str] = ()
+    regions: Sequence[Mapping[str, Any]] = ()
 
 
 def form_file(image: Image) -> dict[str, tuple[str, bytes]]:
@@ -58,9 +60,15 @@ def encode_pair(pair: Pair) -> str:
     else:
         name, content = _read_picture(pair.image)
         picture = {"image": base64.b64encode(content).decode(), "name": name}
-    fields = {"captions": captions, "id": pair.id, "source": pair.source, "tags": [*pair.tags]}
+    fields: dict[str, Any] = {
+        "captions": captions,
+        "id": pair.id,
+        "source": pair.source,
+        "tags": [*pair.tags],
+        "regions": [*pair.regions],
+    }
     try:
-        return PairBody.model_validate(fields | picture).model_dump_json()
+        return PairBody.model_validate(fields | picture).model_dump_json(by_alias=True)
     except ValidationError as error:
         first = error.errors()[0]
         raise WrongInput(

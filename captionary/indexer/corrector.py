@@ -4,7 +4,7 @@ A correction is listed first, then the records are changed, then nouns are made 
 the same correction again completes it. What was said already is not said twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from captionary.indexer.records import Changes, EmbeddedPair, merge
@@ -17,7 +17,7 @@ from captionary.schemas.corrections import (
     with_pointing,
 )
 from captionary.schemas.dictionary import Picture
-from captionary.schemas.errors import WrongInput
+from captionary.schemas.errors import NotStored, WrongInput
 from captionary.schemas.nouns import NounIndex, spelling, without_article
 from captionary.schemas.pointing import WHOLE_PICTURE, Pointing
 from captionary.vocabulary.stored_dictionary import StoredDictionary
@@ -41,15 +41,58 @@ class Corrected:
 
 
 class Corrector:
-    """Corrects a dictionary; its methods raise WrongInput for what the dictionary lacks."""
+    """Corrects a dictionary; its methods raise WrongInput for what cannot be done.
 
-    def __init__(self, dictionary: StoredDictionary, refresher: Refresher) -> None:
+    Of that, what the dictionary lacks is NotStored.
+
+    between_nouns: called between the nouns that are made anew, as by `Refresher.refresh`.
+    """
+
+    def __init__(
+        self,
+        dictionary: StoredDictionary,
+        refresher: Refresher,
+        between_nouns: Callable[[int, int], None] = lambda _done, _due: None,
+    ) -> None:
         self._dictionary = dictionary
         self._refresher = refresher
+        self._between_nouns = between_nouns
 
     def history(self) -> tuple[Correction, ...]:
         """The corrections in force, oldest first."""
         return self._dictionary.corrections.all()
+
+    def correct(self, wanted: Correction) -> Corrected:
+        """Do any correction but of a new picture; number and `before` do not matter."""
+        match wanted.kind:
+            case "teach" | "refuse":
+                refused = wanted.kind == "refuse"
+                return self.point(wanted.noun, wanted.image_id, wanted.index, refused=refused)
+            case "rename":
+                return self.rename(wanted.noun, wanted.other)
+            case "merge":
+                return self.merge(wanted.noun, wanted.other)
+            case "alias":
+                return self.alias(wanted.noun, wanted.other)
+            case "block":
+                return self.block(wanted.noun)
+
+    def check(self, wanted: Correction) -> None:
+        """Raise what `correct` would raise, and change nothing."""
+        match wanted.kind:
+            case "teach" | "refuse":
+                self._check_region(self._picture(wanted.image_id), wanted.index)
+                self._learned(wanted.noun)
+            case "rename":
+                self._free(self._stored(wanted.noun), _spelled(wanted.other))
+            case "merge":
+                self._stored(wanted.noun)
+                self._stored(wanted.other)
+            case "alias":
+                self._stored(wanted.noun)
+                _spelled(wanted.other)
+            case "block":
+                _spelled(wanted.noun)
 
     # Regions
 
@@ -116,11 +159,14 @@ class Corrector:
     def _changed(self, listed: tuple[Correction, ...], changes: Changes) -> Corrected:
         self._dictionary.add(list(changes.new.values()), changes.pointed)
         self._dictionary.amend(list(changes.amended.values()), changes.pointed)
-        return Corrected(listed, self._refresher.refresh())
+        return Corrected(listed, self._refresh())
+
+    def _refresh(self) -> int:
+        return self._refresher.refresh(self._between_nouns)
 
     def _picture(self, image_id: str) -> Picture:
         if (picture := self._dictionary.picture(image_id)) is None:
-            raise WrongInput(f"the dictionary has no picture {image_id!r}")
+            raise NotStored(f"the dictionary has no picture {image_id!r}")
         return picture
 
     def _check_region(self, picture: Picture, index: int) -> None:
@@ -137,10 +183,14 @@ class Corrector:
     def rename(self, noun: str, name: str) -> Corrected:
         """Call a noun otherwise from now on, also in captions to come."""
         noun, name = self._stored(noun), _spelled(name)
+        self._free(noun, name)
+        return self._call("rename", noun, name)
+
+    def _free(self, noun: str, name: str) -> None:
+        """Check that a noun may be called so."""
         known = self._dictionary.corrections.rules.name(noun) == name
         if not known and name in self._nouns():
             raise WrongInput(f"the dictionary has a noun {name!r} already; merge {noun!r} into it")
-        return self._call("rename", noun, name)
 
     def merge(self, noun: str, other: str) -> Corrected:
         """Make one noun a part of another, also in captions to come."""
@@ -162,11 +212,11 @@ class Corrector:
     def _call(self, kind: CorrectionKind, noun: str, name: str) -> Corrected:
         corrections = self._dictionary.corrections
         if corrections.rules.name(noun) == name and kind != "alias":
-            return Corrected((), self._refresher.refresh())
+            return Corrected((), self._refresh())
         new = Correction(corrections.next_number(), kind, noun, name)
         changed = () if kind == "alias" else new.names
         corrections.replace([*corrections.all(), new], changed)
-        return Corrected((new,), self._refresher.refresh())
+        return Corrected((new,), self._refresh())
 
     def _nouns(self) -> list[str]:
         return [entry.noun for entry in self._dictionary.entries()]
@@ -177,7 +227,7 @@ class Corrector:
         if not found and rules.name(_spelled(noun)) != _spelled(noun):
             return _spelled(noun)  # it is called otherwise by now: the same may be said again
         if not found:
-            raise WrongInput(
+            raise NotStored(
                 f"the dictionary has no noun {noun!r}; see 'captionary vocabulary list'"
             )
         if len(found) > 1:
@@ -201,12 +251,12 @@ class Corrector:
         found = [item for item in listed if number in (None, item.number)]
         if not found:
             which = "correction" if number is None else f"correction {number}"
-            raise WrongInput(f"there is no {which} to undo; see 'captionary vocabulary history'")
+            raise NotStored(f"there is no {which} to undo; see 'captionary vocabulary history'")
         undone = tuple(item for item in found if item.number == found[-1].number)
         left = [item for item in listed if item not in undone]
         if not undone[0].is_pointing:
             corrections.replace(left, () if undone[0].kind == "alias" else undone[0].names)
-            return Corrected(undone, self._refresher.refresh())
+            return Corrected(undone, self._refresh())
         unsaid: dict[str, Picture] = {}
         for item in undone:
             later = [other for other in left if other.same_region(item)]
@@ -215,10 +265,11 @@ class Corrector:
                 left = [replace(i, before=item.before) if i is later[0] else i for i in left]
             elif picture := unsaid.get(item.image_id) or self._dictionary.picture(item.image_id):
                 unsaid[picture.id] = with_pointing(picture, item.index, item.noun, item.before)
-        corrections.replace(left, changed=())
+        # Off the list last: cut short, it is there to be undone again.
         for picture in unsaid.values():
             self._unsay(picture)
-        return Corrected(undone, self._refresher.refresh())
+        corrections.replace(left, changed=())
+        return Corrected(undone, self._refresh())
 
     def _unsay(self, picture: Picture) -> None:
         if picture.captions or picture.pointings:

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from captionary.schemas.correction_bodies import PointedBody
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 BoxBody = Annotated[list[int], Field(min_length=4, max_length=4)]
 """x0, y0, x1, y1 in pixels, half-open."""
@@ -47,13 +49,16 @@ LabelBody = Annotated[str, Field(max_length=512)]
 class PairBody(Body):
     """A captioned picture to index: `image` as base64, or `url` where the service allows it.
 
+    captions: sentences; with `regions` there need not be any.
+    regions: areas of the picture whose noun is certain.
     id:   the caller's own name for the picture; left out, it is derived from its content.
     name: what records and messages call the picture; left out, its place in the request.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    captions: Annotated[list[CaptionBody], Field(min_length=1, max_length=100)]
+    captions: Annotated[list[CaptionBody], Field(max_length=100)] = []
+    regions: Annotated[list[PointedBody], Field(max_length=100)] = []
     image: str | None = None
     url: Annotated[str, Field(max_length=2048)] | None = None
     id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
@@ -205,9 +210,13 @@ class VocabularyBody(Body):
 
 
 class PrototypeBody(Body):
-    """A prototype of a noun. size: its regions; spread: their mean distance, 1 - cosine."""
+    """A prototype of a noun. size: its regions; spread: their mean distance, 1 - cosine.
+
+    kind: whether its regions were guessed from captions, pointed at, or refused: not the noun.
+    """
 
     number: int
+    kind: Literal["guessed", "pointed", "refused"]
     size: int
     spread: float
     exemplars: list[ExemplarBody]

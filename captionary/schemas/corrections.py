@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
-from captionary.schemas.dictionary import Picture
 from captionary.schemas.pointing import WHOLE_PICTURE, Pointing
+
+if TYPE_CHECKING:  # the client names corrections, and has no numpy
+    from captionary.schemas.dictionary import Picture
 
 CorrectionKind: TypeAlias = Literal["teach", "refuse", "rename", "merge", "alias", "block"]
 CORRECTION_KINDS: tuple[CorrectionKind, ...] = get_args(CorrectionKind)
@@ -71,7 +73,7 @@ class NounRules:
                 noun = after
         return noun
 
-    def apply(self, picture: Picture) -> Picture:
+    def apply(self, picture: "Picture") -> "Picture":
         """A picture with its nouns as they are called."""
         if not self.steps:
             return picture
@@ -98,7 +100,7 @@ def rules_of(corrections: Sequence[Correction]) -> NounRules:
     return NounRules(tuple(steps), tuple(aliases))
 
 
-def with_pointing(picture: Picture, index: int, noun: str, said: Said) -> Picture:
+def with_pointing(picture: "Picture", index: int, noun: str, said: Said) -> "Picture":
     """A picture of whose region something is said, instead of what was said before."""
     kept = {(item.index, item.noun): item for item in picture.pointings}
     kept.pop((index, noun), None)
@@ -107,7 +109,7 @@ def with_pointing(picture: Picture, index: int, noun: str, said: Said) -> Pictur
     return replace(picture, pointings=tuple(kept[key] for key in sorted(kept)))
 
 
-def said_of(picture: Picture, index: int, noun: str) -> Said:
+def said_of(picture: "Picture", index: int, noun: str) -> Said:
     """What was said of a region of a picture and a noun."""
     for item in picture.pointings:
         if (item.index, item.noun) == (index, noun):

@@ -5,6 +5,7 @@ CaptionaryError
 |   +-- UnreadablePicture     one picture; in a batch it is reported and skipped
 |   +-- FingerprintMismatch   the store was built with other models
 |   +-- StoreInUse            another process holds the folder
+|   +-- NotStored             a dictionary lacks what was named
 +-- DiskFull                  too little space is left on a disk
 +-- StoreUnreachable          the server of a store does not answer
 +-- MissingRegions            a store has lost regions of pictures
@@ -67,6 +68,10 @@ class WrongInput(CaptionaryError):
 
 class UnreadablePicture(WrongInput):
     """A picture is missing, truncated, too large, or not a picture."""
+
+
+class NotStored(WrongInput):
+    """A noun, picture or correction that the dictionary does not have."""
 
 
 class StoreInUse(WrongInput):

@@ -12,7 +12,7 @@ from captionary.schemas.corrections import Correction, NounRules, rules_of
 from captionary.vocabulary.engines.engine import Collection, Engine, Payload, Where
 from captionary.vocabulary.paging import pages
 from captionary.vocabulary.points import pending_again
-from captionary.vocabulary.store_meta import CORRECTED, CORRECTIONS, RENAMING, Meta
+from captionary.vocabulary.store_meta import CORRECTED, CORRECTIONS, LAST_NUMBER, RENAMING, Meta
 
 AT_ONCE = 256
 """Records written at a time."""
@@ -53,7 +53,8 @@ class Corrections:
 
     def next_number(self) -> int:
         """The number of the next correction."""
-        return max((item.number for item in self.all()), default=0) + 1
+        listed = max((item.number for item in self.all()), default=0)
+        return max(listed, int(self._meta.get(LAST_NUMBER, 0))) + 1
 
     def replace(self, corrections: Sequence[Correction], changed: Iterable[str]) -> None:
         """Put other corrections in force; `finish` then does what these ask of the records.
@@ -66,7 +67,10 @@ class Corrections:
         # A new revision, for other names than before may be found, and captions are read anew.
         revision = (self._meta.revision | 1) + 1
         listed = [asdict(item) for item in corrections]
-        self._meta.write(**{CORRECTIONS: listed, RENAMING: due, "revision": revision})
+        last = max([int(self._meta.get(LAST_NUMBER, 0)), *(item.number for item in corrections)])
+        self._meta.write(
+            **{CORRECTIONS: listed, LAST_NUMBER: last, RENAMING: due, "revision": revision}
+        )
         self.finish()
 
     def finish(self) -> None:

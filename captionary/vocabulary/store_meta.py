@@ -23,6 +23,10 @@ there ever was any of it, so that the engine knows the fields that it brings."""
 WEIGHTS = "weights"
 """Key: how much each witness counts, where that was chosen for this dictionary."""
 
+LAST_NUMBER = "last_correction"
+"""Key of the highest number that a correction ever had: none is given twice, for who undoes one by
+its number may not know yet that another has undone it."""
+
 MADE = "made"
 """Key of the random name that each store is given when it is made."""
 

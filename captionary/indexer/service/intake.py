@@ -1,35 +1,44 @@
 """The pairs of a request, validated and spooled one by one, so that memory holds one at a time."""
 
 import base64
+import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import ijson  # type: ignore[import-untyped]
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 
 from captionary.indexer.pipeline import ID_DIGITS
 from captionary.indexer.service.job_queue import JobQueue
-from captionary.indexer.service.jobs import AcceptedJob, AcceptedPair
+from captionary.indexer.service.jobs import AcceptedJob, AcceptedPair, PairsKind
 from captionary.indexer.service.picture_header import check_header
+from captionary.indexer.service.request_bodies import FormFields, read_fields
 from captionary.indexer.service.spool import Spool
 from captionary.indexer.service.url_fetching import Fetcher
 from captionary.schemas.bodies import PairBody
+from captionary.schemas.correction_bodies import PointedBody
 from captionary.schemas.errors import CaptionaryError, WrongInput
 from captionary.serving.limits import Limits
 from captionary.serving.problems import Problem
 from captionary.serving.work_queue import WorkQueue
+from captionary.vision.pictures.areas import check_area
+
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 REQUESTS, WAITING_REQUESTS = 2, 16
 """Requests whose pairs are validated and written at a time, and that may wait for it."""
 
-FIELDS = ("image", "caption", "id", "source", "tag")
-"""Of a form."""
+FIELDS = ("caption", "regions", "id", "source", "tag")
+"""Of a form, beside its picture."""
 
-MOST_VALUES = 1000
+TEACHING_FIELDS = ("noun", "region", "not", "source")
+"""Of a form that points at one area, likewise."""
+
+MOST_VALUES = 20_000
 """Values in a pair of a JSON body: deep brackets would fill the memory otherwise."""
 
 PIECE = 1 << 20
@@ -73,65 +82,86 @@ class Intake:
         self._queue.check_room(pairs=1, size=0)
         self._spool.check_room(2 * self._limits.body)
 
-    async def accept_form(self, form: FormData, *, replace: bool) -> AcceptedJob:
-        """Queue the one pair of a form; `replace` as `JobQueue.add_pairs`."""
-        return await self._accept(self._read_form(form), replace)
+    async def accept_form(self, form: FormData, *, kind: PairsKind) -> AcceptedJob:
+        """Queue the one pair of a form; `kind` as `JobQueue.add_pairs`."""
+        return await self._accept(self._read_form(form), kind)
 
-    async def accept_json(self, stream: AsyncIterator[bytes], *, replace: bool) -> AcceptedJob:
-        """Queue the pairs of a JSON body, which comes in pieces; `replace` likewise."""
+    async def accept_teaching(self, form: FormData) -> AcceptedJob:
+        """Queue the picture of a form in which one area is pointed at."""
+        return await self._accept(self._read_teaching(form), "teaching")
+
+    async def accept_json(self, stream: AsyncIterator[bytes], *, kind: PairsKind) -> AcceptedJob:
+        """Queue the pairs of a JSON body, which comes in pieces; `kind` likewise."""
         with self._spool.open_temporary() as body:
             async for piece in stream:
                 await run_in_threadpool(body.write, piece)
             await run_in_threadpool(body.seek, 0)
-            return await self._accept(self._read_json(body), replace)
+            return await self._accept(self._read_json(body), kind)
 
-    async def _accept(self, pairs: Iterator[AcceptedPair], replace: bool) -> AcceptedJob:
+    async def _accept(self, pairs: Iterator[AcceptedPair], kind: PairsKind) -> AcceptedJob:
         if self._requests is None:
             raise CaptionaryError("the indexer is ending; send it again")
-        return await self._requests.run(self._queue_all, pairs, replace)
+        return await self._requests.run(self._queue_all, pairs, kind)
 
-    def _queue_all(self, pairs: Iterator[AcceptedPair], replace: bool) -> AcceptedJob:
+    def _queue_all(self, pairs: Iterator[AcceptedPair], kind: PairsKind) -> AcceptedJob:
         accepted: list[AcceptedPair] = []
         try:
             accepted.extend(pairs)
             # Before the job is accepted, so that no power cut leaves it without its pictures.
             self._spool.sync()
-            return AcceptedJob(self._queue.add_pairs(accepted, replace=replace), len(accepted))
+            return AcceptedJob(self._queue.add_pairs(accepted, kind), len(accepted))
         except BaseException:
             self._spool.remove(pair.upload for pair in accepted if pair.upload)
             raise
 
     def _read_form(self, form: FormData) -> Iterator[AcceptedPair]:
         try:
-            upload = _only_file(form)
-            texts = {name: _texts(form, name) for name in FIELDS if name != "image"}
+            fields = read_fields(form, FIELDS)
+            upload = fields.upload
             body = _validate_pair(
                 {
-                    "captions": texts["caption"],
-                    "id": _at_most_one(texts, "id") or None,
-                    "source": _at_most_one(texts, "source"),
-                    "tags": [tag for tag in texts["tag"] if tag],
+                    "captions": fields.texts["caption"],
+                    "regions": from_json("regions", fields.one("regions") or "[]"),
+                    "id": fields.one("id") or None,
+                    "source": fields.one("source"),
+                    "tags": [tag for tag in fields.texts["tag"] if tag],
                     "name": clean_name(upload.filename or "") or "picture",
                 }
             )
             pieces = iter(lambda: upload.file.read(PIECE), b"")
             yield self._spool_picture(body, pieces, body.name)
         except WrongInput as error:
-            raise _unprocessable(str(error)) from error
+            raise unprocessable(str(error)) from error
+
+    def _read_teaching(self, form: FormData) -> Iterator[AcceptedPair]:
+        try:
+            fields = read_fields(form, TEACHING_FIELDS)
+            upload = fields.upload
+            body = _validate_pair(
+                {
+                    "regions": [_read_pointed(fields)],
+                    "source": fields.one("source"),
+                    "name": clean_name(upload.filename or "") or "picture",
+                }
+            )
+            pieces = iter(lambda: upload.file.read(PIECE), b"")
+            yield self._spool_picture(body, pieces, body.name)
+        except WrongInput as error:
+            raise unprocessable(str(error)) from error
 
     def _read_json(self, file: IO[bytes]) -> Iterator[AcceptedPair]:
         number = -1
         try:
             for number, value in enumerate(_stream_pairs(file)):
                 if number >= self._limits.pairs:
-                    raise _unprocessable(
+                    raise unprocessable(
                         f"the body has more than {self._limits.pairs} pairs; send fewer at a time"
                     )
                 yield self._accept_pair(value, number)
         except WrongInput as error:
-            raise _unprocessable(f"pair {number}: {error}") from error
+            raise unprocessable(f"pair {number}: {error}") from error
         if number < 0:
-            raise _unprocessable("the body has no pairs; give some")
+            raise unprocessable("the body has no pairs; give some")
 
     def _accept_pair(self, value: object, number: int) -> AcceptedPair:
         body = _validate_pair(value)
@@ -150,6 +180,7 @@ class Intake:
             source=body.source,
             tags=tuple(body.tags),
             url=body.url,
+            regions=tuple(body.regions),
         )
 
     def _spool_picture(self, body: PairBody, pieces: Iterator[bytes], name: str) -> AcceptedPair:
@@ -168,6 +199,7 @@ class Intake:
             tags=tuple(body.tags),
             upload=spooled.name,
             bytes=spooled.bytes,
+            regions=tuple(body.regions),
         )
 
 
@@ -177,42 +209,49 @@ def clean_name(name: str) -> str:
     return "".join(letter for letter in last if letter.isprintable()).strip()[:255]
 
 
-def _unprocessable(detail: str) -> Problem:
+def unprocessable(detail: str) -> Problem:
+    """What is wrong in a request (422)."""
     return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
-def _only_file(form: FormData) -> UploadFile:
-    if unknown := sorted(set(form) - {*FIELDS}):
-        raise WrongInput(f"there is no field {unknown[0]!r}; there are {', '.join(FIELDS)}")
-    files = form.getlist("image")
-    if len(files) != 1 or not isinstance(files[0], UploadFile):
-        raise WrongInput("it needs one field image, with a picture's file")
-    return files[0]
-
-
-def _texts(form: FormData, name: str) -> list[str]:
-    texts = [value for value in form.getlist(name) if isinstance(value, str)]
-    if len(texts) < len(form.getlist(name)):
-        raise WrongInput(f"the field {name} must be text, not a file")
-    return texts
-
-
-def _at_most_one(texts: Mapping[str, Sequence[str]], name: str) -> str:
-    if len(texts[name]) > 1:
-        raise WrongInput(f"the field {name} is given {len(texts[name])} times; give it once")
-    return texts[name][0] if texts[name] else ""
-
-
-def _validate_pair(value: object) -> PairBody:
+def validated(model: type[BodyT], value: object) -> BodyT:
+    """A value as a body. Raises WrongInput: it is none; names what is wrong first."""
     try:
-        body = PairBody.model_validate(value)
+        return model.model_validate(value)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise WrongInput(f"{where}: {first['msg']}" if where else first["msg"]) from error
-    if not any(text.strip() for text in body.captions):
-        raise WrongInput("it has no caption; give at least one sentence")
+
+
+def _read_pointed(fields: FormFields) -> PointedBody:
+    """The one area of a form, its noun, and whether it is not that."""
+    area, refused = from_json("region", fields.one("region") or "null"), fields.one("not")
+    if not isinstance(area, dict) or {"noun", "not", "refused"} & area.keys():
+        raise WrongInput('region: give one area, such as {"box": [x, y, width, height]}')
+    if refused not in ("", "true", "false"):
+        raise WrongInput(f"not is {refused!r}; give true or false")
+    return validated(PointedBody, {**area, "noun": fields.one("noun"), "not": refused == "true"})
+
+
+def _validate_pair(value: object) -> PairBody:
+    body = validated(PairBody, value)
+    if not body.regions and not any(text.strip() for text in body.captions):
+        raise WrongInput("it has no caption; give at least one sentence, or regions")
+    for number, region in enumerate(body.regions):
+        try:
+            check_area(region.area)
+        except WrongInput as error:
+            raise WrongInput(f"regions.{number}: {error}") from error
     return body
+
+
+def from_json(name: str, text: str | bytes) -> Any:
+    """A value of JSON. Raises WrongInput: it is none; calls it by `name`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise WrongInput(f"{name} is not JSON: {_first_line(error)}") from error
 
 
 def _stream_pairs(file: IO[bytes]) -> Iterator[object]:
@@ -222,13 +261,13 @@ def _stream_pairs(file: IO[bytes]) -> Iterator[object]:
     try:
         start = [("start_map", None), ("map_key", "pairs"), ("start_array", None)]
         if any(next(events, None) != expected for expected in start):
-            raise _unprocessable(shape)
+            raise unprocessable(shape)
         while (event := next(events)) != ("end_array", None):
             yield _build_value(event, events)
         if next(events) != ("end_map", None) or next(events, None) is not None:
-            raise _unprocessable(shape)
+            raise unprocessable(shape)
     except (ijson.JSONError, ValueError) as error:
-        raise _unprocessable(f"the body is not JSON: {_first_line(error)}") from error
+        raise unprocessable(f"the body is not JSON: {_first_line(error)}") from error
 
 
 def _build_value(event: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> object:
@@ -243,7 +282,7 @@ def _build_value(event: tuple[str, Any], events: Iterator[tuple[str, Any]]) -> o
             value: object = builder.value
             return value
         if count > MOST_VALUES:
-            raise _unprocessable(f"a pair has more than {MOST_VALUES} values; send fewer")
+            raise unprocessable(f"a pair has more than {MOST_VALUES} values; send fewer")
         event = next(events)
 
 

@@ -1,4 +1,4 @@
-"""The durable queue of jobs: pairs to index; removals and replacements, which are barriers.
+"""The durable queue of jobs: pairs to index; removals, corrections and such, which are barriers.
 
 What is accepted is on disk. Pairs are taken in the order of their number within their job, so that
 a large job does not hold up a small one; a barrier is taken when everything accepted before it is
@@ -16,14 +16,19 @@ from captionary.indexer.service.jobs import (
     AcceptedPair,
     Backlog,
     FinishedJob,
+    Order,
+    OrderKind,
+    PairsKind,
     QueuedPair,
-    Removal,
     RemovalKind,
 )
 from captionary.indexer.service.queue_file import QueueFile
 from captionary.indexer.service.queue_rows import (
     ALONE_AFTER,
+    BARRIERS,
     COLUMNS,
+    FORGOTTEN,
+    ORDERS,
     UNFINISHED,
     count_backlog,
     decode_pair,
@@ -31,6 +36,7 @@ from captionary.indexer.service.queue_rows import (
     finish_jobs,
     first_batch,
     give_up,
+    insert_failure,
     insert_job,
     read_failures,
     requeue_running,
@@ -78,26 +84,24 @@ class JobQueue:
 
     # Accepting work
 
-    def add_pairs(self, pairs: Sequence[AcceptedPair], *, replace: bool = False) -> str:
+    def add_pairs(self, pairs: Sequence[AcceptedPair], kind: PairsKind = "pairs") -> str:
         """Queue a job, and return its id once it is safe on disk.
-
-        replace: the captions take the place of those that the dictionary has of these pictures.
 
         Raises:
             Problem: too much is waiting (429).
         """
         with self._file.transaction() as db:
             self._check_room(db, len(pairs), sum(pair.bytes for pair in pairs))
-            job, name = insert_job(db, "replacement" if replace else "pairs", "")
+            job, name = insert_job(db, kind, "")
             rows = [(job, number, *encode_pair(pair)) for number, pair in enumerate(pairs)]
             db.executemany(
-                f"INSERT INTO pairs (job, number, {COLUMNS}) VALUES ({', '.join('?' * 11)})",
+                f"INSERT INTO pairs (job, number, {COLUMNS}) VALUES ({', '.join('?' * 12)})",
                 rows,
             )
         return name
 
-    def add_removal(self, kind: RemovalKind, target: str) -> str:
-        """Queue a removal, and return its id once it is safe on disk.
+    def add_order(self, kind: OrderKind, target: str) -> str:
+        """Queue an order, and return its id once it is safe on disk.
 
         Raises:
             Problem: too much is waiting (429).
@@ -117,14 +121,14 @@ class JobQueue:
 
     def _check_room(self, db: sqlite3.Connection, pairs: int, size: int) -> None:
         waiting = count_backlog(db)
-        removals = db.execute(
-            "SELECT COUNT(*) FROM jobs WHERE finished IS NULL AND kind IN ('image', 'source')"
+        orders = db.execute(
+            f"SELECT COUNT(*) FROM jobs WHERE finished IS NULL AND {ORDERS}"
         ).fetchone()[0]
         # A request larger than all that may wait would else never be let in.
-        if not waiting.pairs + removals:
+        if not waiting.pairs + orders:
             return
         if (
-            waiting.pairs + removals + pairs > self._most.pairs
+            waiting.pairs + orders + pairs > self._most.pairs
             or waiting.bytes + size > self._most.bytes
         ):
             raise Problem(
@@ -142,6 +146,12 @@ class JobQueue:
                 f"SELECT 1 FROM pairs WHERE {UNFINISHED} AND {test} LIMIT 1", (target,)
             )
             return found.fetchone() is not None
+
+    def is_empty(self) -> bool:
+        """Whether all that was accepted is done."""
+        with self._file.transaction() as db:
+            found = db.execute("SELECT 1 FROM jobs WHERE finished IS NULL LIMIT 1")
+            return found.fetchone() is None
 
     # Reading its state
 
@@ -183,12 +193,12 @@ class JobQueue:
 
     # Doing the work
 
-    def take(self, limit: int) -> list[QueuedPair] | Removal | None:
-        """What is to be done next: so many pairs, or a removal, or nothing."""
+    def take(self, limit: int) -> list[QueuedPair] | Order | None:
+        """What is to be done next: so many pairs of one kind, or an order, or nothing."""
         with self._file.transaction() as db:
             requeue_running(db)
             barrier = db.execute(
-                "SELECT number, kind, target FROM jobs WHERE finished IS NULL AND kind != 'pairs' "
+                f"SELECT number, kind, target FROM jobs WHERE finished IS NULL AND {BARRIERS} "
                 "ORDER BY number LIMIT 1"
             ).fetchone()
             # By number first: every job gets its turn, whatever the size of those before it.
@@ -197,8 +207,9 @@ class JobQueue:
             )
             end = 2**62 if barrier is None else barrier["number"]
             rows = db.execute(select % "< ?", (end, limit)).fetchall()
-            replaces = not rows and barrier is not None and barrier["kind"] == "replacement"
-            if replaces:
+            kind: PairsKind = "pairs"
+            if not rows and barrier is not None and barrier["kind"] in ("replacement", "teaching"):
+                kind = barrier["kind"]
                 rows = db.execute(select % "= ?", (end, limit)).fetchall()
             if rows:
                 batch = first_batch(rows)
@@ -207,11 +218,11 @@ class JobQueue:
                     "WHERE job = ? AND number = ?",
                     [(row["job"], row["number"]) for row in batch],
                 )
-                return [decode_pair(row, replaces=replaces) for row in batch]
+                return [decode_pair(row, kind) for row in batch]
             if barrier is None:
                 return None
             db.execute("UPDATE jobs SET started = 1 WHERE number = ?", (barrier["number"],))
-            return Removal(barrier["number"], barrier["kind"], barrier["target"])
+            return Order(barrier["number"], barrier["kind"], barrier["target"])
 
     def requeue(self, batch: Sequence[QueuedPair]) -> None:
         """Queue pairs again; that they were not done is not their fault, and no attempt."""
@@ -239,8 +250,7 @@ class JobQueue:
         """
         with self._file.transaction() as db:
             db.executemany(
-                "UPDATE pairs SET state = ?, reason = ?, captions = '[]', tags = '[]' "
-                "WHERE job = ? AND number = ?",
+                f"UPDATE pairs SET state = ?, reason = ?, {FORGOTTEN} WHERE job = ? AND number = ?",
                 [
                     (
                         "failed" if pair.key in failures else "done",
@@ -253,10 +263,12 @@ class JobQueue:
             )
             return finish_jobs(db, {pair.job for pair in batch})
 
-    def finish_removal(self, removal: Removal) -> list[FinishedJob]:
-        """Mark a removal as done."""
+    def finish_order(self, order: Order, failure: tuple[str, str] | None) -> list[FinishedJob]:
+        """Mark an order as done; `failure`: what could not be done, and why."""
         with self._file.transaction() as db:
-            return finish_jobs(db, {removal.job})
+            if failure is not None:
+                insert_failure(db, order.job, *failure)
+            return finish_jobs(db, {order.job})
 
 
 @contextmanager

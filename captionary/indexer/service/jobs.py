@@ -1,10 +1,19 @@
-"""What the indexer's queue holds: captioned pictures that were accepted, and removals."""
+"""What the indexer's queue holds: captioned pictures that were accepted, and orders."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+from captionary.schemas.correction_bodies import PointedBody
+
+PairsKind = Literal["pairs", "replacement", "teaching"]
+"""What becomes of pictures: they are added; their captions take the place of those stored; what
+is pointed at in them is a correction."""
+
 RemovalKind = Literal["image", "source"]
 """What a removal removes."""
+
+OrderKind = Literal["image", "source", "correction", "undo"]
+"""What is done to the dictionary apart from adding pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +22,7 @@ class AcceptedPair:
 
     name:     what records and messages call the picture.
     captions: its sentences; id: the user's own name for it, if any.
+    regions:  what was pointed at in it.
     image_id: what it will be called in the dictionary; None: not known before it is fetched.
     upload:   its file in the spool; None where there is a url instead.
     bytes:    size of that file.
@@ -27,6 +37,7 @@ class AcceptedPair:
     upload: str | None = None
     url: str | None = None
     bytes: int = 0
+    regions: tuple[PointedBody, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +50,13 @@ class AcceptedJob:
 
 @dataclass(frozen=True, slots=True)
 class QueuedPair:
-    """Pair `number` of the job that was accepted as number `job`.
-
-    replaces: its captions take the place of those that the dictionary has.
-    """
+    """Pair `number` of the job that was accepted as number `job`."""
 
     job: int
     number: int
     attempts: int
     pair: AcceptedPair
-    replaces: bool = False
+    kind: PairsKind = "pairs"
 
     @property
     def key(self) -> str:
@@ -57,11 +65,14 @@ class QueuedPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Removal:
-    """Take a picture, or a source, out of the dictionary."""
+class Order:
+    """Take a picture, or a source, out of the dictionary; correct it; undo a correction.
+
+    target: the id or the name; the correction as JSON; its number.
+    """
 
     job: int
-    kind: RemovalKind
+    kind: OrderKind
     target: str
 
 
@@ -70,7 +81,7 @@ class FinishedJob:
     """A job that came to its end; seconds: since it was accepted."""
 
     id: str
-    kind: Literal["pairs", "replacement", "image", "source"]
+    kind: PairsKind | OrderKind
     pairs: int
     failed: int
     seconds: float

@@ -9,7 +9,7 @@ from pathlib import Path
 from captionary.files.free_space import free_space
 from captionary.schemas.errors import CaptionaryError, DiskFull, WrongInput
 
-VERSION = 1
+VERSION = 2
 
 SCHEMA = """
 CREATE TABLE jobs (
@@ -37,10 +37,14 @@ CREATE TABLE pairs (
     upload TEXT,
     url TEXT,
     bytes INTEGER NOT NULL,
+    regions TEXT NOT NULL DEFAULT '',
     PRIMARY KEY (job, number)
 ) WITHOUT ROWID;
 CREATE INDEX waiting ON pairs (number, job, bytes) WHERE state IN ('queued', 'running');
 """
+
+SINCE_FIRST = "ALTER TABLE pairs ADD COLUMN regions TEXT NOT NULL DEFAULT ''"
+"""Makes a file of version 1 one of version 2."""
 
 
 class QueueFile:
@@ -94,7 +98,9 @@ class QueueFile:
         if version == 0:
             for statement in SCHEMA.split(";"):
                 db.execute(statement)
-            db.execute(f"PRAGMA user_version={VERSION}")
+        elif version == 1:
+            db.execute(SINCE_FIRST)
+        db.execute(f"PRAGMA user_version={VERSION}")
         db.execute("COMMIT")
 
     def close(self) -> None:

@@ -6,8 +6,17 @@ import time
 from collections.abc import Sequence
 from uuid import uuid4
 
-from captionary.indexer.service.jobs import AcceptedPair, Backlog, FinishedJob, QueuedPair
+from pydantic import TypeAdapter
+
+from captionary.indexer.service.jobs import (
+    AcceptedPair,
+    Backlog,
+    FinishedJob,
+    PairsKind,
+    QueuedPair,
+)
 from captionary.schemas.bodies import FailureBody
+from captionary.schemas.correction_bodies import PointedBody
 
 UNFINISHED = "state IN ('queued', 'running')"
 """Also the condition of the index `waiting` (queue_file.py), so that it serves these queries."""
@@ -21,7 +30,18 @@ MAX_ATTEMPTS = 5
 KEPT_SECONDS = 7 * 24 * 3600
 """Seconds for which a finished job can be asked for."""
 
-COLUMNS = "name, captions, given_id, image_id, source, tags, upload, url, bytes"
+COLUMNS = "name, captions, given_id, image_id, source, tags, upload, url, bytes, regions"
+
+BARRIERS = "kind != 'pairs'"
+"""Condition of jobs that wait for all before them."""
+
+ORDERS = "kind NOT IN ('pairs', 'replacement', 'teaching')"
+"""Condition of jobs that have no pairs."""
+
+FORGOTTEN = "captions = '[]', tags = '[]', regions = ''"
+"""Done with a pair that is finished: nothing needs these, and jobs are kept for a week."""
+
+REGIONS = TypeAdapter(tuple[PointedBody, ...])
 
 
 def encode_pair(pair: AcceptedPair) -> tuple[str | int | None, ...]:
@@ -36,10 +56,11 @@ def encode_pair(pair: AcceptedPair) -> tuple[str | int | None, ...]:
         pair.upload,
         pair.url,
         pair.bytes,
+        REGIONS.dump_json(pair.regions, by_alias=True).decode() if pair.regions else "",
     )
 
 
-def decode_pair(row: sqlite3.Row, *, replaces: bool) -> QueuedPair:
+def decode_pair(row: sqlite3.Row, kind: PairsKind) -> QueuedPair:
     """The pair of a row of the queue's file."""
     pair = AcceptedPair(
         name=row["name"],
@@ -51,8 +72,9 @@ def decode_pair(row: sqlite3.Row, *, replaces: bool) -> QueuedPair:
         upload=row["upload"],
         url=row["url"],
         bytes=row["bytes"],
+        regions=REGIONS.validate_json(row["regions"]) if row["regions"] else (),
     )
-    return QueuedPair(row["job"], row["number"], row["attempts"], pair, replaces)
+    return QueuedPair(row["job"], row["number"], row["attempts"], pair, kind)
 
 
 def insert_job(db: sqlite3.Connection, kind: str, target: str) -> tuple[int, str]:
@@ -81,12 +103,20 @@ def requeue_running(db: sqlite3.Connection) -> None:
 def give_up(db: sqlite3.Connection) -> None:
     """Mark as failed the pairs during which the process ended every time."""
     given_up = db.execute(
-        # Captions are forgotten with the pair, as nothing needs them and jobs are kept for a week.
-        "UPDATE pairs SET state = 'failed', reason = ?, captions = '[]', tags = '[]' "
+        f"UPDATE pairs SET state = 'failed', reason = ?, {FORGOTTEN} "
         f"WHERE {UNFINISHED} AND state = 'running' AND attempts >= ? RETURNING job",
         (f"the service broke off {MAX_ATTEMPTS} times while at this picture", MAX_ATTEMPTS),
     ).fetchall()
     finish_jobs(db, {row["job"] for row in given_up})
+
+
+def insert_failure(db: sqlite3.Connection, job: int, name: str, reason: str) -> None:
+    """Give a job without pairs a failure to tell of."""
+    db.execute(
+        "INSERT INTO pairs (job, number, state, reason, name, captions, source, tags, bytes) "
+        "VALUES (?, 0, 'failed', ?, ?, '[]', '', '[]', 0)",
+        (job, reason, name),
+    )
 
 
 def finish_jobs(db: sqlite3.Connection, jobs: set[int]) -> list[FinishedJob]:

@@ -1,4 +1,4 @@
-"""The HTTP routes of the indexer: captioned pictures and removals in, jobs out."""
+"""The HTTP routes of the indexer: captioned pictures, removals and corrections in, jobs out."""
 
 import logging
 from collections.abc import Mapping
@@ -9,18 +9,19 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi import Path as InPath
 from starlette.concurrency import run_in_threadpool
 
+from captionary.indexer.corrector import Corrector
+from captionary.indexer.service.correction_routes import CorrectionRoutes
 from captionary.indexer.service.intake import Intake
 from captionary.indexer.service.job_queue import JobQueue
-from captionary.indexer.service.jobs import RemovalKind
+from captionary.indexer.service.jobs import PairsKind, RemovalKind
+from captionary.indexer.service.request_bodies import JSON, body_type, open_form
 from captionary.indexer.service.worker import Worker
 from captionary.schemas.bodies import AcceptedBody, JobBody, PairBody
 from captionary.serving.api_keys import Keys
 from captionary.serving.limits import Limits
-from captionary.serving.problems import MEDIA_TYPE, Problem
+from captionary.serving.openapi import object_schema, problem_responses, schema_of
+from captionary.serving.problems import Problem
 from captionary.vocabulary.stored_dictionary import StoredDictionary
-
-MAX_FIELDS, MAX_FIELD_BYTES = 250, 64 << 10
-"""Of a form: text fields, and bytes of each."""
 
 Id = Annotated[str, InPath(min_length=1, max_length=512)]
 
@@ -37,6 +38,7 @@ class IndexerRoutes:
         queue: JobQueue,
         worker: Worker,
         dictionary: StoredDictionary,
+        corrector: Corrector,
         keys: Keys,
         limits: Limits,
     ) -> None:
@@ -45,6 +47,15 @@ class IndexerRoutes:
         self._worker = worker
         self._dictionary = dictionary
         self.router = self._build_router(keys, limits)
+        corrections = CorrectionRoutes(
+            intake=intake,
+            queue=queue,
+            corrector=corrector,
+            check_room=self._check_room,
+            accepted=self._accepted,
+            keys=keys,
+        )
+        self.router.include_router(corrections.router)
 
     def _build_router(self, keys: Keys, limits: Limits) -> APIRouter:
         router = APIRouter(tags=["indexer"])
@@ -56,14 +67,14 @@ class IndexerRoutes:
             status_code=HTTPStatus.ACCEPTED,
             dependencies=writing,
             openapi_extra={"requestBody": _pairs_request_body(limits)},
-            responses=_problem_responses(400, 401, 403, 413, 415, 422, 429, 503, 507),
+            responses=problem_responses(400, 401, 403, 413, 415, 422, 429, 503, 507),
         )
         router.add_api_route(
             "/v1/jobs/{id}",
             self.job,
             methods=["GET"],
             dependencies=reading,
-            responses=_problem_responses(401, 403, 404, 422, 503),
+            responses=problem_responses(401, 403, 404, 422, 503),
         )
         for path, endpoint in (
             ("/v1/images/{id:path}", self.remove_image),
@@ -75,7 +86,7 @@ class IndexerRoutes:
                 methods=["DELETE"],
                 status_code=HTTPStatus.ACCEPTED,
                 dependencies=writing,
-                responses=_problem_responses(401, 403, 404, 422, 429, 503, 507),
+                responses=problem_responses(401, 403, 404, 422, 429, 503, 507),
             )
         return router
 
@@ -86,21 +97,14 @@ class IndexerRoutes:
 
         With `replace`, their captions take the place of those that the dictionary has of them.
         """
-        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind not in ("multipart/form-data", "application/json"):
-            raise Problem(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                f"the body is {kind or 'of no type'}; send multipart/form-data or application/json",
-            )
-        # Before the body is read: a full queue, or disk, should not cost its transfer.
-        await run_in_threadpool(self._intake.check_room)
-        await run_in_threadpool(self._dictionary.engine.check_writable)
-        if kind == "application/json":
-            job = await self._intake.accept_json(request.stream(), replace=replace)
+        kind = body_type(request)
+        await run_in_threadpool(self._check_room)
+        pairs: PairsKind = "replacement" if replace else "pairs"
+        if kind == JSON:
+            job = await self._intake.accept_json(request.stream(), kind=pairs)
         else:
-            form = request.form(max_files=1, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES)
-            async with form as fields:
-                job = await self._intake.accept_form(fields, replace=replace)
+            async with open_form(request) as fields:
+                job = await self._intake.accept_form(fields, kind=pairs)
         return self._accepted(job.id, kind="pairs", pairs=job.pairs)
 
     def job(self, id: Annotated[str, InPath(max_length=64)]) -> JobBody:
@@ -127,8 +131,13 @@ class IndexerRoutes:
         if not (is_stored or self._queue.may_contain(kind, target)):
             what = "picture" if kind == "image" else "source"
             raise Problem(HTTPStatus.NOT_FOUND, f"the dictionary has no {what} {target!r}")
-        job = self._queue.add_removal(kind, target)
+        job = self._queue.add_order(kind, target)
         return self._accepted(job, kind=kind, target=target)
+
+    def _check_room(self) -> None:
+        """Before a body is read: a full queue, or disk, should not cost its transfer."""
+        self._intake.check_room()
+        self._dictionary.engine.check_writable()
 
     def _accepted(self, job: str, **details: object) -> AcceptedBody:
         self._worker.wake()
@@ -139,11 +148,12 @@ class IndexerRoutes:
 def _pairs_request_body(limits: Limits) -> dict[str, Any]:
     """Both bodies of `POST /v1/pairs`, as OpenAPI describes them."""
     text: Mapping[str, Any] = {"type": "string"}
-    pair = PairBody.model_json_schema()
+    pair = schema_of(PairBody)
     fields = pair["properties"]
     form = {
         "image": {"type": "string", "format": "binary", "description": "The picture's file."},
         "caption": {**fields["captions"], "description": "A sentence, or several."},
+        "regions": {**text, "description": "JSON: an array as `regions` of a pair has it."},
         "id": {**text, "maxLength": 512},
         "source": {**text, "maxLength": 512},
         "tag": {**fields["tags"], "description": "A label, or several."},
@@ -152,28 +162,7 @@ def _pairs_request_body(limits: Limits) -> dict[str, Any]:
     return {
         "required": True,
         "content": {
-            "multipart/form-data": {"schema": _object_schema(form, "image", "caption")},
-            "application/json": {"schema": _object_schema({"pairs": pairs}, "pairs")},
+            "multipart/form-data": {"schema": object_schema(form, "image")},
+            "application/json": {"schema": object_schema({"pairs": pairs}, "pairs")},
         },
-    }
-
-
-def _object_schema(properties: Mapping[str, Any], *required: str) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": required,
-        "additionalProperties": False,
-    }
-
-
-def _problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Responses other than success, as OpenAPI describes them."""
-    schema = {"$ref": "#/components/schemas/ProblemBody"}
-    return {
-        status: {
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": schema}},
-        }
-        for status in statuses
     }

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 
+from captionary.indexer.corrector import Corrector
 from captionary.indexer.pipeline import Indexer
 from captionary.indexer.service.intake import Intake
 from captionary.indexer.service.job_queue import JobQueue
@@ -58,6 +59,7 @@ class IndexerService:
             queue=queue,
             worker=self._worker,
             dictionary=dictionary,
+            corrector=Corrector(dictionary, indexer.refresher),
             keys=keys,
             limits=limits,
         )

@@ -15,7 +15,8 @@ from functools import partial
 
 from captionary.indexer.pipeline import Indexer
 from captionary.indexer.service.job_queue import JobQueue
-from captionary.indexer.service.jobs import FinishedJob, QueuedPair, Removal
+from captionary.indexer.service.jobs import FinishedJob, Order, QueuedPair
+from captionary.indexer.service.orders import Orders, stage_of
 from captionary.indexer.service.queue_rows import MAX_ATTEMPTS
 from captionary.indexer.service.spool import Spool
 from captionary.indexer.service.url_fetching import Fetcher
@@ -67,6 +68,7 @@ class Worker:
         self._indexer = indexer
         self._dictionary = dictionary
         self._metrics = metrics
+        self._orders = Orders(dictionary, indexer, self._between_nouns)
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._woken = threading.Event()
@@ -151,23 +153,15 @@ class Worker:
         work = self._queue.take(BATCH)
         if work is None:
             return False
-        if isinstance(work, Removal):
-            with self._metrics.stage("remove"):
-                self._remove(work)
+        if isinstance(work, Order):
+            with self._metrics.stage(stage_of(work)):
+                failure = self._orders.do(work)
             self._problem = ""
-            self._log_finished(self._queue.finish_removal(work))
+            self._log_finished(self._queue.finish_order(work, failure))
         else:
             with self._metrics.stage("index"):
                 self._index(work)
         return True
-
-    def _remove(self, removal: Removal) -> None:
-        if removal.kind == "image":
-            found = [removal.target]
-        else:
-            found = [picture.id for picture in self._dictionary.pictures(source=removal.target)]
-        self._dictionary.retire(found)
-        self._indexer.refresher.refresh(self._between_nouns)
 
     def _index(self, batch: Sequence[QueuedPair]) -> None:
         fetched: list[str] = []
@@ -175,9 +169,12 @@ class Worker:
         try:
             self._dictionary.engine.check_writable()  # before anything is embedded in vain
             with closing(self._read_pairs(batch, fetched)) as pairs:
-                job = self._indexer.index(
-                    pairs, report=self._between_pictures, refreshed=self._between_nouns
-                )
+                if batch[0].kind == "teaching":
+                    job = self._orders.teach(pairs)
+                else:
+                    job = self._indexer.index(
+                        pairs, report=self._between_pictures, refreshed=self._between_nouns
+                    )
         except StoppedError:
             self._queue.requeue(batch)
             raise
@@ -269,7 +266,8 @@ def _to_image_caption(queued: QueuedPair, *, image: str) -> ImageCaption:
         tags=pair.tags,
         where=queued.key,
         name=pair.name,
-        replaces=queued.replaces,
+        replaces=queued.kind == "replacement",
+        areas=tuple(region.pointed for region in pair.regions),
     )
 
 

@@ -131,6 +131,7 @@ def noun_detail_body(entry: NounEntry, dictionary: StoredDictionary) -> NounDeta
     prototypes = [
         PrototypeBody.model_construct(
             number=prototype.number,
+            kind=prototype.kind,
             size=prototype.size,
             spread=prototype.spread,
             exemplars=[exemplar_body(exemplar) for exemplar in prototype.exemplars],

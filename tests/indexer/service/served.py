@@ -108,6 +108,16 @@ class Running:
         assert answer.status_code == 202, answer.text
         return str(answer.json()["job"])
 
+    def correct(self, **wanted: Any) -> JobBody:
+        """Have a correction done, as JSON; its job when it is finished."""
+        answer = self.client.post("/v1/corrections", json=wanted)
+        assert answer.status_code == 202, answer.text
+        return self.end(answer.json()["job"])
+
+    def corrections(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.client.get("/v1/corrections").json()["corrections"]
+        return found
+
     def job(self, name: str) -> JobBody:
         answer = self.client.get(f"/v1/jobs/{name}")
         assert answer.status_code == 200, answer.text

@@ -57,8 +57,21 @@ def filled(value: Any, image: str) -> Any:
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
-        ({"image": GOOD}, "pair 1: captions: Field required"),
-        ({"image": GOOD, "captions": []}, "pair 1: captions: List should have at least 1 item"),
+        ({"image": GOOD}, "pair 1: it has no caption; give at least one sentence, or regions"),
+        ({"image": GOOD, "captions": []}, "pair 1: it has no caption"),
+        (
+            {"image": GOOD, "regions": [{"noun": "a"}]},
+            "regions.0: Value error, it needs one",
+        ),
+        (
+            {"image": GOOD, "regions": [{"noun": "a", "box": [1, 1, 0, 5]}]},
+            "regions.0: the box",
+        ),
+        ({"image": GOOD, "regions": [{"noun": " ", "box": [1, 1, 5, 5]}]}, "regions.0.noun"),
+        (
+            {"image": GOOD, "regions": [{"noun": "a", "mask": "m.png"}]},
+            "regions.0.mask: Extra inputs",
+        ),
         ({"image": GOOD, "captions": SAID}, "pair 1: captions: Input should be a valid list"),
         ({"image": GOOD, "captions": [7]}, "pair 1: captions.0: Input should be a valid string"),
         ({"image": GOOD, "captions": ["", " \n"]}, "pair 1: it has no caption"),
@@ -137,7 +150,8 @@ def test_a_body_of_another_shape_is_refused(
     ("files", "fields", "status", "said"),
     [
         ({"picture": GOOD}, {"caption": SAID}, 422, "there is no field 'picture'"),
-        ({"image": GOOD}, {}, 422, "captions: List should have at least 1 item"),
+        ({"image": GOOD}, {}, 422, "it has no caption"),
+        ({"image": GOOD}, {"regions": "[{"}, 422, "regions is not JSON"),
         ({"image": GOOD}, {"caption": "  "}, 422, "it has no caption"),
         ({"image": GOOD}, {"caption": SAID, "captions": SAID}, 422, "there is no field 'captions'"),
         (

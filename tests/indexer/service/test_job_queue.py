@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from captionary.indexer.service import queue_rows
 from captionary.indexer.service.job_queue import JobQueue
-from captionary.indexer.service.jobs import AcceptedPair, Removal
+from captionary.indexer.service.jobs import AcceptedPair, Order
 from captionary.indexer.service.queue_rows import ALONE_AFTER, MAX_ATTEMPTS
 from captionary.serving.problems import Problem
 from tests.indexer.service.queues import made, pairs, taken
@@ -84,23 +84,27 @@ def test_barriers_hold_and_nothing_is_lost_or_done_twice(
         finished: set[tuple[int, int]] = set()
         for step, number in [*steps, *[("finish", 6)] * 200]:
             if step in ("add", "replace"):
-                names.append(queue.add_pairs(pairs(number), replace=step == "replace"))
+                names.append(
+                    queue.add_pairs(pairs(number), "replacement" if step == "replace" else "pairs")
+                )
                 sizes.append(number)
                 replacing.append(step == "replace")
             elif step == "remove":
-                names.append(queue.add_removal("source", "s"))
+                names.append(queue.add_order("source", "s"))
                 sizes.append(0)
                 replacing.append(False)
             else:
                 work = queue.take(number)
                 first = work[0] if isinstance(work, list) else work
-                if isinstance(first, Removal) or (first and first.replaces):
+                if isinstance(first, Order) or (first and first.kind == "replacement"):
                     before = {(j, n) for j, size in enumerate(sizes, 1) for n in range(size)}
                     done = finished | lost(queue, names)
                     assert {key for key in before if key[0] < first.job} <= done
                     assert not {key for key in finished if key[0] > first.job}
                 if isinstance(work, list):
-                    assert all(pair.replaces == replacing[pair.job - 1] for pair in work)
+                    assert all(
+                        (pair.kind == "replacement") == replacing[pair.job - 1] for pair in work
+                    )
                     keys = {(pair.job, pair.number) for pair in work}
                     assert not keys & finished
                     assert len({pair.attempts >= ALONE_AFTER for pair in work}) == 1
@@ -111,8 +115,8 @@ def test_barriers_hold_and_nothing_is_lost_or_done_twice(
                         queue.requeue(work)
                     elif step == "suspect":
                         queue.isolate(work)
-                elif isinstance(work, Removal) and step == "finish":
-                    queue.finish_removal(work)
+                elif isinstance(work, Order) and step == "finish":
+                    queue.finish_order(work, None)
                 if step == "kill":
                     queue.close()
                     queue = made(path)
@@ -128,7 +132,7 @@ def test_barriers_hold_and_nothing_is_lost_or_done_twice(
 def test_a_job_tells_its_state_and_its_failures(queue: JobQueue) -> None:
     name = queue.add_pairs(pairs(3))
     other = queue.add_pairs(pairs(1))
-    removal = queue.add_removal("image", "x")
+    removal = queue.add_order("image", "x")
     assert queue.read_job("unknown", {}) is None
 
     def told(of: str, dealt: int = 0) -> tuple[str, int, int]:
@@ -155,9 +159,9 @@ def test_a_job_tells_its_state_and_its_failures(queue: JobQueue) -> None:
     assert [(f.pair, f.image, f.reason) for f in job.failures] == [(1, "1.png", "it is dark")]
     assert told(removal) == ("queued", 0, 0)
     work = queue.take(9)
-    assert work == Removal(3, "image", "x")
+    assert work == Order(3, "image", "x")
     assert told(removal) == ("running", 0, 0)
-    queue.finish_removal(work)
+    queue.finish_order(work, None)
     assert told(removal) == ("done", 0, 0)
     assert queue.take(9) is None
 
@@ -211,9 +215,9 @@ def test_what_waits_is_bounded(tmp_path: Path) -> None:
         assert caught.value.status_code == 429
         assert caught.value.headers == {"Retry-After": "30"}
     with pytest.raises(Problem):
-        queue.add_removal("image", "x")
+        queue.add_order("image", "x")
     queue.finish_pairs(taken(queue, 3), {})
-    queue.add_removal("image", "x")
+    queue.add_order("image", "x")
     queue.add_pairs(large)
     with pytest.raises(Problem):
         queue.add_pairs(pairs(1))

@@ -10,7 +10,7 @@ import pytest
 
 from captionary.indexer.service.job_queue import JobQueue, open_queue
 from captionary.schemas.errors import CaptionaryError, WrongInput
-from tests.indexer.service.queues import made, pairs
+from tests.indexer.service.queues import made, pairs, taken
 
 
 @pytest.fixture
@@ -58,10 +58,25 @@ def test_a_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
         made(tmp_path)
     path.unlink()
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version=2")
+    db.execute("PRAGMA user_version=3")
     db.close()
     with pytest.raises(WrongInput, match="by a later release"):
         made(tmp_path)
+
+
+def test_a_file_of_the_first_release_is_opened(tmp_path: Path, queue: JobQueue) -> None:
+    name = queue.add_pairs(pairs(1))
+    queue.close()
+    db = sqlite3.connect(tmp_path / "queue.sqlite")
+    db.execute("ALTER TABLE pairs DROP COLUMN regions")
+    db.execute("PRAGMA user_version=1")
+    db.close()
+    for _ in range(2):
+        again = made(tmp_path)
+        (taken_again,) = taken(again)
+        assert (taken_again.pair, taken_again.kind) == (pairs(1)[0], "pairs")
+        assert again.read_job(name, {}) is not None
+        again.close()
 
 
 def test_a_queue_is_claimed_where_there_is_one(tmp_path: Path, queue: JobQueue) -> None:

@@ -36,15 +36,17 @@ export class Api {
    * Send a request, and return the JSON of its response.
    *
    * path:   of the route, as in "/v1/about".
+   * body:   a form, or what is sent as JSON; with one the method is POST.
    * base:   address of the service; "" for where the page is from.
    * quiet:  neither prompt for a key nor retry when the service is busy.
    * onWait: called with the seconds left until a busy service is tried again; 0 at last.
    */
-  async request(path, { body, signal, base = "", quiet = false, onWait = () => {} } = {}) {
+  async request(path, { method, body, signal, base = "", quiet = false, onWait = () => {} } = {}) {
     let retried = false;
     for (;;) {
       const key = sessionStorage.getItem(STORAGE_KEY);
-      const response = await fetchResponse((base || ROOT.slice(0, -1)) + path, { body, signal, key });
+      const address = (base || ROOT.slice(0, -1)) + path;
+      const response = await fetchResponse(address, { method, body, signal, key });
       if (response.ok) return parseJson(response);
       const problem = await readProblem(response);
       const seconds = Number(response.headers.get("Retry-After") ?? NaN);
@@ -72,11 +74,14 @@ export class Api {
   }
 }
 
-async function fetchResponse(address, { body, signal, key }) {
+async function fetchResponse(address, { method, body: content, signal, key }) {
   const headers = { Accept: "application/json" };
+  const isJson = content !== undefined && !(content instanceof FormData);
+  if (isJson) headers["Content-Type"] = "application/json";
+  const body = isJson ? JSON.stringify(content) : content;
   if (key) headers["X-API-Key"] = key;
   try {
-    return await fetch(address, { method: body ? "POST" : "GET", body, signal, headers });
+    return await fetch(address, { method: method ?? (body ? "POST" : "GET"), body, signal, headers });
   } catch (error) {
     if (isAbortError(error)) throw error;
     throw new Problem("the service does not answer; check that it is running, then try again");

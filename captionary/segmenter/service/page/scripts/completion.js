@@ -21,10 +21,11 @@ const namesIn = (text) => text.split(SEPARATOR).map(normalForm);
 export class ClassField {
   /**
    * suggest: takes a part of a name and {limit, delay, signal}, resolves to nouns with counts.
+   * single:  whether it is a field for one name alone.
    * onEnter: called when the list is to be submitted; also while the button for it is disabled.
    */
-  constructor({ input, list, liveRegion, suggest, onEnter }) {
-    Object.assign(this, { input, list, liveRegion, suggest, onEnter });
+  constructor({ input, list, liveRegion, suggest, onEnter, single = false }) {
+    Object.assign(this, { input, list, liveRegion, suggest, onEnter, single });
     Object.assign(this, { nouns: [], active: -1, pending: null });
     input.addEventListener("input", () => this.complete());
     input.addEventListener("keydown", (event) => this.handleKey(event));
@@ -86,7 +87,7 @@ export class ClassField {
     this.nouns = unused.slice(0, MAX_COMPLETIONS);
     const isComplete = this.nouns.length === 1 && this.nouns[0].noun === this.typed.toLowerCase();
     if (this.nouns.length === 0 || isComplete) return this.close();
-    this.list.replaceChildren(...this.nouns.map(option));
+    this.list.replaceChildren(...this.nouns.map((noun, at) => option(noun, `${this.list.id}-${at}`)));
     this.list.hidden = false;
     this.input.setAttribute("aria-expanded", "true");
     this.activate(this.nouns.findIndex(({ noun }) => noun === active));
@@ -122,7 +123,7 @@ export class ClassField {
     const { start, end } = nameAt(value, selectionStart);
     const before = value.slice(0, start) + (start > 0 ? " " : "") + this.nouns[index].noun;
     const after = value.slice(end);
-    const more = after ? "" : ", ";
+    const more = after || this.single ? "" : ", ";
     this.input.value = before + more + after;
     this.input.setSelectionRange(before.length + more.length, before.length + more.length);
     this.input.scrollLeft = this.input.scrollWidth;
@@ -179,10 +180,10 @@ export class ClassField {
   }
 }
 
-function option({ noun, pictures }, index) {
+function option({ noun, pictures }, id) {
   return make(
     "li",
-    { id: `completion-${index}`, role: "option", "aria-selected": "false" },
+    { id, role: "option", "aria-selected": "false" },
     make("span", { textContent: noun }),
     make("span", { className: "faint", textContent: count(pictures, "picture") }),
   );

@@ -1,16 +1,21 @@
 // The dictionary view: its nouns, and the prototypes of each with their pictures.
 
 import { isAbortError, sleep } from "./api.js";
+import { undoLine } from "./corrections.js";
 import { MEANING, byId, count, faint, gallery, make, nounHref } from "./elements.js";
+import { SAID, addressAfter, cross, nounTools } from "./nountools.js";
 
 const PAGE_SIZE = 60;
 const DEBOUNCE_MS = 120;
+const HEADINGS = { guessed: "Look", pointed: "Pointed at: look", refused: "Not this: look" };
 
 export class DictionaryView {
-  /** onUse: called with a noun that is to be a class. */
-  constructor({ api, onUse }) {
-    this.api = api;
-    this.onUse = onUse;
+  /**
+   * suggest: completes a noun, as of `ClassField`.
+   * onUse:   called with a noun that is to be a class.
+   */
+  constructor({ api, corrections, suggest, onUse }) {
+    Object.assign(this, { api, corrections, suggest, onUse });
     this.listRequest = null;
     this.nounRequest = null;
     this.opened = "";
@@ -19,6 +24,7 @@ export class DictionaryView {
     this.search = byId("search");
     this.problem = byId("nouns-problem");
     this.page = byId("noun");
+    this.done = byId("noun-done");
     this.search.addEventListener("input", () => this.loadFirstPage(DEBOUNCE_MS));
     this.more.addEventListener("click", () => this.loadNextPage());
   }
@@ -105,9 +111,58 @@ export class DictionaryView {
       backLink(),
       make("div", { className: "noun-head" }, title, this.useButton(detail.noun)),
       make("p", { className: "faint", textContent: counts }),
-      ...prototypeSections(detail.looks),
+      ...this.tools(detail.noun),
+      ...prototypeSections(detail.looks, (exemplar) => this.crossOn(detail.noun, exemplar)),
     );
     title.focus({ preventScroll: true });
+  }
+
+  tools(noun) {
+    if (!this.corrections.possible) return [];
+    return nounTools({ noun, suggest: this.suggest, onCorrect: (wanted) => this.correct(wanted) });
+  }
+
+  crossOn(noun, { image_id, index }) {
+    if (!this.corrections.possible) return null;
+    const wanted = { kind: "refuse", noun, image_id, region: index };
+    return cross(noun, () => this.correct(wanted));
+  }
+
+  /** Have something corrected, show what came of it, and the way back. */
+  async correct(wanted) {
+    const { noun, other } = wanted;
+    const words = SAID[wanted.kind]?.(noun, other) ?? `That is no ${noun}.`;
+    await this.say("Correcting…", async () => {
+      const number = await this.corrections.correct(wanted);
+      this.showAnew(addressAfter(wanted));
+      return number === null ? "" : undoLine(words, () => this.undo(number, noun));
+    });
+  }
+
+  undo(number, noun) {
+    return this.say("Undoing…", async () => {
+      await this.corrections.undo(number);
+      this.showAnew(nounHref(noun));
+      return "Undone.";
+    });
+  }
+
+  async say(words, task) {
+    this.done.className = "faint";
+    this.done.replaceChildren(words);
+    try {
+      this.done.replaceChildren(await task());
+    } catch (error) {
+      this.done.className = "problem";
+      this.done.replaceChildren(error.message);
+    }
+  }
+
+  /** Go to an address of this view, and read again what it shows. */
+  showAnew(address) {
+    this.loadFirstPage(0);
+    if (location.hash === address) this.showNoun(this.opened);
+    else location.hash = address;
   }
 
   useButton(noun) {
@@ -144,23 +199,23 @@ function nounItem({ noun, pictures, prototypes }) {
 const backLink = () =>
   make("a", { className: "back", href: "#/dictionary", textContent: "← All nouns" });
 
-function prototypeSections(prototypes) {
+function prototypeSections(prototypes, actionOn) {
   if (prototypes.length === 0) {
     const words = "No look of it yet: none of its pictures has a region that stands for it.";
     return [make("p", { className: "faint", textContent: words })];
   }
-  return prototypes.map(({ number, size, spread, exemplars }) =>
+  return prototypes.map(({ number, kind, size, spread, exemplars }) =>
     make(
       "section",
       { className: "look" },
       make(
         "h3",
         {},
-        make("span", { textContent: `Look ${number + 1} `, title: MEANING.look }),
+        make("span", { textContent: `${HEADINGS[kind]} ${number + 1} `, title: MEANING.look }),
         faint(`${count(size, "region")} · `),
         faint(`spread ${spread.toFixed(2)}`, MEANING.spread),
       ),
-      gallery(exemplars),
+      gallery(exemplars, kind === "refused" ? undefined : actionOn),
     ),
   );
 }

@@ -34,8 +34,12 @@ export function thumbnail(exemplar) {
   return image;
 }
 
-/** Exemplars as figures: the picture, the caption, how alike. */
-export function gallery(exemplars) {
+/**
+ * Exemplars as figures: the picture, the caption, how alike.
+ *
+ * actionOn: makes a button for an exemplar, or nothing.
+ */
+export function gallery(exemplars, actionOn = () => null) {
   const figures = exemplars.map((exemplar) =>
     make(
       "li",
@@ -43,11 +47,11 @@ export function gallery(exemplars) {
       make(
         "figure",
         {},
-        thumbnail(exemplar),
+        make("div", { className: "picture" }, thumbnail(exemplar), actionOn(exemplar) ?? ""),
         make(
           "figcaption",
           {},
-          make("span", { className: "caption", textContent: exemplar.caption }),
+          make("span", { className: "caption", textContent: exemplar.caption || "pointed at" }),
           faint(`${exemplar.similarity.toFixed(2)} alike`, MEANING.alike),
           faint(exemplar.source),
         ),

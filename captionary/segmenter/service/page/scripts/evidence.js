@@ -6,13 +6,14 @@ const MAX_EXEMPLARS = 3;
 const HINT = "Point at the picture, or tap it, to see what a region is and why.";
 
 /** Show the evidence for what is pointed at, {className, region or null}; a hint for null. */
-export function showDetails(container, hit, { prototypes, colour, pinned, mask }) {
+export function showDetails(container, hit, { prototypes, colour, pinned, mask, form }) {
   if (!hit) {
     container.replaceChildren(make("p", { className: "faint", textContent: HINT }));
     return;
   }
   const { className, region } = hit;
   const parts = [heading(className, colour, pinned)];
+  if (form) parts.push(form);
   if (region) parts.push(...scores(region), ...evidence(region, prototypes));
   else parts.push(overlapNote(mask));
   container.replaceChildren(...parts);

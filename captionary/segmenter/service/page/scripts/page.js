@@ -1,6 +1,7 @@
 // Entry point: three views, one at a time by the address after the #, and the service's state.
 
 import { Api } from "./api.js";
+import { Corrections } from "./corrections.js";
 import { DictionaryView } from "./dictionary.js";
 import { byId, count } from "./elements.js";
 import { KeyDialog } from "./key.js";
@@ -17,15 +18,23 @@ const api = new Api((line) => keyDialog.prompt(line));
 let about = { indexer: undefined, keys: false, revision: 0 };
 let recheckTimer = 0;
 
+const corrections = new Corrections({ api });
 const segment = new SegmentView({
   api,
+  corrections,
   onRevision: (revision) => {
     if (revision !== about.revision) refreshAbout();
   },
 });
-const dictionary = new DictionaryView({ api, onUse: (noun) => segment.field.add(noun) });
+const dictionary = new DictionaryView({
+  api,
+  corrections,
+  suggest: (typed, options) => segment.suggest(typed, options),
+  onUse: (noun) => segment.field.add(noun),
+});
 const teach = new TeachView({
   api,
+  suggest: (typed, options) => segment.suggest(typed, options),
   current: () => segment.pictureInput.picture,
   counts: fetchAbout,
   onSegment: (file, nouns) => {
@@ -44,7 +53,8 @@ async function fetchAbout() {
   byId("hint-teach").hidden = !teaches;
   byId("change-key").hidden = !about.keys;
   byId("foot").textContent = `Captionary ${about.version}`;
-  teach.indexer = (about.indexer ?? "").replace(/\/+$/, "");
+  corrections.indexer = teaches ? about.indexer.replace(/\/+$/, "") : null;
+  teach.indexer = corrections.indexer ?? "";
   return about;
 }
 

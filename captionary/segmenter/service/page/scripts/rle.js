@@ -26,6 +26,26 @@ export function decodeRunEnds(counts) {
   return ends;
 }
 
+/** The pixels of a mask within a box, [left, top, right, bottom], as a mask in run lengths. */
+export function maskWithin(mask, [left, top, right, bottom]) {
+  const counts = [0];
+  let inside = false;
+  const add = (pixels, isInside) => {
+    if (isInside !== inside) counts.push(0);
+    inside = isInside;
+    counts[counts.length - 1] += pixels;
+  };
+  const { height, width } = mask;
+  add(left * height, false);
+  for (let x = left; x < right; x += 1) {
+    add(top, false);
+    for (let y = top; y < bottom; y += 1) add(1, mask.has(x, y));
+    add(height - bottom, false);
+  }
+  add((width - right) * height, false);
+  return { size: [height, width], counts };
+}
+
 /** A mask, (height, width), as it came in a response. */
 export class RleMask {
   constructor({ size, counts }) {

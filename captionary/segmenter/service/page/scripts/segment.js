@@ -3,6 +3,7 @@
 import { sleep } from "./api.js";
 import { colourOf } from "./colours.js";
 import { ClassField } from "./completion.js";
+import { RegionCorrector } from "./correct.js";
 import { MEANING, byId, make, percent } from "./elements.js";
 import { showDetails, showPointed, swatch } from "./evidence.js";
 import { Overlay } from "./overlay.js";
@@ -13,7 +14,7 @@ const MAX_EVIDENCE = "2";
 const MAX_KINDS = 12;
 
 export class SegmentView {
-  constructor({ api, onRevision }) {
+  constructor({ api, corrections, onRevision }) {
     this.api = api;
     this.onRevision = onRevision;
     this.segmentation = null;
@@ -28,6 +29,7 @@ export class SegmentView {
       frame: byId("stage").querySelector(".frame"),
       onRegion: (hit) => this.showEvidence(hit),
     });
+    this.corrector = new RegionCorrector({ corrections, view: this });
     this.field = new ClassField({
       input: byId("classes"),
       list: byId("completions"),
@@ -79,25 +81,25 @@ export class SegmentView {
       this.field.input.focus();
       return;
     }
-    const form = this.buildForm(this.pictureInput.picture.file);
     const started = performance.now();
     this.status.textContent = "Segmenting…";
-    await this.task.run(
-      (options) => this.api.request("/v1/segment", { ...options, body: form }),
-      {
-        onResult: (segmentation) => {
-          this.show(segmentation, (performance.now() - started) / 1000);
-          this.showKinds();
-          this.showWithoutNoun();
-        },
-        onStop: (words) => {
-          this.status.textContent = words;
-        },
+    this.corrector.reset();
+    await this.task.run((options) => this.request(options), {
+      onResult: (segmentation) => {
+        this.show(segmentation);
+        const { revision } = segmentation;
+        const by = revision === null ? "by text alone" : `dictionary revision ${revision}`;
+        this.status.textContent = `${((performance.now() - started) / 1000).toFixed(2)} s · ${by}`;
       },
-    );
+      onStop: (words) => {
+        this.status.textContent = words;
+      },
+    });
   }
 
-  buildForm(file) {
+  /** Have the picture segmented as the form says. */
+  request(options) {
+    const { file } = this.pictureInput.picture;
     const form = new FormData();
     form.append("image", file, file.name || "pasted");
     form.append("classes", this.field.input.value);
@@ -106,7 +108,7 @@ export class SegmentView {
     form.append("exact", byId("exact").checked);
     form.append("evidence", MAX_EVIDENCE);
     form.append("format", "json");
-    return form;
+    return this.api.request("/v1/segment", { ...options, body: form });
   }
 
   showBusy(busy) {
@@ -115,24 +117,24 @@ export class SegmentView {
     stage.querySelector(".working").hidden = !busy;
   }
 
-  show(segmentation, seconds) {
+  show(segmentation) {
     this.segmentation = segmentation;
     this.colours = segmentation.classes.map((name, index) => colourOf(index, name));
     this.overlay.show(segmentation, this.colours);
     this.showLegend();
+    this.showKinds();
+    this.showWithoutNoun();
     byId("intro").hidden = true;
     byId("result").hidden = false;
     byId("stage").scrollIntoView({ block: "nearest" });
     this.showEvidence(null);
-    const { revision } = segmentation;
-    const by = revision === null ? "by text alone" : `dictionary revision ${revision}`;
-    this.status.textContent = `${seconds.toFixed(2)} s · ${by}`;
-    if (revision !== null) this.onRevision(revision);
+    if (segmentation.revision !== null) this.onRevision(segmentation.revision);
   }
 
   /** A new picture outdates the segmentation, and one that is still awaited as well. */
   reset() {
     this.task.abort();
+    this.corrector.reset();
     this.overlay.clear();
     if (this.segmentation) this.showEvidence(null);
     this.segmentation = null;
@@ -155,6 +157,7 @@ export class SegmentView {
       pinned: this.overlay.pinned,
       colour,
       mask,
+      form: hit && this.overlay.pinned ? this.corrector.form(hit) : null,
     });
     showPointed(byId("pointed"), hit, { colour, score });
     this.pictureInput.name.hidden = hit !== null;

@@ -1,24 +1,26 @@
 // The teach view: sends captioned pictures to the indexer, and shows what was learned of them.
 
 import { sleep } from "./api.js";
-import { byId, count, make, nounHref } from "./elements.js";
+import { Boxes } from "./boxes.js";
+import { byId, count } from "./elements.js";
+import { failureOf, pollJob } from "./jobs.js";
+import { Lesson } from "./lesson.js";
 import { normalForm } from "./names.js";
 import { PictureInput } from "./picture.js";
 import { ButtonTask } from "./task.js";
 
 const FIRST_POLL_MS = 300;
-const MAX_POLL_MS = 2000;
 const MAX_ATTEMPTS = 5;
-const THUMBNAIL_SIDE = 96;
 const MAX_QUERIES = 24;
 
 export class TeachView {
   /**
+   * suggest: completes a noun, as of `ClassField`.
    * current:   returns the picture of the segment view, or null.
    * counts:    resolves to the size of the dictionary now, as in /v1/about.
    * onSegment: called with a picture's file and nouns to segment it into.
    */
-  constructor({ api, current, counts, onSegment }) {
+  constructor({ api, suggest, current, counts, onSegment }) {
     Object.assign(this, { api, current, counts, onSegment, indexer: "" });
     this.captions = byId("captions");
     this.status = byId("teach-status");
@@ -27,6 +29,13 @@ export class TeachView {
     this.pictureInput = new PictureInput({
       section: byId("teach"),
       problem: byId("lesson-problem"),
+      onPicture: () => this.boxes.clear(),
+    });
+    this.boxes = new Boxes({
+      frame: this.pictureInput.frame,
+      names: byId("boxes"),
+      addButton: byId("add-box"),
+      suggest,
     });
     this.task = new ButtonTask({
       startButton: byId("teach-go"),
@@ -52,7 +61,13 @@ export class TeachView {
       this.pictureInput.empty.querySelector("button").focus();
       return;
     }
-    if (captions.length === 0) {
+    const regions = this.boxes.regions(this.pictureInput.picture);
+    if (this.boxes.unnamed) {
+      this.task.showProblem("a box has no name yet; write what it shows, or remove it");
+      this.boxes.unnamed.focus();
+      return;
+    }
+    if (captions.length === 0 && regions.length === 0) {
       const problem = "there is no caption yet; write a sentence that names what is to be seen";
       this.task.showProblem(problem);
       this.captions.focus();
@@ -60,18 +75,19 @@ export class TeachView {
     }
     const { file } = this.pictureInput.picture;
     this.status.textContent = "Sending…";
-    await this.task.run((options) => this.send(file, captions, options), {
-      onResult: ({ job, before }) => this.addLesson(job, captions, before),
+    await this.task.run((options) => this.send(file, captions, regions, options), {
+      onResult: ({ job, before }) => this.addLesson(job, [...captions, ...namesOf(regions)], before),
       onStop: (words) => {
         this.status.textContent = words;
       },
     });
   }
 
-  async send(file, captions, options) {
+  async send(file, captions, regions, options) {
     const form = new FormData();
     form.append("image", file, file.name || "pasted");
     for (const caption of captions) form.append("caption", caption);
+    if (regions.length > 0) form.append("regions", JSON.stringify(regions));
     const before = await this.counts();
     const path = "/v1/pairs";
     const { job } = await this.api.request(path, { ...options, base: this.indexer, body: form });
@@ -88,40 +104,28 @@ export class TeachView {
     this.status.textContent = "";
     this.captions.value = "";
     this.pictureInput.clear();
+    this.boxes.clear();
     this.enter();
     byId("lesson").querySelector("button").focus();
   }
 
   async trackJob(job, lesson, captions, before) {
     try {
-      const done = await this.pollJob(job, lesson);
-      if (done.state === "failed" || done.failures.length > 0) {
-        const reasons = done.failures.map((failure) => failure.reason);
-        lesson.fail(reasons.join("; ") || "it could not be learned; the indexer's log says why");
-      } else {
-        await this.reportLearned(lesson, captions, before);
-      }
+      const failure = failureOf(await this.finish(job, lesson));
+      if (failure) lesson.fail(failure);
+      else await this.reportLearned(lesson, captions, before);
     } catch (error) {
       lesson.fail(error.message);
     }
   }
 
-  /** Poll a job until it is over; an indexer that is away for a moment is asked again. */
-  async pollJob(job, lesson) {
-    let failed = 0;
-    for (let wait = FIRST_POLL_MS; ; wait = Math.min(1.3 * wait, MAX_POLL_MS)) {
-      await sleep(wait);
-      try {
-        const path = `/v1/jobs/${encodeURIComponent(job)}`;
-        const now = await this.api.request(path, { base: this.indexer });
-        failed = 0;
-        if (now.state === "done" || now.state === "failed") return now;
-        lesson.showState(now.state === "queued" ? "Waiting its turn…" : "Looking at it…");
-      } catch (error) {
-        failed += 1;
-        if (failed > MAX_ATTEMPTS) throw error;
-      }
-    }
+  finish(job, lesson) {
+    return pollJob(this.api, job, {
+      base: this.indexer,
+      first: FIRST_POLL_MS,
+      onState: (state) =>
+        lesson.showState(state === "queued" ? "Waiting its turn…" : "Looking at it…"),
+    });
   }
 
   /** Show what is known now; a segmenter beside the indexer may need a moment to notice. */
@@ -157,65 +161,12 @@ function occursIn(noun, text) {
   return new RegExp(`(?<!\\p{L})${plain}(e?s)?(?!\\p{L})`, "u").test(text);
 }
 
+/** The nouns that regions name, each once. */
+const namesOf = (regions) => [...new Set(regions.map(({ noun }) => noun))];
+
 function summary(after, before) {
   const more = after.nouns - before.nouns;
   if (more > 0) return `The dictionary knows ${count(more, "more noun")}: ${after.nouns} now.`;
   if (after.images > before.images) return "No new noun, but one more picture of those it knows.";
   return "Nothing new: the dictionary knew this picture with this caption.";
-}
-
-/** A line of what was taught, with how far it is. */
-class Lesson {
-  constructor({ image, captions, onSegment }) {
-    this.onSegment = onSegment;
-    this.state = make("p", { className: "state", textContent: "Waiting its turn…" });
-    this.progress = make("progress", { "aria-label": "Being learned" });
-    this.nouns = make("ul", { className: "chips", hidden: true });
-    const text = make("p", { className: "caption", textContent: captions.join(" / ") });
-    this.body = make("div", {}, text, this.state, this.progress, this.nouns);
-    this.element = make("li", { className: "lesson" }, thumbnailCanvas(image), this.body);
-  }
-
-  showState(text) {
-    this.state.textContent = text;
-  }
-
-  fail(reason) {
-    this.progress.remove();
-    this.state.className = "problem";
-    this.showState(reason);
-  }
-
-  complete(text, nouns) {
-    this.progress.remove();
-    this.showState(text);
-    this.nouns.replaceChildren(...nouns.map(chip));
-    this.nouns.hidden = nouns.length === 0;
-    if (nouns.length > 0) this.body.append(this.segmentButton(nouns.map(({ noun }) => noun)));
-  }
-
-  segmentButton(nouns) {
-    const words = "Segment this picture";
-    const button = make("button", { type: "button", className: "quiet", textContent: words });
-    button.addEventListener("click", () => this.onSegment(nouns));
-    return button;
-  }
-}
-
-function chip({ noun, pictures }) {
-  const known = pictures === 1 ? "new" : count(pictures, "picture");
-  const link = make("a", { href: nounHref(noun) }, noun, " ");
-  link.append(make("span", { className: "faint", textContent: known }));
-  return make("li", {}, link);
-}
-
-/** A small copy of a picture that is shown. */
-function thumbnailCanvas(image) {
-  const { naturalWidth: width, naturalHeight: height } = image;
-  const scale = THUMBNAIL_SIDE / Math.max(width, height);
-  const canvas = make("canvas", { "aria-hidden": "true" });
-  canvas.width = Math.max(1, Math.round(width * scale));
-  canvas.height = Math.max(1, Math.round(height * scale));
-  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
-  return canvas;
 }
