@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from cachetools import LRUCache, cachedmethod
+from numpy.typing import NDArray
 
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.classes import ClassName
@@ -17,7 +18,7 @@ from captionary.schemas.nouns import NounIndex
 from captionary.schemas.options import Fusion
 from captionary.segmenter.kinds.choice import MIN_REGIONS, kinds_in_dictionary
 from captionary.segmenter.kinds.table import BY_LEXICON, KindRules
-from captionary.segmenter.links import against, in_captions, speaking
+from captionary.segmenter.links import against, speaking
 from captionary.segmenter.scoring import (
     Floats,
     Ints,
@@ -86,7 +87,8 @@ class ClassVectors:
     column, owner, weight: (L,) each: prototype, class and weight of every link.
     against, against_owner: (A,) each: prototypes of what is not a class, and the class of each.
     trust:        (C,) how far text is believed about each class, in [0, 1].
-    nouns:        (C,) the nouns by which captions name each class; none: it is not in any.
+    nouns:        (C,) the nouns of the dictionary that each class takes; none: it has none.
+    sampled:      (C,) whether captions of the dictionary's sample name the class.
     without_noun: indices of the classes that have neither a noun by name nor kinds.
     kinds:        for each class the nouns that are kinds of it, with how many pictures each has.
     common:       what the dictionary's regions have in common; zeros without a dictionary.
@@ -105,6 +107,7 @@ class ClassVectors:
     against_owner: Ints
     trust: Floats
     nouns: tuple[frozenset[str], ...]
+    sampled: NDArray[np.bool_]
     without_noun: tuple[int, ...]
     kinds: tuple[tuple[tuple[str, int], ...], ...]
     common: CommonParts
@@ -183,6 +186,7 @@ def encode_classes_by_text(classes: Sequence[ClassName], text: TextEncoder) -> C
         against_owner=np.zeros(0, dtype=np.int64),
         trust=np.ones(len(classes), dtype=np.float32),
         nouns=tuple(frozenset[str]() for _ in classes),
+        sampled=np.zeros(len(classes), dtype=np.bool_),
         without_noun=(),
         kinds=((),) * len(classes),
         common=CommonParts(np.zeros(text.dim, dtype=np.float32)),
@@ -210,6 +214,7 @@ def encode_classes_by_dictionary(
         names | dict.fromkeys(dict(more), 1.0) for names, more in zip(by_name, kinds, strict=True)
     ]
     weights = _noun_weights(classes, own, text, retriever)
+    sampled = retriever.sampled_nouns()
     matrix = retriever.matrix({noun for of_class in weights for noun in of_class})
     prototypes = matrix.prototypes
     column, owner, weight = speaking(weights, prototypes)
@@ -231,7 +236,8 @@ def encode_classes_by_dictionary(
         against=against_column,
         against_owner=against_owner,
         trust=trust_in_text(by_text, owner, weight, classes=len(classes)),
-        nouns=in_captions(own, prototypes, retriever.sampled_nouns()),
+        nouns=tuple(map(frozenset, own)),
+        sampled=np.array([bool(sampled & nouns.keys()) for nouns in own], np.bool_),
         without_noun=tuple(index for index, nouns in enumerate(own) if not nouns),
         kinds=kinds,
         common=retriever.common_parts(),

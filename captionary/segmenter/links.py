@@ -79,17 +79,6 @@ def against(weights: NounWeights, prototypes: Sequence[Prototype]) -> tuple[Ints
     return np.array(linked, dtype=np.int64), np.array(owners, dtype=np.int64)
 
 
-def in_captions(
-    weights: NounWeights, prototypes: Sequence[Prototype], sampled: frozenset[str]
-) -> tuple[frozenset[str], ...]:
-    """The nouns of each class that captions name: what was only pointed at is in none.
-
-    sampled: the nouns of the captions of the dictionary's sample.
-    """
-    said = sampled | {prototype.noun for prototype in prototypes if prototype.kind == "guessed"}
-    return tuple(frozenset(of_class) & said for of_class in weights)
-
-
 def _columns(prototypes: Sequence[Prototype], *, refused: bool) -> Mapping[str, list[int]]:
     columns: defaultdict[str, list[int]] = defaultdict(list)
     for column, prototype in enumerate(prototypes):

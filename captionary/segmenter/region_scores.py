@@ -140,8 +140,7 @@ def _by_captions(neighbours: Neighbours, classes: ClassVectors, text: Scores) ->
     for row, said in enumerate(neighbours.nouns):
         for noun in said & classes_of.keys():
             named[row, classes_of[noun]] = True
-    known = np.array([bool(nouns) for nouns in classes.nouns], np.bool_)
-    return complete_with_text(caption_vote(neighbours.weight, named, known), text)
+    return complete_with_text(caption_vote(neighbours.weight, named, classes.sampled), text)
 
 
 def fused_scores(
@@ -167,7 +166,13 @@ def fused_scores(
     if "prototypes" in witnesses:
         shares.append((said["prototypes"], share if asked else 1.0))
     if "captions" in witnesses:
-        shares.append((said["captions"], weights.captions))
+        votes = said["captions"]
+        # Captions that were not asked say nothing against what prototypes know.
+        silent = np.setdiff1d(classes.owner, np.flatnonzero(classes.sampled))
+        if shares and len(silent):
+            votes = votes.copy()
+            votes[:, silent] = fuse(shares)[:, silent]
+        shares.append((votes, weights.captions))
     if len(shares) == 1:
         return shares[0][0]
     known = np.array([bool(nouns) for nouns in classes.nouns])
@@ -221,9 +226,9 @@ def _said_of(
 ) -> dict[Witness, float]:
     """What each witness says of a class of a region; those that know nothing of it say nothing."""
     silent = {
-        # A class without prototypes, or in no caption, has text's probability there.
+        # A class without prototypes, or in no caption asked, has text's probability there.
         "prototypes": class_id not in classes.owner,
-        "captions": not classes.nouns[class_id],
+        "captions": not classes.sampled[class_id],
     }
     return {
         witness: float(said[row, class_id])

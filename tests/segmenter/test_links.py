@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from captionary.schemas.dictionary import Prototype
-from captionary.segmenter.links import GUESSED, against, in_captions, speaking
+from captionary.segmenter.links import GUESSED, against, speaking
 from tests.vocabulary.made_up_records import prototypes
 
 COUNTS = st.integers(1, 40)
@@ -62,11 +62,3 @@ def test_what_is_refused_speaks_against_its_classes_only() -> None:
         (3, 2),
     ]
     assert 2 not in speaking(classes, found)[0]
-
-
-def test_captions_know_nothing_of_what_was_only_pointed_at() -> None:
-    found = [*made("cat", guessed=3), *made("dog", pointed=2)]
-    classes = [{"cat": 1.0}, {"dog": 1.0}, {"cat": 1.0, "dog": 1.0}]
-    expected = frozenset({"cat"})
-    assert in_captions(classes, found, frozenset()) == (expected, frozenset(), expected)
-    assert in_captions(classes, found, frozenset({"dog"}))[1] == frozenset({"dog"})

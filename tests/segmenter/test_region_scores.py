@@ -53,6 +53,7 @@ VECTORS = ClassVectors(
     against_owner=np.zeros(0, np.int64),
     trust=np.array([0.25, 1, 1, 1], np.float32),
     nouns=(frozenset({"cat", "dog"}), frozenset({"tree"}), frozenset({"bench"}), frozenset()),
+    sampled=np.array([True, True, True, False]),
     without_noun=(ZEPPELIN,),
     kinds=((),) * 4,
     common=COMMON_PARTS,
@@ -264,6 +265,7 @@ def test_a_class_that_near_nouns_stand_in_for_is_known() -> None:
     lent = replace(
         VECTORS,
         nouns=(VECTORS.nouns[PET], frozenset(), *VECTORS.nouns[BENCH:]),
+        sampled=np.array([True, False, True, False]),
     )
     found = score_regions(TABLE, lent, NEIGHBOURS, fusion="both", weights=WEIGHTS)
     assert_array_equal(found.fused, scored("both").fused)
@@ -285,3 +287,12 @@ def test_a_class_is_held_down_near_what_is_not_it() -> None:
     ]
     assert_allclose(np.log(less.fused[:, PET] / less.fused[:, TREE]), expected, rtol=1e-3)
     assert (less.fused[:, PET] < plain.fused[:, PET]).any()
+
+
+def test_captions_that_were_not_asked_say_nothing_against_a_class() -> None:
+    """As of a noun that was only pointed at, or that no picture of the sample has."""
+    silent = replace(VECTORS, sampled=np.zeros(4, np.bool_))
+    found = score_regions(TABLE, silent, NEIGHBOURS, fusion="all", weights=WEIGHTS)
+    others = scored("text+neighbours+prototypes")
+    odds = [np.log(one.fused[:, PET] / one.fused[:, TREE]) for one in (found, others)]
+    assert_allclose(odds[0], odds[1], rtol=1e-4, atol=1e-5)

@@ -139,6 +139,7 @@ def of_some(classes: ClassVectors, chosen: Sequence[int], text_scale: float) -> 
         against_owner=place[classes.against_owner[opposed]],
         trust=trust_in_text(by_text, owner, weight, classes=len(chosen)),
         nouns=tuple(classes.nouns[number] for number in chosen),
+        sampled=classes.sampled[list(chosen)],
         without_noun=(),
         kinds=tuple(classes.kinds[number] for number in chosen),
     )
