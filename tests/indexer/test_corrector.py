@@ -1,6 +1,6 @@
 """Corrections on every engine: each does what it says, and undone leaves the store as it was."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from captionary.indexer.corrector import Corrector
+from captionary.indexer.corrector import Corrected, Corrector
 from captionary.indexer.refresh import Refresher
 from captionary.schemas.corrections import with_pointing
 from captionary.schemas.dictionary import Picture
@@ -76,7 +76,7 @@ def test_each_correction_and_its_undo_leave_the_store_as_it_was(open_engine: Ope
         picture = dictionary.picture(name)
         assert picture is not None
         noun = picture.nouns[0][0]
-        said = (
+        said: tuple[Callable[[], Corrected], ...] = (
             lambda: corrector.point(noun, name, 7, refused=False),
             lambda: corrector.point(noun, name, 0, refused=True),
             lambda: corrector.point(noun, name, refused=True),
@@ -232,15 +232,19 @@ def test_what_is_wrong_is_said(open_engine: Open) -> None:
     with StoredDictionary(open_engine(), fingerprint="planted", dim=DIM) as dictionary:
         corrector = filled(dictionary)
         before = state_of(dictionary)
-        for message, wrong in (
+        mistakes: tuple[tuple[str, Callable[[], Corrected]], ...] = (
             ("no noun 'zebra'", lambda: corrector.rename("zebra", "horse")),
             ("a noun 'cat' already; merge", lambda: corrector.rename("dog", "cat")),
             ("no noun 'zebra'", lambda: corrector.merge("dog", "zebra")),
-            ("no region 99; it has 0 to 9", lambda: corrector.point("dog", "p000", 99, refused=1)),
+            (
+                "no region 99; it has 0 to 9",
+                lambda: corrector.point("dog", "p000", 99, refused=True),
+            ),
             ("name the region", lambda: corrector.point("dog", "p000", refused=False)),
             ("at least one letter", lambda: corrector.rename("dog", "  ")),
             ("no correction 7", lambda: corrector.undo(7)),
-        ):
+        )
+        for message, wrong in mistakes:
             with pytest.raises(WrongInput, match=message):
                 wrong()
         assert state_of(dictionary) == before

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from captionary.schemas.dictionary import Prototype
+from captionary.schemas.dictionary import Prototype, PrototypeKind
 from captionary.segmenter.links import GUESSED, against, speaking
 from tests.vocabulary.made_up_records import prototypes
 
@@ -13,15 +13,13 @@ COUNTS = st.integers(1, 40)
 
 
 def made(noun: str, *, guessed: int = 0, pointed: int = 0, refused: int = 0) -> list[Prototype]:
-    kinds = ("guessed",) * bool(guessed) + ("refused",) * refused
-    sizes = [guessed] * bool(guessed) + [1] * refused
-    if pointed:  # one of all of them, where there are several, and one of each
-        sizes += [pointed] * (pointed > 1) + [1] * pointed
-        kinds += ("pointed",) * (len(sizes) - len(kinds))
-    return [
-        replace(item, kind=kind, size=size)
-        for item, kind, size in zip(prototypes(noun, len(kinds)), kinds, sizes, strict=True)
-    ]
+    found: list[tuple[PrototypeKind, int]] = [("guessed", guessed)] * bool(guessed)
+    found += [("refused", 1)] * refused
+    if pointed > 1:  # one of all of them beside one of each
+        found.append(("pointed", pointed))
+    found += [("pointed", 1)] * pointed
+    own = zip(prototypes(noun, len(found)), found, strict=True)
+    return [replace(item, kind=kind, size=size) for item, (kind, size) in own]
 
 
 def share_of_pointing(found: list[Prototype], *nouns: str) -> float:
