@@ -6,7 +6,7 @@ says which way it was.
 """
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from captionary.vision.pictures.areas import area_mask
 from captionary.vision.pictures.loading import LoadedPicture
 from captionary.vision.pointing import pointed_index, pointed_region
 from captionary.vision.proposers.proposer import RegionProposer
+from captionary.vision.recent_tables import RecentTables, table_key
 
 CODE_VERSION = 2
 """Raise it when a change of this package's code changes any region or vector."""
@@ -39,6 +40,9 @@ class RegionExtractor:
     proposer: RegionProposer
     embedder: RegionEmbedder
     looks: RegionEmbedder | None = None
+    _recent: RecentTables = field(
+        default_factory=RecentTables, init=False, repr=False, compare=False
+    )
 
     @property
     def fingerprint(self) -> str:
@@ -66,7 +70,10 @@ class RegionExtractor:
         regions = self.proposer.propose(shown)
         # Boxes in pixels of the file, where users meet them; masks stay at the smaller size.
         boxes = [scaled(region.box_xyxy, shown.size_hw, picture.size_hw) for region in regions]
-        table = self._embedded(shown, regions, boxes)
+        key = table_key(shown.pixels, regions, boxes)
+        if (table := self._recent.get(key)) is None:
+            table = self._embedded(shown, regions, boxes)
+            self._recent.put(key, table)
         return CutPicture(shown.pixels, tuple(regions), table, picture.size_hw)
 
     def _embedded(
