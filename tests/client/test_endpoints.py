@@ -225,6 +225,34 @@ def test_a_picture_comes_and_goes(client: Client, scenes: Path) -> None:
         client.noun("zebra")
 
 
+def test_what_is_pointed_at_and_corrected_can_be_undone(client: Client, scenes: Path) -> None:
+    pair, box = read_pairs(scenes)[21], {"box": [10, 10, 40, 40]}
+    region = {"noun": "gadget", **box, "not": False}
+    jobs = [
+        client.add(pair.image, id="g/1", regions=[region]),
+        client.point(pair.image, "gizmo", box),
+        client.point(pair.image, "gadget", box, refused=True),
+        client.correct("alias", "gadget", other="doodad"),
+        client.correct("refuse", "gadget", image_id="g/1"),
+    ]
+    assert [client.wait(job).state for job in jobs] == ["done"] * 5
+    assert eventually(lambda: pictures_of(client, "gizmo"), 1) == 1
+    listed = client.corrections().corrections
+    assert [(item.kind, item.noun) for item in listed] == [
+        ("teach", "gizmo"),
+        ("refuse", "gadget"),
+        ("alias", "gadget"),
+        ("refuse", "gadget"),
+    ]
+    for item in reversed(listed):
+        assert client.wait(client.undo(item.number)).state == "done"
+    assert client.corrections().corrections == []
+    with pytest.raises(ServiceProblem, match="no correction 1 to undo"):
+        client.undo(1)
+    client.wait(client.remove_image("g/1"))
+    assert images(client, PICTURES) == PICTURES
+
+
 def test_a_large_batch_of_known_pictures_changes_nothing(client: Client, pairs: list[Pair]) -> None:
     assert images(client, PICTURES) == PICTURES
     assert eventually(lambda: client.about().revision % 2, 0) == 0
