@@ -20,7 +20,7 @@ from captionary.vocabulary.engines.engine import (
     Point,
     look_dim_of,
 )
-from captionary.vocabulary.points import single
+from captionary.vocabulary.records.points import single
 from captionary.vocabulary.store_meta import COPYING, CORRECTED, MADE, new_made
 
 Report: TypeAlias = Callable[[CollectionName, int, int], None]

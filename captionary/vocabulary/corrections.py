@@ -10,8 +10,8 @@ from typing import Any
 
 from captionary.schemas.corrections import Correction, NounRules, rules_of
 from captionary.vocabulary.engines.engine import Collection, Engine, Payload, Where
-from captionary.vocabulary.paging import pages
-from captionary.vocabulary.points import pending_again
+from captionary.vocabulary.records.paging import pages
+from captionary.vocabulary.records.points import pending_again
 from captionary.vocabulary.store_meta import CORRECTED, CORRECTIONS, LAST_NUMBER, RENAMING, Meta
 
 AT_ONCE = 256

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from captionary.schemas.dictionary import DictionaryStats, NounEntry
 from captionary.vocabulary.engines.engine import Engine, Where
-from captionary.vocabulary.points import VISIBLE
+from captionary.vocabulary.records.points import VISIBLE
 
 
 def read_entries(engine: Engine, speaking: Where) -> list[NounEntry]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import CaptionaryError
 from captionary.vocabulary.engines.engine import Engine, Payload, Point, Where
-from captionary.vocabulary.points import prototype_from
+from captionary.vocabulary.records.points import prototype_from
 
 READS = 20
 """Times that nouns are read again whose prototypes a writer may just be replacing."""

@@ -21,8 +21,8 @@ from captionary.vocabulary.candidates import Candidates, candidates_of, joined
 from captionary.vocabulary.centring import CommonParts, centred, common_parts
 from captionary.vocabulary.engines.engine import Payload, Point, Where
 from captionary.vocabulary.neighbours import NeighbourPool, Neighbours
-from captionary.vocabulary.point_ids import picture_point_id
-from captionary.vocabulary.points import VISIBLE, single
+from captionary.vocabulary.records.point_ids import picture_point_id
+from captionary.vocabulary.records.points import VISIBLE, single
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 Prototypes: TypeAlias = tuple[Prototype, ...]

@@ -29,14 +29,14 @@ from captionary.vocabulary.generations import (
     read_generations,
     read_prototypes,
 )
-from captionary.vocabulary.picture_writing import (
+from captionary.vocabulary.records.picture_writing import (
     add_pictures,
     amend_pictures,
     settle_pictures,
 )
-from captionary.vocabulary.pictures import draw_sample, read_pictures, read_sorted
-from captionary.vocabulary.point_ids import picture_point_id
-from captionary.vocabulary.points import (
+from captionary.vocabulary.records.pictures import draw_sample, read_pictures, read_sorted
+from captionary.vocabulary.records.point_ids import picture_point_id
+from captionary.vocabulary.records.points import (
     PENDING,
     VISIBLE,
     WITHOUT_THUMBNAIL,
@@ -44,7 +44,7 @@ from captionary.vocabulary.points import (
     picture_from,
     prototype_point,
 )
-from captionary.vocabulary.regions import read_rows, read_tables, set_tags
+from captionary.vocabulary.records.regions import read_rows, read_tables, set_tags
 from captionary.vocabulary.store_meta import WEIGHTS, Meta
 
 SPEAKING = Where(none_of={"kind": ["refused"]})

@@ -169,8 +169,8 @@ def test_boxes_teach_without_a_caption(page: Page, taught: str, picture: Path) -
 
 
 def test_a_box_is_moved_by_touch(browser: Browser, taught: str, picture: Path) -> None:
-    options = {"viewport": {"width": 390, "height": 844}, "has_touch": True}
-    with tab(browser, taught, "#/teach", **options) as opened:
+    phone = {"width": 390, "height": 844}
+    with tab(browser, taught, "#/teach", viewport=phone, has_touch=True) as opened:
         page = opened.page
         choose(page, picture)
         page.get_by_role("button", name="Add a box").tap()

@@ -9,8 +9,8 @@ from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRe
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import Payload, Where
-from captionary.vocabulary.points import single
-from captionary.vocabulary.regions import tags_of
+from captionary.vocabulary.records.points import single
+from captionary.vocabulary.records.regions import tags_of
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 DIM = 16

@@ -19,7 +19,7 @@ from captionary.vocabulary.engines.edge import EdgeEngine
 from captionary.vocabulary.engines.engine import NAMES, CollectionName, Engine, Payload, Point
 from captionary.vocabulary.engines.server import ServerEngine
 from captionary.vocabulary.engines.server_settings import ServerSettings
-from captionary.vocabulary.point_ids import picture_point_id
+from captionary.vocabulary.records.point_ids import picture_point_id
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine

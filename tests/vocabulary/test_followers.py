@@ -11,7 +11,7 @@ from captionary.vocabulary.engines.engine import Engine, Payload
 from captionary.vocabulary.engines.server import ServerEngine
 from captionary.vocabulary.engines.server_settings import ServerSettings
 from captionary.vocabulary.generations import whole_generation
-from captionary.vocabulary.points import prototype_point
+from captionary.vocabulary.records.points import prototype_point
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener

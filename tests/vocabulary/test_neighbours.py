@@ -15,7 +15,7 @@ from captionary.vocabulary import neighbours
 from captionary.vocabulary.candidates import SMALLEST
 from captionary.vocabulary.centring import CommonParts, centred
 from captionary.vocabulary.neighbours import Neighbours
-from captionary.vocabulary.point_ids import region_point_id
+from captionary.vocabulary.records.point_ids import region_point_id
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.exact_engine import ExactEngine

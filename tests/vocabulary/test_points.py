@@ -11,8 +11,13 @@ from captionary.schemas.dictionary import Exemplar, Picture, Prototype
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import Engine
-from captionary.vocabulary.point_ids import RANK_BITS, picture_point_id, rank, region_point_id
-from captionary.vocabulary.points import (
+from captionary.vocabulary.records.point_ids import (
+    RANK_BITS,
+    picture_point_id,
+    rank,
+    region_point_id,
+)
+from captionary.vocabulary.records.points import (
     picture_from,
     picture_point,
     prototype_from,
@@ -21,7 +26,7 @@ from captionary.vocabulary.points import (
     single,
     table_from,
 )
-from captionary.vocabulary.regions import retagged, tags_of, tags_payload
+from captionary.vocabulary.records.regions import retagged, tags_of, tags_payload
 from tests.vocabulary.made_up_records import DIM, LOOK_DIM, picture, table, unit
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)

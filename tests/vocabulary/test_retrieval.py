@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from captionary.vocabulary.centring import centred, common_part
-from captionary.vocabulary.points import region_points
+from captionary.vocabulary.records.points import region_points
 from captionary.vocabulary.retrieval import NOUN_SETS, NearNoun, Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, prototypes, table, tag, unit

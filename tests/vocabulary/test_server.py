@@ -20,7 +20,7 @@ from captionary.vocabulary.engines.engine import KEYWORDS, NAMES, Collection, Po
 from captionary.vocabulary.engines.server import META_POINT, ServerEngine
 from captionary.vocabulary.engines.server_collection import MAX_BYTES as OURS
 from captionary.vocabulary.engines.server_settings import ServerSettings
-from captionary.vocabulary.point_ids import picture_point_id
+from captionary.vocabulary.records.point_ids import picture_point_id
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.stand_in.rest import MAX_BYTES
 from tests.stand_in.running import StandIn, running

@@ -17,7 +17,7 @@ from captionary.schemas.errors import (
 )
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.engines.engine import Engine
-from captionary.vocabulary.points import prototype_point
+from captionary.vocabulary.records.points import prototype_point
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine

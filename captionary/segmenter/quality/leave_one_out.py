@@ -32,8 +32,8 @@ from captionary.segmenter.scoring import LEAST, Floats, Ints
 from captionary.vocabulary.candidates import large_enough
 from captionary.vocabulary.centring import centred
 from captionary.vocabulary.neighbours import Neighbours
-from captionary.vocabulary.paging import pages
-from captionary.vocabulary.regions import read_tags
+from captionary.vocabulary.records.paging import pages
+from captionary.vocabulary.records.regions import read_tags
 from captionary.vocabulary.retrieval import Retriever
 
 MOST_NOUNS, FEWEST_PICTURES = 200, 5

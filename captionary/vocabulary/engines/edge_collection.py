@@ -36,7 +36,7 @@ from captionary.vocabulary.engines.qdrant_requests import (
     point_from,
     vector_selector,
 )
-from captionary.vocabulary.paging import pages
+from captionary.vocabulary.records.paging import pages
 
 WRITE_PAGE = 500
 """Points written in one operation."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from captionary.schemas.arrays import Vectors
 from captionary.vocabulary.engines.engine import Hits, Payload, Point, Sizes, Value, vectors_of
-from captionary.vocabulary.paging import pages
+from captionary.vocabulary.records.paging import pages
 
 READ_PAGE = 1000
 """Points read, or named by id, in one request."""

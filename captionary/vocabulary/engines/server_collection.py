@@ -32,7 +32,7 @@ from captionary.vocabulary.engines.qdrant_requests import (
     vector_selector,
 )
 from captionary.vocabulary.engines.server_requests import ServerRequests
-from captionary.vocabulary.paging import pages
+from captionary.vocabulary.records.paging import pages
 
 T = TypeVar("T")
 

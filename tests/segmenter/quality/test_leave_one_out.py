@@ -17,7 +17,7 @@ from captionary.segmenter.quality.leave_one_out import (
 )
 from captionary.segmenter.quality.left_out import of_some
 from captionary.vocabulary.centring import centred
-from captionary.vocabulary.regions import read_tags
+from captionary.vocabulary.records.regions import read_tags
 from captionary.vocabulary.retrieval import Retriever
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.segmenter.quality.small_world import LOOK_DIM, NoisyText, world

@@ -11,15 +11,15 @@ from captionary.schemas.dictionary import Picture
 from captionary.schemas.errors import CaptionaryError
 from captionary.schemas.regions import PointedTable, RegionTable
 from captionary.vocabulary.engines.engine import Collection, Where
-from captionary.vocabulary.point_ids import picture_point_id, region_point_id
-from captionary.vocabulary.points import (
+from captionary.vocabulary.records.point_ids import picture_point_id, region_point_id
+from captionary.vocabulary.records.points import (
     pending_again,
     picture_from,
     picture_point,
     region_points,
     settled,
 )
-from captionary.vocabulary.regions import region_ids
+from captionary.vocabulary.records.regions import region_ids
 
 
 def add_pictures(

@@ -10,9 +10,9 @@ from captionary.schemas.dictionary import Picture, TaggedRegion
 from captionary.schemas.errors import CaptionaryError, MissingRegions
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.engines.engine import Collection, Payload, Where
-from captionary.vocabulary.paging import pages
-from captionary.vocabulary.point_ids import region_point_id
-from captionary.vocabulary.points import single, table_from
+from captionary.vocabulary.records.paging import pages
+from captionary.vocabulary.records.point_ids import region_point_id
+from captionary.vocabulary.records.points import single, table_from
 
 PAGE = 64
 """Pictures whose regions are read at a time."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from captionary.schemas.dictionary import Picture
 from captionary.vocabulary.engines.engine import Collection, Payload, Where
-from captionary.vocabulary.paging import pages
-from captionary.vocabulary.point_ids import picture_point_id
-from captionary.vocabulary.points import VISIBLE, picture_from
+from captionary.vocabulary.records.paging import pages
+from captionary.vocabulary.records.point_ids import picture_point_id
+from captionary.vocabulary.records.points import VISIBLE, picture_from
 
 PAGE = 64
 """Pictures that are read at a time: with their thumbnails they are large."""

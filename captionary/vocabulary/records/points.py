@@ -18,7 +18,7 @@ from captionary.schemas.errors import CaptionaryError
 from captionary.schemas.pointing import Pointing
 from captionary.schemas.regions import RegionTable
 from captionary.vocabulary.engines.engine import Payload, Point, Where
-from captionary.vocabulary.point_ids import (
+from captionary.vocabulary.records.point_ids import (
     picture_point_id,
     prototype_point_id,
     rank,
