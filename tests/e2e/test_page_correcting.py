@@ -158,9 +158,7 @@ def test_boxes_teach_without_a_caption(page: Page, taught: str, picture: Path) -
     expect(page.locator("#teach-problem")).to_contain_text("a box has no name yet")
     second.press("Delete")
     expect(page.locator("#teach .box")).to_have_count(1)
-    with page.expect_request("**/v1/pairs") as sent:
-        page.get_by_role("button", name="Teach", exact=True).click()
-    assert '"noun":"gizmo"' in (sent.value.post_data_buffer or b"").decode("latin-1")
+    page.get_by_role("button", name="Teach", exact=True).click()
     lesson = page.locator(".lesson").first
     expect(lesson.locator(".chips a")).to_contain_text("gizmo")
     page.goto(f"{taught}/#/dictionary/gizmo")

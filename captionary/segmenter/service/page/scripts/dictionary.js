@@ -7,6 +7,8 @@ import { SAID, addressAfter, cross, nounTools } from "./nountools.js";
 
 const PAGE_SIZE = 60;
 const DEBOUNCE_MS = 120;
+const RECOUNT_MS = 600;
+const MAX_RECOUNTS = 5;
 const HEADINGS = { guessed: "Look", pointed: "Pointed at: look", refused: "Not this: look" };
 
 export class DictionaryView {
@@ -56,6 +58,7 @@ export class DictionaryView {
       await sleep(delay, request.signal);
       const listing = await this.api.request(`/v1/vocabulary?${query}`, { signal: request.signal });
       this.problem.textContent = "";
+      this.revision = listing.revision;
       if (offset === 0) this.list.replaceChildren();
       this.list.append(...listing.nouns.map(nounItem));
       this.more.hidden = this.list.children.length >= listing.total;
@@ -134,7 +137,7 @@ export class DictionaryView {
     const words = SAID[wanted.kind]?.(noun, other) ?? `That is no ${noun}.`;
     await this.say("Correcting…", async () => {
       const number = await this.corrections.correct(wanted);
-      this.showAnew(addressAfter(wanted));
+      await this.showAnew(addressAfter(wanted));
       return number === null ? "" : undoLine(words, () => this.undo(number, noun));
     });
   }
@@ -142,7 +145,7 @@ export class DictionaryView {
   undo(number, noun) {
     return this.say("Undoing…", async () => {
       await this.corrections.undo(number);
-      this.showAnew(nounHref(noun));
+      await this.showAnew(nounHref(noun));
       return "Undone.";
     });
   }
@@ -159,10 +162,20 @@ export class DictionaryView {
   }
 
   /** Go to an address of this view, and read again what it shows. */
-  showAnew(address) {
+  async showAnew(address) {
+    await this.recount();
     this.loadFirstPage(0);
     if (location.hash === address) this.showNoun(this.opened);
     else location.hash = address;
+  }
+
+  /** The segmenter counts nouns at most twice a second: wait until it has seen the change. */
+  async recount() {
+    for (let left = MAX_RECOUNTS; left > 0; left -= 1) {
+      await sleep(RECOUNT_MS);
+      const { revision } = await this.api.request("/v1/vocabulary?limit=1");
+      if (revision !== this.revision) return;
+    }
   }
 
   useButton(noun) {

@@ -136,12 +136,15 @@ function currentPictureInput() {
 async function start() {
   switchView();
   acceptAnywhere(currentPictureInput);
-  addEventListener("hashchange", showView);
+  // What a view offers depends on the service: until that is known it is only switched to.
+  addEventListener("hashchange", switchView);
   byId("change-key").addEventListener("click", async () => {
     if (await keyDialog.prompt("")) await refreshAbout();
   });
   await refreshAbout();
   if (about.keys && !api.hasKey && (await keyDialog.prompt(""))) await refreshAbout();
+  removeEventListener("hashchange", switchView);
+  addEventListener("hashchange", showView);
   showView();
 }
 
