@@ -54,6 +54,8 @@ def encode_pair(pair: Pair) -> str:
         WrongInput: the picture cannot be read, or the indexer would refuse the pair.
     """
     captions = [pair.captions] if isinstance(pair.captions, str) else list(pair.captions)
+    if not captions and not pair.regions:
+        raise WrongInput("a pair cannot be sent: it has neither captions nor regions")
     picture: dict[str, str]
     if isinstance(pair.image, str) and pair.image.startswith(("http://", "https://")):
         picture = {"url": pair.image}

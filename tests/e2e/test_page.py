@@ -138,7 +138,7 @@ def test_the_list_is_completed_name_by_name(page: Page) -> None:
     expect(options.first).to_contain_text("teddy bear")
     field.press("ArrowDown")
     expect(options.first).to_have_attribute("aria-selected", "true")
-    expect(field).to_have_attribute("aria-activedescendant", "completion-0")
+    expect(field).to_have_attribute("aria-activedescendant", "completions-0")
     field.press("Enter")
     expect(field).to_have_value("dog, teddy bear, ")
     field.press_sequentially("person: ma")

@@ -133,8 +133,8 @@ def test_a_wrong_pair_has_the_body_refused(
         (b'{"pairs": [GOOD], "more": 1}', 'the body must be {"pairs": [...]}'),
         (b'{"pairs": []}', "the body has no pairs"),
         (b'{"pairs": [GOOD, GOOD, GOOD, GOOD]}', "the body has more than 3 pairs"),
-        (b'{"pairs": [GOOD, {"tags": [%s1]}]}' % (b"1," * 2000), "a pair has more than 1000 val"),
-        (b'{"pairs": [GOOD, %s' % (b"[" * 400_000), "a pair has more than 1000 values"),
+        (b'{"pairs": [GOOD, {"tags": [%s1]}]}' % (b"1," * 20_000), "a pair has more than 20000"),
+        (b'{"pairs": [GOOD, %s' % (b"[" * 400_000), "a pair has more than 20000 values"),
     ],
 )
 def test_a_body_of_another_shape_is_refused(
@@ -168,7 +168,7 @@ def test_a_body_of_another_shape_is_refused(
         ),
         ({"image": GOOD}, {"caption": [SAID] * 101}, 422, "captions: List should have at most 100"),
         ({"image": GOOD}, {"caption": [SAID] * 300}, 400, "Too many fields"),
-        ({"image": GOOD}, {"caption": "a" * 100_000}, 400, "Part exceeded maximum size"),
+        ({"image": GOOD}, {"caption": "a" * 1_500_000}, 400, "Part exceeded maximum size"),
         ({"image": b"no picture"}, {"caption": SAID}, 422, "it.png is not a picture (10 bytes)"),
         ({"image": b""}, {"caption": SAID}, 422, "it.png is empty (0 bytes)"),
     ],

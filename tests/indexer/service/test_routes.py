@@ -249,7 +249,7 @@ def test_the_service_describes_itself(parts: Parts) -> None:
     asked = document["paths"]["/v1/pairs"]["post"]
     bodies = {kind: body["schema"] for kind, body in asked["requestBody"]["content"].items()}
     form, body = bodies["multipart/form-data"], bodies["application/json"]
-    assert {*form["properties"]} == {"image", "caption", "id", "source", "tag"}
+    assert {*form["properties"]} == {"image", "caption", "id", "source", "tag", "regions"}
     assert body["properties"]["pairs"]["maxItems"] == 7
     assert "url" in body["properties"]["pairs"]["items"]["properties"]
     assert {"202", "400", "401", "403", "413", "415", "422", "429", "503"} <= {*asked["responses"]}
