@@ -342,8 +342,10 @@ class Dictionary(Correcting, Examining, Exchanging):
 
     def _stored_nouns(self, noun: str) -> list[str]:
         """The nouns that a name means, as they are stored; itself where there are none."""
-        entries = self._parts.stored.entries()
-        return list(NounIndex(entry.noun for entry in entries).resolve(noun)) or [noun]
+        stored = self._parts.stored
+        nouns = (entry.noun for entry in stored.entries())
+        found = NounIndex(nouns, stored.corrections.rules.aliases).resolve(noun)
+        return list(found) or [noun]
 
     def retrieve(
         self,
