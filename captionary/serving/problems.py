@@ -3,12 +3,13 @@
 import errno
 import logging
 from collections.abc import Mapping
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount
 
 from captionary.schemas.bodies import ProblemBody
 from captionary.schemas.errors import (
@@ -74,7 +75,25 @@ def problem_response(
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    return problem_response(request, error.status_code, error.detail, error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (methods := _methods(request)):
+        # The router names the methods of the first route of the path only.
+        headers["Allow"] = ", ".join(methods)
+    return problem_response(request, error.status_code, error.detail, headers)
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that the routes of a request's path take, sorted."""
+    app: FastAPI = request.app
+    routes = [route for route in app.routes if not isinstance(route, Mount)]
+    return [
+        method.value
+        for method in sorted(HTTPMethod)
+        if any(
+            route.matches({**request.scope, "method": method.value})[0] is Match.FULL
+            for route in routes
+        )
+    ]
 
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:

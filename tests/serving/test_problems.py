@@ -48,6 +48,10 @@ def client() -> TestClient:
     def number(value: Annotated[int, Query(ge=1)]) -> int:
         return value
 
+    @part.router.put("/number")
+    def change(value: Annotated[int, Query(ge=1)]) -> int:
+        return value
+
     @part.router.post("/pairs")
     def pairs(pairs: Annotated[list[PairBody], Body(embed=True, min_length=1)]) -> int:
         return len(pairs)
@@ -107,8 +111,9 @@ def test_an_address_that_is_none() -> None:
 
 
 def test_a_method_that_is_not_for_this() -> None:
+    """All methods of the path are named, though each is a route of its own."""
     body, headers = problem("DELETE", "/number")
-    assert (body.status, headers["allow"]) == (405, "GET")
+    assert (body.status, headers["allow"]) == (405, "GET, PUT")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +143,7 @@ def test_several_invalid_things_are_counted() -> None:
 def test_every_route_tells_of_problems_in_its_document() -> None:
     document = client().get("/openapi.json").json()
     routes = [route for path in document["paths"].values() for route in path.values()]
-    assert len(routes) == 5
+    assert len(routes) == 6
     for route in routes:
         content = route["responses"]["default"]["content"]
         assert content["application/problem+json"]["schema"]["$ref"].endswith("/ProblemBody")
