@@ -20,7 +20,7 @@ from captionary.build import ModelNames, Parts
 from captionary.indexer.association import TEXT_SHARE
 from captionary.indexer.candidate_regions import CandidateReader
 from captionary.indexer.refresh import MOST_PICTURES
-from captionary.indexer.region_choice import choose_regions
+from captionary.indexer.region_choice import REFERENCE_PICTURES, RegionChooser
 from captionary.schemas.arrays import LabelMap
 from captionary.schemas.nouns import NounIndex
 from captionary.schemas.regions import Region
@@ -60,16 +60,18 @@ def main() -> None:
         for class_id, item in enumerate(data.classes):
             for noun in sorted({noun for name in item.prompts for noun in index.find(name)}):
                 pictures = stored.first_pictures(noun, limit=MOST_PICTURES)
-                own = reader.read(pictures)
+                first = pictures[:REFERENCE_PICTURES]
                 names = sorted({other for picture in pictures for other in picture.all_nouns})
                 words = dict(zip(names, text.encode_texts(names, templates="7"), strict=True))
                 for way, share in SHARES.items():
-                    for choice in choose_regions(
-                        noun, pictures, own, words=words, reader=reader, text_share=share
-                    ):
-                        true = regions.get(pictures[choice.picture].id)
-                        if true is not None and np.any(true[1] == class_id):
-                            region = true[0][int(own.index[choice.row])]
+                    chooser = RegionChooser(
+                        noun, words, (first, reader.read(first)), reader, text_share=share
+                    )
+                    for picture in pictures:
+                        true = regions.get(picture.id)
+                        tag = chooser.choose(picture, reader.read([picture]))
+                        if tag is not None and true is not None and np.any(true[1] == class_id):
+                            region = true[0][tag.index]
                             found[way].append(true_share(region, true[1], class_id) > 0.5)
         for way, right in found.items():
             print(f"{way:12} {100 * np.mean(right):5.1f} % of {len(right)} regions")

@@ -135,10 +135,13 @@ def consistency_trust(pictures: int) -> float:
     return (pictures - 1) / (pictures - 1 + FEW_PICTURES)
 
 
-def blended(text: Floats, shared: Floats, *, text_weight: float, shared_weight: float) -> Floats:
-    """Weigh the two witnesses: standardised text scores and consistency in its own spread."""
-    spread = max(float(shared.std()), 1e-6)
-    scores: Floats = (text_weight * text + shared_weight * shared / spread).astype(np.float32)
+def blended(
+    text: Floats, shared: Floats, *, spread: float, text_weight: float, shared_weight: float
+) -> Floats:
+    """Weigh the two witnesses: standardised text scores, and consistency by its spread."""
+    scores: Floats = (text_weight * text + shared_weight * shared / max(spread, 1e-6)).astype(
+        np.float32
+    )
     return scores
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
@@ -77,10 +78,18 @@ class CandidateReader:
         parts = candidates_at(table, np.arange(len(named)), self._common)
         return replace(parts, index=index, picture=np.arange(len(named)))
 
+    def lacking(self, noun: str) -> list[str]:
+        """The pictures of `sample_without`, each by its id and digest."""
+        found = (self._sample[number] for number in self._numbers_lacking(noun))
+        return [repr(_content(picture)) for picture in found]
+
+    def _numbers_lacking(self, noun: str) -> tuple[int, ...]:
+        lacking = (n for n, picture in enumerate(self._sample) if noun not in picture.all_nouns)
+        return tuple(islice(lacking, LACKING_PICTURES))
+
     def sample_without(self, noun: str) -> Candidates:
         """The candidates of pictures of the sample whose captions lack a noun."""
-        lacking = [n for n, picture in enumerate(self._sample) if noun not in picture.all_nouns]
-        numbers = tuple(lacking[:LACKING_PICTURES])
+        numbers = self._numbers_lacking(noun)
         # Most nouns lack the same first ones, and a copy of these takes as long as all the rest.
         if numbers not in self._lacking:
             found = self._background.of_rows(np.isin(self._background.picture, numbers))

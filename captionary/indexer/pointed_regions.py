@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captionary.indexer.candidate_regions import CandidateReader
-from captionary.indexer.region_choice import Choice
-from captionary.schemas.dictionary import Picture
+from captionary.schemas.dictionary import Picture, TaggedRegion
 from captionary.schemas.pointing import WHOLE_PICTURE
 from captionary.vocabulary.candidates import Candidates
 
@@ -25,11 +24,11 @@ class Told:
     pictures: Sequence[Picture]
     regions: Candidates
 
-    def choices(self, noun: str) -> list[Choice]:
+    def tagged(self, noun: str) -> list[TaggedRegion]:
         """The regions as if the noun had chosen them, each with a caption that names it, if any."""
         return [
-            Choice(row, row, 1.0, _caption_of(picture, noun))
-            for row, picture in enumerate(self.pictures)
+            TaggedRegion(noun, picture.id, int(index), 1.0, _caption_of(picture, noun))
+            for picture, index in zip(self.pictures, self.regions.index, strict=True)
         ]
 
 
@@ -52,15 +51,13 @@ def is_pointed_at(picture: Picture, noun: str) -> bool:
     return any(item.noun == noun and not item.refused for item in picture.pointings)
 
 
-def allowed(own: Candidates, pictures: Sequence[Picture], refused: Told) -> NDArray[np.bool_]:
-    """Which candidates the noun may still choose, (n,): not those refused, or nearly the same."""
+def allowed(own: Candidates, picture: Picture, refused: Told) -> NDArray[np.bool_]:
+    """Which candidates of a picture the noun may still choose, (n,): none refused, or nearly so."""
     free = np.ones(len(own.index), np.bool_)
-    number = {picture.id: number for number, picture in enumerate(pictures)}
-    for row, picture in enumerate(refused.pictures):
-        if picture.id in number:
-            rows = own.rows_of(number[picture.id])
-            same = overlap(own.boxes_xyxy[rows], refused.regions.boxes_xyxy[row]) >= SAME
-            free[rows] &= ~(same | (own.index[rows] == refused.regions.index[row]))
+    for row, told in enumerate(refused.pictures):
+        if told.id == picture.id:
+            same = overlap(own.boxes_xyxy, refused.regions.boxes_xyxy[row]) >= SAME
+            free &= ~(same | (own.index == refused.regions.index[row]))
     return free
 
 
@@ -75,7 +72,6 @@ def overlap(boxes_xyxy: Ints, box_xyxy: Ints) -> NDArray[np.float64]:
     return ratio
 
 
-def _caption_of(picture: Picture, noun: str) -> str:
-    """The first caption that names a noun; "" where none does."""
-    named = zip(picture.captions, picture.nouns, strict=True)
-    return next((caption for caption, nouns in named if noun in nouns), "")
+def _caption_of(picture: Picture, noun: str) -> int:
+    """Number of the first caption that names a noun; -1 where none does."""
+    return next((n for n, nouns in enumerate(picture.nouns) if noun in nouns), -1)

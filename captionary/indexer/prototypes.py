@@ -12,9 +12,14 @@ from captionary.indexer.clustering import (
     keep_together,
     mean_direction,
 )
-from captionary.indexer.region_choice import Choice
 from captionary.schemas.arrays import Vector, Vectors
-from captionary.schemas.dictionary import Exemplar, Picture, Prototype, PrototypeKind
+from captionary.schemas.dictionary import (
+    Exemplar,
+    Picture,
+    Prototype,
+    PrototypeKind,
+    TaggedRegion,
+)
 from captionary.vision.pictures.thumbnails import crop_thumbnail
 from captionary.vocabulary.candidates import Candidates
 
@@ -24,9 +29,9 @@ EXEMPLARS = 4
 
 def make_prototypes(
     noun: str,
-    choices: Sequence[Choice],
-    pictures: Sequence[Picture],
-    own: Candidates,
+    tagged: Sequence[TaggedRegion],
+    pictures: Mapping[str, Picture],
+    regions: Candidates,
     *,
     thumbnails: Callable[[Sequence[str]], Mapping[str, bytes]],
     generation: str,
@@ -39,13 +44,13 @@ def make_prototypes(
     certain, so each keeps to itself, as long as they are few, beside one of all of them.
 
     Args:
+        tagged:     the regions; pictures: theirs, by id; regions: row i is that of `tagged[i]`.
         thumbnails: reads the thumbnails of pictures, by id; only those of exemplars are read.
         first:      number of the first prototype.
     """
-    if not choices:
+    if not tagged:
         return []
-    taken = [item.row for item in choices]
-    looks = own.looks[taken]
+    looks = regions.looks
     prototypes: list[Prototype] = []
     for clusters in _clusterings(looks, kind):
         for cluster_number, centre in enumerate(clusters.centres):
@@ -53,19 +58,24 @@ def make_prototypes(
             similarity = _cosines(looks[rows], centre)
             # Of equal similarity the first: the order of a sort must leave no trace.
             order = np.argsort(-similarity, kind="stable")[:EXEMPLARS]
-            nearest = [choices[row] for row in rows[order]]
-            small = thumbnails([pictures[item.picture].id for item in nearest])
-            exemplars = [_exemplar(item, pictures, own, centre, small) for item in nearest]
+            nearest = [int(row) for row in rows[order]]
+            small = thumbnails([tagged[row].image_id for row in nearest])
+            exemplars = [
+                _exemplar(
+                    tagged[row], pictures, regions.of_rows(slice(row, row + 1)), centre, small
+                )
+                for row in nearest
+            ]
             prototypes.append(
                 Prototype(
                     noun=noun,
                     number=first + len(prototypes),
-                    vector=mean_direction(own.vectors[taken][rows]) if own.has_looks else centre,
+                    vector=mean_direction(regions.vectors[rows]) if regions.has_looks else centre,
                     size=len(rows),
                     spread=float(np.mean(1 - similarity)),
                     generation=generation,
                     exemplars=tuple(exemplars),
-                    look_vector=centre if own.has_looks else None,
+                    look_vector=centre if regions.has_looks else None,
                     kind=kind,
                 )
             )
@@ -82,22 +92,22 @@ def _clusterings(looks: Vectors, kind: PrototypeKind) -> list[Clusters]:
 
 
 def _exemplar(
-    choice: Choice,
-    pictures: Sequence[Picture],
-    own: Candidates,
+    tag: TaggedRegion,
+    pictures: Mapping[str, Picture],
+    region: Candidates,
     centre: Vector,
     thumbnails: Mapping[str, bytes],
 ) -> Exemplar:
-    picture = pictures[choice.picture]
-    left, top, right, bottom = (int(edge) for edge in own.boxes_xyxy[choice.row])
+    picture = pictures[tag.image_id]
+    left, top, right, bottom = (int(edge) for edge in region.boxes_xyxy[0])
     box = (left, top, right, bottom)
     return Exemplar(
         image_id=picture.id,
-        index=int(own.index[choice.row]),
+        index=tag.index,
         box_xyxy=box,
-        caption=choice.caption,
+        caption=picture.captions[tag.caption] if tag.caption >= 0 else "",
         source=picture.source,
-        similarity=float(_cosines(own.looks[choice.row], centre)),
+        similarity=float(_cosines(region.looks[0], centre)),
         thumbnail=crop_thumbnail(thumbnails[picture.id], box_xyxy=box, size_hw=picture.size_hw),
     )
 

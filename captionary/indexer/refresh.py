@@ -8,19 +8,21 @@ known by its old generation and done again, and nothing else is.
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from captionary.indexer.candidate_regions import CandidateReader
 from captionary.indexer.pointed_regions import Told, allowed, is_pointed_at, read_told
 from captionary.indexer.prototypes import make_prototypes
-from captionary.indexer.region_choice import Choice, choose_regions, tag_regions
+from captionary.indexer.region_choice import REFERENCE_PICTURES, RegionChooser
 from captionary.schemas.dictionary import Picture, Prototype, PrototypeKind, TaggedRegion
 from captionary.schemas.errors import MissingRegions
 from captionary.vision.clip.protocols import TextEncoder
 from captionary.vocabulary.candidates import Candidates
+from captionary.vocabulary.records.paging import pages
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Raise it when a change of this package's code changes any tag or prototype."""
 
 MOST_PICTURES = 1000
@@ -31,8 +33,13 @@ SAMPLE_DIGITS = 12
 TEMPLATES = "7"
 """Sentences that a noun is put in: nouns are many, and only compared within a picture."""
 
-Made: TypeAlias = tuple[PrototypeKind, Sequence[Choice], Sequence[Picture], Candidates]
-"""Regions that prototypes of one kind are made of: which of the candidates of which pictures."""
+Made: TypeAlias = tuple[PrototypeKind, Sequence[TaggedRegion], Candidates]
+"""Regions that prototypes of one kind are made of."""
+
+BASIS_DIGITS = 16
+
+READ_AT_ONCE = 64
+"""Pictures whose regions are read together."""
 
 log = logging.getLogger("captionary")
 
@@ -114,33 +121,31 @@ class Refresher:
         generation = f"{made_with}-{_digest(content)[:20]}"
         if content and stored == generation:
             return False
-        tagged: list[TaggedRegion] = []
+        certain = read_told(noun, told, reader, refused=False)
+        refused = read_told(noun, told, reader, refused=True)
+        unsaid = [picture for picture in pictures if not is_pointed_at(picture, noun)]
+        guessed = self._choose(noun, unsaid, certain, refused, reader, made_with)
+        chosen = reader.read_regions([(tag.image_id, tag.index) for tag in guessed])
+        by_id = {picture.id: picture for picture in (*pictures, *told)}
         prototypes: list[Prototype] = []
-        if content:
-            certain = read_told(noun, told, reader, refused=False)
-            refused = read_told(noun, told, reader, refused=True)
-            pictures = [picture for picture in pictures if not is_pointed_at(picture, noun)]
-            choices, own = self._choose(noun, pictures, certain, refused, reader)
-            made: tuple[Made, ...] = (
-                ("guessed", choices, pictures, own),
-                ("pointed", certain.choices(noun), certain.pictures, certain.regions),
-                ("refused", refused.choices(noun), refused.pictures, refused.regions),
+        made: tuple[Made, ...] = (
+            ("guessed", guessed, chosen),
+            ("pointed", certain.tagged(noun), certain.regions),
+            ("refused", refused.tagged(noun), refused.regions),
+        )
+        for kind, tags, regions in made:
+            prototypes += make_prototypes(
+                noun,
+                tags,
+                by_id,
+                regions,
+                thumbnails=self._thumbnails,
+                generation=generation,
+                kind=kind,
+                first=len(prototypes),
             )
-            for kind, regions, of_pictures, candidates in made:
-                if kind != "refused":
-                    tagged += tag_regions(noun, regions, of_pictures, candidates)
-                prototypes += make_prototypes(
-                    noun,
-                    regions,
-                    of_pictures,
-                    candidates,
-                    thumbnails=self._thumbnails,
-                    generation=generation,
-                    kind=kind,
-                    first=len(prototypes),
-                )
         # The generation is written with the prototypes, so after the tags that it vouches for.
-        self._dictionary.tag(noun, tagged)
+        self._dictionary.tag(noun, [*guessed, *certain.tagged(noun)])
         self._dictionary.replace_prototypes(noun, prototypes)
         return True
 
@@ -151,23 +156,36 @@ class Refresher:
         certain: Told,
         refused: Told,
         reader: CandidateReader,
-    ) -> tuple[list[Choice], Candidates]:
-        """Let a noun choose its regions in pictures; the choices, of these candidates."""
-        own = reader.read(pictures)
-        if not pictures:
-            return [], own
-        names = sorted({other for picture in pictures for other in picture.all_nouns})
-        words = dict(zip(names, self._text.encode_texts(names, templates=TEMPLATES), strict=True))
-        choices = choose_regions(
-            noun,
-            pictures,
-            own,
-            words=words,
-            reader=reader,
-            certain=certain.regions,
-            free=allowed(own, pictures, refused),
-        )
-        return choices, own
+        made_with: str,
+    ) -> list[TaggedRegion]:
+        """Let a noun choose its regions in pictures; what it chose on the same basis stays."""
+        first = pictures[:REFERENCE_PICTURES]
+        shared = [noun, made_with, *reader.lacking(noun), *(_content(item, noun) for item in first)]
+        shared += [repr((tag.image_id, tag.index)) for tag in certain.tagged(noun)]
+        common = _digest(shared)
+        basis = {
+            item.id: _digest([common, _content(item, noun)])[:BASIS_DIGITS] for item in pictures
+        }
+        chosen = {
+            tag.image_id: tag
+            for tag in self._dictionary.tagged(noun)
+            if basis.get(tag.image_id) == tag.basis
+        }
+        due = [picture for picture in pictures if picture.id not in chosen]
+        if due:
+            names = sorted({noun}.union(*(picture.all_nouns for picture in due)))
+            encoded = self._text.encode_texts(names, templates=TEMPLATES)
+            words = dict(zip(names, encoded, strict=True))
+            references = (first, reader.read(first))
+            chooser = RegionChooser(noun, words, references, reader, certain=certain.regions)
+            for page in pages(due, READ_AT_ONCE):
+                own = reader.read(page)
+                for number, picture in enumerate(page):
+                    regions = own.of_rows(own.rows_of(number))
+                    free = allowed(regions, picture, refused)
+                    if (tag := chooser.choose(picture, regions, free=free)) is not None:
+                        chosen[picture.id] = replace(tag, basis=basis[picture.id])
+        return [chosen[picture.id] for picture in pictures if picture.id in chosen]
 
     def _thumbnails(self, image_ids: Sequence[str]) -> dict[str, bytes]:
         """Thumbnails by id: read for the few that are shown, for they are most of a record."""

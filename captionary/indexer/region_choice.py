@@ -1,7 +1,6 @@
 """Lets each noun choose its region in each of its pictures, by the scores of `association`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,119 +25,118 @@ NEVER = -1e6
 REFERENCE_PICTURES = 64
 """Pictures with the noun that consistency compares with, at most."""
 
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """The region that a noun took in one picture.
-
-    picture: which of the noun's pictures.
-    row:     which of the candidates.
-    score:   what it was chosen by; comparable within a noun.
-    caption: the sentence that named it.
-    """
-
-    picture: int
-    row: int
-    score: float
-    caption: str
+SPREAD_PICTURES = 8
+"""Of these, those that tell how far consistency spreads among regions."""
 
 
-def choose_regions(
-    noun: str,
-    pictures: Sequence[Picture],
-    own: Candidates,
-    *,
-    words: Mapping[str, Vector],
-    reader: CandidateReader,
-    certain: Candidates | None = None,
-    free: NDArray[np.bool_] | None = None,
-    text_share: float = TEXT_SHARE,
-) -> list[Choice]:
-    """Choose the region that a noun names in each of its pictures, at most one.
+class RegionChooser:
+    """Lets one noun choose its region in pictures, one at a time, at most one region in each.
 
-    In every caption the noun competes with the others for regions, one to one; of what it wins in
-    the captions of a picture it keeps the best. The others compete by text alone, so that what a
-    noun gets depends on its own pictures and the sample, and on nothing else. A compound and its
-    head ("fire hydrant", "hydrant") name the same thing and do not compete, and where there are
-    fewer regions than nouns nobody does.
+    What it chooses depends on the picture, on the noun's first pictures and on the sample, and on
+    nothing else; so a choice stays as it is until one of these changes.
 
     Args:
-        noun: the noun; pictures: its pictures; own: their candidates, in the same order.
-        words: text vectors of all nouns of these pictures.
-        reader: knows the sample.
-        certain: regions of other pictures that are the noun, as someone said.
-        free: (n,) which candidates it may choose; None: all.
+        noun:       the noun.
+        words:      its text vector, and those of all nouns of the pictures.
+        references: the noun's first pictures, REFERENCE_PICTURES at most, and their candidates.
+        reader:     knows the sample.
+        certain:    regions of other pictures that are the noun, as someone said.
         text_share: weight of text where the word is surely known, in [0, 1].
     """
-    scores = _scores(
-        noun, own, word=words[noun], reader=reader, certain=certain, text_share=text_share
-    )
-    if free is not None:
-        scores = np.where(free, scores, np.float32(NEVER))
-    choices = []
-    for number, picture in enumerate(pictures):
-        rows = own.rows_of(number)
+
+    def __init__(
+        self,
+        noun: str,
+        words: Mapping[str, Vector],
+        references: tuple[Sequence[Picture], Candidates],
+        reader: CandidateReader,
+        *,
+        certain: Candidates | None = None,
+        text_share: float = TEXT_SHARE,
+    ) -> None:
+        self._noun, self._words, self._reader = noun, words, reader
+        pictures, having = references
+        self._number = {picture.id: number for number, picture in enumerate(pictures)}
+        lacking = reader.sample_without(noun)
+        word = words[noun]
+        known = text_trust(
+            _best_of_each(reader.text_scores(word, having.vectors), having),
+            _best_of_each(reader.text_scores(word, lacking.vectors), lacking),
+        )
+        count = len(np.unique(having.picture))
+        self._looks, self._picture, self._lacking = having.looks, having.picture, lacking.looks
+        if certain is not None and len(certain.index):
+            # What is certain speaks beside what the pictures share, numbered as other pictures.
+            self._looks = np.concatenate([certain.looks, self._looks])
+            self._picture = np.concatenate([-1 - certain.picture, self._picture])
+            count += len(certain.index)
+        self._text_share = text_share
+        self._text_weight = text_share * known
+        self._shared_weight = (1 - text_share) * consistency_trust(count)
+        few = having.first(SPREAD_PICTURES)
+        self._spread = float(self._consistency(few.looks, few.picture).std())
+
+    def choose(
+        self, picture: Picture, own: Candidates, *, free: NDArray[np.bool_] | None = None
+    ) -> TaggedRegion | None:
+        """Choose the region that the noun names in a picture; None where all are refused.
+
+        In every caption the noun competes with the others for regions, one to one; of what it wins
+        in the captions it keeps the best. The others compete by text alone. A compound and its head
+        ("fire hydrant", "hydrant") name the same thing and do not compete, and where there are
+        fewer regions than nouns nobody does.
+
+        Args:
+            own:  the candidates of this picture alone.
+            free: (n,) which of them it may choose; None: all.
+        """
+        scores = self._scores(picture, own)
+        if free is not None:
+            scores = np.where(free, scores, np.float32(NEVER))
         rivals = {
-            other: text_share * reader.text_scores(words[other], own.vectors[rows])
-            for other in sorted(picture.all_nouns - {noun})
-            if not (_is_head(noun, other) or _is_head(other, noun))
+            other: self._text_share * self._reader.text_scores(self._words[other], own.vectors)
+            for other in sorted(picture.all_nouns - {self._noun})
+            if not (_is_head(self._noun, other) or _is_head(other, self._noun))
         }
-        won = []
-        for caption, nouns in zip(picture.captions, picture.nouns, strict=True):
-            if noun in nouns:
-                competing = [other for other in nouns if other == noun or other in rivals]
-                table = [scores[rows] if other == noun else rivals[other] for other in competing]
-                if len(competing) > len(scores[rows]):  # too few regions to have one each
-                    place = int(scores[rows].argmax())
-                else:
-                    place = int(one_to_one(table)[competing.index(noun)])
-                won.append((float(scores[rows][place]), rows.start + place, caption))
-        if won:
-            # Of equal scores the first region: nothing else must decide.
-            score, row, caption = max(won, key=lambda item: (item[0], -item[1]))
-            if score <= NEVER:  # someone has refused all of them
+        best: tuple[float, int, int] | None = None
+        for caption, nouns in enumerate(picture.nouns):
+            if self._noun not in nouns:
                 continue
-            choices.append(Choice(number, row, score, caption))
-    return choices
+            competing = [other for other in nouns if other == self._noun or other in rivals]
+            table = [scores if other == self._noun else rivals[other] for other in competing]
+            if len(competing) > len(scores):  # too few regions to have one each
+                place = int(scores.argmax())
+            else:
+                place = int(one_to_one(table)[competing.index(self._noun)])
+            won = (float(scores[place]), -place, -caption)
+            # Of equal scores the first region and caption: nothing else must decide.
+            best = won if best is None else max(best, won)
+        if best is None or best[0] <= NEVER:
+            return None
+        score, place, caption = best
+        return TaggedRegion(self._noun, picture.id, int(own.index[-place]), score, -caption)
+
+    def _scores(self, picture: Picture, own: Candidates) -> Floats:
+        """How well each candidate of a picture fits the noun, (n,), by both witnesses."""
+        # One picture at a time: in a matrix of more rows the last bits of a product may differ.
+        number = np.full(len(own.index), self._number.get(picture.id, len(self._number)))
+        return blended(
+            self._reader.text_scores(self._words[self._noun], own.vectors),
+            self._consistency(own.looks, number),
+            spread=self._spread,
+            text_weight=self._text_weight,
+            shared_weight=self._shared_weight,
+        )
+
+    def _consistency(self, looks: Floats, picture: NDArray[np.int64]) -> Floats:
+        return consistency(
+            looks, picture, having=self._looks, having_picture=self._picture, lacking=self._lacking
+        )
 
 
 def _is_head(word: str, compound: str) -> bool:
     """Whether a compound, of words or with hyphens, ends in the word."""
     return compound.endswith((f" {word}", f"-{word}"))
-
-
-def _scores(
-    noun: str,
-    own: Candidates,
-    *,
-    word: Vector,
-    reader: CandidateReader,
-    certain: Candidates | None,
-    text_share: float,
-) -> Floats:
-    """How well each of its candidates fits a noun, (n,), by both witnesses."""
-    lacking = reader.sample_without(noun)
-    having = own.first(REFERENCE_PICTURES)
-    text = reader.text_scores(word, own.vectors)
-    known = text_trust(
-        _best_of_each(text[: len(having.picture)], having),
-        _best_of_each(reader.text_scores(word, lacking.vectors), lacking),
-    )
-    looks, picture, pictures = having.looks, having.picture, len(np.unique(own.picture))
-    if certain is not None and len(certain.index):
-        # What is certain speaks beside what the pictures share, numbered as other pictures.
-        looks = np.concatenate([certain.looks, looks])
-        picture = np.concatenate([-1 - certain.picture, picture])
-        pictures += len(certain.index)
-    shared = consistency(
-        own.looks, own.picture, having=looks, having_picture=picture, lacking=lacking.looks
-    )
-    return blended(
-        text,
-        shared,
-        text_weight=text_share * known,
-        shared_weight=(1 - text_share) * consistency_trust(pictures),
-    )
 
 
 def _best_of_each(scores: Floats, candidates: Candidates) -> Floats:
@@ -148,13 +146,3 @@ def _best_of_each(scores: Floats, candidates: Candidates) -> Floats:
     starts = np.flatnonzero(np.diff(candidates.picture, prepend=-1))
     best: Floats = np.maximum.reduceat(scores, starts)
     return best
-
-
-def tag_regions(
-    noun: str, choices: Sequence[Choice], pictures: Sequence[Picture], own: Candidates
-) -> list[TaggedRegion]:
-    """The regions that a noun chose, as the dictionary keeps them."""
-    return [
-        TaggedRegion(noun, pictures[item.picture].id, int(own.index[item.row]), item.score)
-        for item in choices
-    ]

@@ -57,12 +57,16 @@ class TaggedRegion:
     """A region that is associated with a noun: region `index` of picture `image_id`.
 
     similarity: the association score by which it was chosen, comparable within a noun.
+    caption:    number of the caption that named it; -1: none did.
+    basis:      digest of all that the choice depends on; "": it is not known.
     """
 
     noun: str
     image_id: str
     index: int
     similarity: float
+    caption: int = -1
+    basis: str = ""
 
 
 @dataclass(frozen=True, slots=True)

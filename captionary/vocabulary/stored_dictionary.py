@@ -44,7 +44,12 @@ from captionary.vocabulary.records.points import (
     picture_from,
     prototype_point,
 )
-from captionary.vocabulary.records.regions import read_rows, read_tables, set_tags
+from captionary.vocabulary.records.regions import (
+    read_rows,
+    read_tables,
+    read_tagged,
+    set_tags,
+)
 from captionary.vocabulary.store_meta import WEIGHTS, Meta
 
 SPEAKING = Where(none_of={"kind": ["refused"]})
@@ -315,6 +320,10 @@ class StoredDictionary:
             CaptionaryError: a region speaks of another noun.
         """
         set_tags(self._regions, noun, tagged, fingerprint=self.fingerprint)
+
+    def tagged(self, noun: str) -> list[TaggedRegion]:
+        """The regions that carry a noun."""
+        return read_tagged(self._regions, noun)
 
     # Prototypes
 

@@ -197,9 +197,10 @@ def test_mean_of_largest_is_the_mean_of_the_sorted_end(seed: int, width: int, co
 
 def test_blended_weighs_text_as_it_is_and_consistency_by_its_spread() -> None:
     text, shared = np.array([1, 2], np.float32), np.array([0.1, 0.3], np.float32)
-    found = blended(text, shared, text_weight=0.5, shared_weight=2.0)
+    found = blended(text, shared, spread=0.1, text_weight=0.5, shared_weight=2.0)
     assert np.allclose(found, [0.5 + 2, 1 + 6], atol=1e-5)
-    nothing = blended(text, np.zeros(2, np.float32), text_weight=0.5, shared_weight=2.0)
+    none = np.zeros(2, np.float32)
+    nothing = blended(text, none, spread=0.0, text_weight=0.5, shared_weight=2.0)
     assert nothing.tolist() == [0.5, 1.0]
 
 

@@ -8,8 +8,8 @@ from PIL import Image
 
 from captionary.indexer.candidate_regions import CandidateReader
 from captionary.indexer.prototypes import EXEMPLARS, make_prototypes
-from captionary.indexer.region_choice import Choice, choose_regions, tag_regions
-from captionary.schemas.dictionary import Picture
+from captionary.indexer.region_choice import RegionChooser
+from captionary.schemas.dictionary import Picture, TaggedRegion
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import unit
 from captionary.vocabulary.engines.edge import EdgeEngine
@@ -69,11 +69,17 @@ def dictionary(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StoredDicti
         yield store
 
 
-def chosen(dictionary: StoredDictionary, noun: str) -> tuple[list[Picture], list[Choice]]:
+def chooser(dictionary: StoredDictionary, noun: str) -> tuple[list[Picture], RegionChooser]:
     reader = CandidateReader(dictionary, [f"p{n}" for n in range(len(LOOKS))])
     pictures = list(dictionary.pictures(noun=noun))
-    own = reader.read(pictures)
-    return pictures, choose_regions(noun, pictures, own, words=WORDS, reader=reader)
+    return pictures, RegionChooser(noun, WORDS, (pictures, reader.read(pictures)), reader)
+
+
+def chosen(dictionary: StoredDictionary, noun: str) -> tuple[list[Picture], list[TaggedRegion]]:
+    pictures, judge = chooser(dictionary, noun)
+    reader = CandidateReader(dictionary, [f"p{n}" for n in range(len(LOOKS))])
+    tags = [judge.choose(picture, reader.read([picture])) for picture in pictures]
+    return pictures, [tag for tag in tags if tag is not None]
 
 
 @pytest.mark.parametrize(
@@ -87,50 +93,49 @@ def chosen(dictionary: StoredDictionary, noun: str) -> tuple[list[Picture], list
 def test_each_noun_takes_its_region(
     dictionary: StoredDictionary, noun: str, expected: dict[str, int]
 ) -> None:
-    pictures, choices = chosen(dictionary, noun)
-    own = CandidateReader(dictionary, []).read(pictures)
-    tagged = tag_regions(noun, choices, pictures, own)
+    pictures, tagged = chosen(dictionary, noun)
     assert {region.image_id: region.index for region in tagged} == expected
     assert {region.noun for region in tagged} == {noun}
-    assert [region.similarity for region in tagged] == [choice.score for choice in choices]
-    for choice in choices:
-        picture = pictures[choice.picture]
-        assert noun in picture.nouns[picture.captions.index(choice.caption)]
+    for picture, region in zip(pictures, tagged, strict=True):
+        assert noun in picture.nouns[region.caption]
 
 
 def test_the_caption_of_a_choice_is_the_first_that_won_it(dictionary: StoredDictionary) -> None:
-    _, choices = chosen(dictionary, "dog")
-    assert choices[0].caption == "a cat and a dog"
+    pictures, tagged = chosen(dictionary, "dog")
+    assert pictures[0].captions[tagged[0].caption] == "a cat and a dog"
 
 
 def test_where_regions_are_few_they_are_shared(dictionary: StoredDictionary) -> None:
     """Three nouns, two regions: each takes the one that fits it best."""
-    reader = CandidateReader(dictionary, [f"p{n}" for n in range(len(LOOKS))])
     picture = made(0, [0, 1], {"a cat, a dog and a mat": ("cat", "dog", "mat")})
-    own = reader.read([replace(picture, id="p0")]).first(1)
-    kept = replace(
-        own, vectors=own.vectors[:2], index=own.index[:2], boxes_xyxy=own.boxes_xyxy[:2],
-        picture=own.picture[:2],
-    )  # fmt: skip
-    sizes = [
-        len(choose_regions(noun, [picture], kept, words=WORDS, reader=reader))
-        for noun in ("cat", "dog", "mat")
-    ]
-    assert sizes == [1, 1, 1]
+    own = CandidateReader(dictionary, []).read([replace(picture, id="p0")]).of_rows(slice(2))
+    for noun in ("cat", "dog", "mat"):
+        assert chooser(dictionary, noun)[1].choose(picture, own) is not None
+
+
+def test_where_all_regions_are_refused_none_is_chosen(dictionary: StoredDictionary) -> None:
+    pictures, judge = chooser(dictionary, "cat")
+    own = CandidateReader(dictionary, []).read(pictures[:1])
+    assert judge.choose(pictures[0], own, free=np.zeros(3, np.bool_)) is None
+    free = np.array([False, True, False])
+    tag = judge.choose(pictures[0], own, free=free)
+    assert tag is not None
+    assert tag.index == 1
 
 
 def test_prototypes_tell_what_they_are_made_of(dictionary: StoredDictionary) -> None:
-    pictures, choices = chosen(dictionary, "cat")
-    own = CandidateReader(dictionary, []).read(pictures)
+    pictures, tagged = chosen(dictionary, "cat")
+    reader = CandidateReader(dictionary, [])
+    regions = reader.read_regions([(tag.image_id, tag.index) for tag in tagged])
     (prototype,) = make_prototypes(
         "cat",
-        choices,
-        pictures,
-        own,
+        tagged,
+        {picture.id: picture for picture in pictures},
+        regions,
         thumbnails=lambda names: {p.id: p.thumbnail for p in pictures if p.id in names},
         generation="g",
     )
-    members = own.vectors[[choice.row for choice in choices]]
+    members = regions.vectors
     assert np.allclose(prototype.vector, unit(members.mean(axis=0)), atol=1e-6)
     assert (prototype.noun, prototype.number, prototype.size) == ("cat", 0, 3)
     assert prototype.generation == "g"
@@ -147,6 +152,5 @@ def test_prototypes_tell_what_they_are_made_of(dictionary: StoredDictionary) -> 
 
 
 def test_no_choices_make_no_prototypes(dictionary: StoredDictionary) -> None:
-    own = CandidateReader(dictionary, []).read([])
-    assert make_prototypes("cat", [], [], own, thumbnails=lambda _: {}, generation="g") == []
-    assert tag_regions("cat", [], [], own) == []
+    own = CandidateReader(dictionary, []).read_regions([])
+    assert make_prototypes("cat", [], {}, own, thumbnails=lambda _: {}, generation="g") == []

@@ -8,9 +8,8 @@ from captionary.schemas.arrays import Vectors
 from captionary.schemas.dictionary import Exemplar, Picture, Prototype, TaggedRegion
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import half
-from captionary.vocabulary.engines.engine import Payload, Where
+from captionary.vocabulary.engines.engine import Payload
 from captionary.vocabulary.records.points import single
-from captionary.vocabulary.records.regions import tags_of
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
 DIM = 16
@@ -77,17 +76,7 @@ def prototypes(
 
 def tagged(dictionary: StoredDictionary, noun: str) -> list[TaggedRegion]:
     """The regions that carry a noun, sorted by picture and index."""
-    points = dictionary.engine.collection("regions").scroll(Where(any_of={"noun": [noun]}))
-    regions = [
-        TaggedRegion(
-            noun=noun,
-            image_id=point.payload["image_id"],
-            index=point.payload["index"],
-            similarity=tags_of(point.payload)[noun],
-        )
-        for point in points
-    ]
-    return sorted(regions, key=lambda region: (region.image_id, region.index))
+    return sorted(dictionary.tagged(noun), key=lambda region: (region.image_id, region.index))
 
 
 def rounded(payload: Payload) -> Payload:

@@ -26,7 +26,7 @@ from captionary.vocabulary.records.points import (
     single,
     table_from,
 )
-from captionary.vocabulary.records.regions import retagged, tags_of, tags_payload
+from captionary.vocabulary.records.regions import Tag, retagged, tags_of, tags_payload
 from tests.vocabulary.made_up_records import DIM, LOOK_DIM, picture, table, unit
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
@@ -151,24 +151,27 @@ def test_ids_are_derived_and_differ(first: str, second: str, index: int) -> None
         assert picture_point_id(first) != picture_point_id(second)
 
 
-@given(tags=st.dictionaries(WORDS, FINITE), noun=WORDS, similarity=FINITE)
-def test_tagging_and_untagging(tags: dict[str, float], noun: str, similarity: float) -> None:
+TAGS = st.builds(Tag, FINITE, st.integers(-1, 9), WORDS)
+
+
+@given(tags=st.dictionaries(WORDS, TAGS), noun=WORDS, tag=TAGS)
+def test_tagging_and_untagging(tags: dict[str, Tag], noun: str, tag: Tag) -> None:
     payload = tags_payload(tags)
     assert payload["noun"] == sorted(tags)
     assert tags_of(payload) == tags
-    with_it = retagged(tags, noun, similarity)
-    assert with_it == {**tags, noun: similarity}
+    with_it = retagged(tags, noun, tag)
+    assert with_it == {**tags, noun: tag}
     without = {name: value for name, value in tags.items() if name != noun}
     assert retagged(with_it, noun, None) == without
 
 
 def test_payload_numbers_that_are_read_and_written_again_do_not_drift(engine: Engine) -> None:
     numbers = np.random.default_rng(0).normal(size=2000)
-    tags = {str(position): float(number) for position, number in enumerate(numbers)}
+    tags = {str(position): Tag(float(number), 0, "") for position, number in enumerate(numbers)}
     point = region_points(picture(1), table(1, look_dim=LOOK_DIM), fingerprint="drift")[0]
     regions = engine.collection("regions")
     regions.upsert([point])
-    written = {name: single(number) for name, number in tags.items()}
+    written = {name: tag._replace(similarity=single(tag.similarity)) for name, tag in tags.items()}
     for _ in range(3):
         regions.set_payload({point.id: tags_payload(tags)})
         tags = tags_of(regions.retrieve([point.id])[0].payload)

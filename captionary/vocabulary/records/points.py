@@ -176,9 +176,11 @@ def region_points(
                 "index": index,
                 "box_xyxy": table.boxes_xyxy[row].tolist(),
                 "area": single(table.areas[row]),
-                # Two aligned lists (regions.py): filters need plain values.
+                # Aligned lists (regions.py): filters need plain values.
                 "noun": [],
                 "similarity": [],
+                "caption": [],
+                "basis": [],
                 "source": picture.source,
                 "tags": list(picture.tags),
             },

@@ -1,9 +1,10 @@
 """The regions of pictures: reading them as tables, and which nouns they carry.
 
-The nouns of a region are two aligned lists in its payload, sorted by noun.
+The nouns of a region are aligned lists in its payload, sorted by noun.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from captionary.schemas.dictionary import Picture, TaggedRegion
@@ -14,8 +15,18 @@ from captionary.vocabulary.records.paging import pages
 from captionary.vocabulary.records.point_ids import region_point_id
 from captionary.vocabulary.records.points import single, table_from
 
+TAG_FIELDS = ("noun", "similarity", "caption", "basis")
+
 PAGE = 64
 """Pictures whose regions are read at a time."""
+
+
+class Tag(NamedTuple):
+    """How a noun chose a region, as in `TaggedRegion`; the similarity has float32 precision."""
+
+    similarity: float
+    caption: int
+    basis: str
 
 
 def region_ids(picture: Picture, *, fingerprint: str) -> list[UUID]:
@@ -95,39 +106,59 @@ def set_tags(
         if region.noun != noun:
             raise CaptionaryError(f"a region tagged {region.noun!r} was given for {noun!r}")
         wanted[region_point_id(region.image_id, region.index, fingerprint=fingerprint)] = region
-    fields = ["noun", "similarity"]
     carrying = Where(any_of={"noun": [noun]})
-    now = {p.id: p.payload for p in regions.scroll(carrying, fields=fields)}
+    now = {p.id: p.payload for p in regions.scroll(carrying, fields=TAG_FIELDS)}
     absent = [name for name in wanted if name not in now]
-    now |= {p.id: p.payload for p in regions.retrieve(absent, fields=fields)}
+    now |= {p.id: p.payload for p in regions.retrieve(absent, fields=TAG_FIELDS)}
     if missing := {wanted[name].image_id for name in wanted.keys() - now.keys()}:
         raise MissingRegions(sorted(missing))
     updates = {}
     for name, payload in now.items():
         before = tags_of(payload)
-        after = retagged(before, noun, wanted[name].similarity if name in wanted else None)
+        after = retagged(before, noun, tag_of(wanted[name]) if name in wanted else None)
         # A write costs an operation a point, and most regions keep what they carry.
         if after != before:
             updates[name] = tags_payload(after)
     regions.set_payload(updates)
 
 
-def tags_of(payload: Payload) -> dict[str, float]:
-    """The nouns of a region's payload, with their similarities (of float32 precision)."""
-    pairs = zip(payload["noun"], payload["similarity"], strict=True)
-    return {str(noun): single(similarity) for noun, similarity in pairs}
+def tags_of(payload: Payload) -> dict[str, Tag]:
+    """The nouns of a region's payload, each with how it was chosen."""
+    nouns = payload["noun"]
+    # Regions that an earlier version tagged lack the last two.
+    captions, bases = (
+        payload.get("caption", [-1] * len(nouns)),
+        payload.get("basis", [""] * len(nouns)),
+    )
+    rows = zip(nouns, payload["similarity"], captions, bases, strict=True)
+    return {str(noun): Tag(single(score), int(n), str(basis)) for noun, score, n, basis in rows}
 
 
-def tags_payload(tags: Mapping[str, float]) -> Payload:
+def tags_payload(tags: Mapping[str, Tag]) -> Payload:
     """The payload part of tags; sorted, so that the order of tagging leaves no trace."""
-    nouns = sorted(tags)
-    return {"noun": nouns, "similarity": [single(tags[noun]) for noun in nouns]}
+    rows = [(noun, *tags[noun]) for noun in sorted(tags)]
+    return {name: [row[place] for row in rows] for place, name in enumerate(TAG_FIELDS)}
 
 
-def retagged(tags: Mapping[str, float], noun: str, similarity: float | None) -> dict[str, float]:
-    """Tags with one noun set, or without it where similarity is None."""
+def tag_of(region: TaggedRegion) -> Tag:
+    """How a region was chosen, as it is stored."""
+    return Tag(single(region.similarity), region.caption, region.basis)
+
+
+def retagged(tags: Mapping[str, Tag], noun: str, tag: Tag | None) -> dict[str, Tag]:
+    """Tags with one noun set, or without it where its tag is None."""
     others = {other: value for other, value in tags.items() if other != noun}
-    return others if similarity is None else {**others, noun: single(similarity)}
+    return others if tag is None else {**others, noun: tag}
+
+
+def read_tagged(regions: Collection, noun: str) -> list[TaggedRegion]:
+    """The regions that carry a noun."""
+    where = Where(any_of={"noun": [noun]})
+    found = regions.scroll(where, fields=["image_id", "index", *TAG_FIELDS])
+    return [
+        TaggedRegion(noun, p.payload["image_id"], p.payload["index"], *tags_of(p.payload)[noun])
+        for p in found
+    ]
 
 
 def read_tags(regions: Collection, image_ids: Sequence[str]) -> dict[str, dict[str, list[int]]]:
