@@ -71,11 +71,13 @@ class Refresher:
         sample = self._dictionary.draw_sample()
         made_with = _digest([str(RULES_VERSION), *sample])[:SAMPLE_DIGITS]
         pending = self._dictionary.pending()
-        stored = self._dictionary.generations()
-        due = {
-            noun for noun, generation in stored.items() if generation[:SAMPLE_DIGITS] != made_with
-        }
-        due = due.union(*pending.values())
+        due = frozenset[str]().union(*pending.values())
+        if self._dictionary.made_with == made_with:
+            stored = self._dictionary.generations(due)
+        else:
+            stored = self._dictionary.generations()
+            due |= {noun for noun, made in stored.items() if made[:SAMPLE_DIGITS] != made_with}
+            self._dictionary.keep_made_with("")
         anew, left = 0, set[str]()
         if due:
             reader = self._read_candidates(sample)
@@ -93,6 +95,8 @@ class Refresher:
                     left.add(noun)
                 report(done, len(due))
         self._dictionary.settle([name for name, nouns in pending.items() if not nouns & left])
+        if not left:
+            self._dictionary.keep_made_with(made_with)
         return anew
 
     def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:

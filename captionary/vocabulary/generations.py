@@ -7,11 +7,11 @@ that it found completely, and reads nouns again of which it found none.
 """
 
 from collections.abc import Collection as AnyCollection
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from captionary.schemas.dictionary import Prototype
 from captionary.schemas.errors import CaptionaryError
-from captionary.vocabulary.engines.engine import Engine, Payload, Point, Where
+from captionary.vocabulary.engines.engine import EVERYTHING, Engine, Payload, Point, Where
 from captionary.vocabulary.records.points import prototype_from
 
 READS = 20
@@ -34,10 +34,11 @@ def read_prototypes(engine: Engine, nouns: Sequence[str]) -> list[Prototype]:
     return sorted(map(prototype_from, found), key=lambda item: (item.noun, item.number))
 
 
-def read_generations(engine: Engine) -> dict[str, str]:
-    """The generation of every noun that has prototypes; "" where a change was cut short."""
+def read_generations(engine: Engine, nouns: Iterable[str] | None = None) -> dict[str, str]:
+    """The generation of those nouns that have prototypes; "" where a change was cut short."""
     found: dict[str, str] = {}
-    for point in engine.collection("prototypes").scroll(fields=["noun", "generation"]):
+    where = EVERYTHING if nouns is None else Where(any_of={"noun": sorted(nouns)})
+    for point in engine.collection("prototypes").scroll(where, fields=["noun", "generation"]):
         noun, generation = str(point.payload["noun"]), str(point.payload["generation"])
         found[noun] = generation if found.get(noun, generation) == generation else ""
     return found

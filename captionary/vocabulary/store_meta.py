@@ -23,6 +23,9 @@ there ever was any of it, so that the engine knows the fields that it brings."""
 WEIGHTS = "weights"
 """Key: how much each witness counts, where that was chosen for this dictionary."""
 
+MADE_WITH = "made_with"
+"""Key: what all nouns but those of pending pictures were made with, where all are known to be."""
+
 LAST_NUMBER = "last_correction"
 """Key of the highest number that a correction ever had: none is given twice, for who undoes one by
 its number may not know yet that another has undone it."""

@@ -50,7 +50,7 @@ from captionary.vocabulary.records.regions import (
     read_tagged,
     set_tags,
 )
-from captionary.vocabulary.store_meta import WEIGHTS, Meta
+from captionary.vocabulary.store_meta import MADE_WITH, WEIGHTS, Meta
 
 SPEAKING = Where(none_of={"kind": ["refused"]})
 
@@ -339,9 +339,22 @@ class StoredDictionary:
         """The prototypes that speak for their noun, not against it."""
         return SPEAKING if self.corrections.ever else EVERYTHING
 
-    def generations(self) -> dict[str, str]:
-        """The generation of every noun that has prototypes; "" where a change was cut short."""
-        return read_generations(self.engine)
+    def generations(self, nouns: Iterable[str] | None = None) -> dict[str, str]:
+        """The generation of those nouns that have prototypes; "" where a change was cut short.
+
+        nouns: None: all.
+        """
+        return read_generations(self.engine, nouns)
+
+    @property
+    def made_with(self) -> str:
+        """What all nouns were made with, but those of pending pictures; "": this is not known."""
+        return str(self._meta.get(MADE_WITH, ""))
+
+    def keep_made_with(self, made_with: str) -> None:
+        """Promise it of all nouns, once they are safe; "" before any of them is made otherwise."""
+        if made_with != self.made_with:
+            self._meta.write(**{MADE_WITH: made_with})
 
     def replace_prototypes(self, noun: str, prototypes: Sequence[Prototype]) -> None:
         """Write a noun's new generation, then delete what else it had; `settle` makes it safe.

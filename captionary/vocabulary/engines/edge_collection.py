@@ -11,7 +11,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from captionary.files.free_space import free_space
-from captionary.schemas.arrays import Vectors
+from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.errors import CaptionaryError, DiskFull, one_line
 from captionary.vocabulary.engines.edge_folder import StoreFolder, allocated
 from captionary.vocabulary.engines.engine import (
@@ -81,7 +81,9 @@ class EdgeCollection:
         vectors = named_vectors(points, self._sizes)
         with engine_errors(self._path):
             written = [
-                edge.Point(point.id, named, point.payload)
+                edge.Point(
+                    point.id, {name: _view(row) for name, row in named.items()}, point.payload
+                )
                 for point, named in zip(points, vectors, strict=True)
             ]
             for page in pages(written, WRITE_PAGE):
@@ -261,3 +263,8 @@ def _filter(where: Where) -> edge.Filter:
 
 def _match(field: str, values: list[Any]) -> edge.FieldCondition:
     return edge.FieldCondition(field, match=edge.MatchAny(values))
+
+
+def _view(vector: Vector) -> Any:
+    """A vector as the engine takes it in less than half the time that the array itself takes."""
+    return vector.data

@@ -176,11 +176,9 @@ def region_points(
                 "index": index,
                 "box_xyxy": table.boxes_xyxy[row].tolist(),
                 "area": single(table.areas[row]),
-                # Aligned lists (regions.py): filters need plain values.
+                # Two aligned lists (regions.py): filters need plain values.
                 "noun": [],
-                "similarity": [],
-                "caption": [],
-                "basis": [],
+                "choice": [],
                 "source": picture.source,
                 "tags": list(picture.tags),
             },

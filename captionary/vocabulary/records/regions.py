@@ -1,6 +1,7 @@
 """The regions of pictures: reading them as tables, and which nouns they carry.
 
-The nouns of a region are aligned lists in its payload, sorted by noun.
+The nouns of a region, and how each chose it, are two aligned lists in its payload,
+sorted by noun.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,8 @@ from captionary.vocabulary.records.paging import pages
 from captionary.vocabulary.records.point_ids import region_point_id
 from captionary.vocabulary.records.points import single, table_from
 
-TAG_FIELDS = ("noun", "similarity", "caption", "basis")
+TAG_FIELDS = ("noun", "choice", "similarity")
+"""The last is of earlier versions."""
 
 PAGE = 64
 """Pictures whose regions are read at a time."""
@@ -124,20 +126,17 @@ def set_tags(
 
 def tags_of(payload: Payload) -> dict[str, Tag]:
     """The nouns of a region's payload, each with how it was chosen."""
-    nouns = payload["noun"]
-    # Regions that an earlier version tagged lack the last two.
-    captions, bases = (
-        payload.get("caption", [-1] * len(nouns)),
-        payload.get("basis", [""] * len(nouns)),
-    )
-    rows = zip(nouns, payload["similarity"], captions, bases, strict=True)
-    return {str(noun): Tag(single(score), int(n), str(basis)) for noun, score, n, basis in rows}
+    choices = payload.get("choice")
+    if choices is None:  # as an earlier version tagged it
+        choices = [(similarity, -1, "") for similarity in payload["similarity"]]
+    both = zip(payload["noun"], choices, strict=True)
+    return {str(noun): Tag(single(score), int(n), str(basis)) for noun, (score, n, basis) in both}
 
 
 def tags_payload(tags: Mapping[str, Tag]) -> Payload:
     """The payload part of tags; sorted, so that the order of tagging leaves no trace."""
-    rows = [(noun, *tags[noun]) for noun in sorted(tags)]
-    return {name: [row[place] for row in rows] for place, name in enumerate(TAG_FIELDS)}
+    nouns = sorted(tags)
+    return {"noun": nouns, "choice": [list(tags[noun]) for noun in nouns]}
 
 
 def tag_of(region: TaggedRegion) -> Tag:
