@@ -27,12 +27,10 @@ from captionary.vision.pictures.loading import load_picture
 
 SETTINGS = (
     # references, lacking, spread, most
-    (64, 128, 64, 1000),
-    (64, 128, 8, 1000),
-    (32, 128, 8, 1000),
     (32, 64, 8, 1000),
-    (16, 64, 8, 1000),
     (16, 32, 8, 1000),
+    (64, 128, 8, 1000),
+    (32, 64, 32, 1000),
     (32, 64, 8, 256),
     (32, 64, 8, 64),
 )

@@ -274,7 +274,7 @@ class Parts:
         stored, encoder = self.stored, self.encoder
         if encoder.fingerprint not in stored.fingerprint:
             raise FingerprintMismatch(store=stored.fingerprint, running=encoder.fingerprint)
-        return Refresher(stored, encoder)
+        return Refresher(stored, encoder, workers=self.indexing.workers or os.cpu_count() or 1)
 
     @_part
     def corrector(self) -> "Corrector":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice
+from threading import Lock
 from typing import TypeAlias
 
 import numpy as np
@@ -29,13 +30,15 @@ Content: TypeAlias = tuple[str, str]
 
 
 class CandidateReader:
-    """Reads candidates, and caches those of recent pictures.
+    """Reads candidates, and caches those of recent pictures; safe between threads.
 
     sample: ids of the pictures that stand for all; one whose regions are lost is left out.
     """
 
     def __init__(self, dictionary: StoredDictionary, sample: Sequence[str]) -> None:
         self._dictionary = dictionary
+        # Held around the caches only, never while the store is read or vectors are multiplied.
+        self._lock = Lock()
         self._cache: LRUCache[Content, Candidates] = LRUCache(CACHED_PICTURES)
         self._standards: LRUCache[bytes, tuple[float, float]] = LRUCache(CACHED_WORDS)
         self._lacking: LRUCache[tuple[int, ...], Candidates] = LRUCache(CACHED_LACKING)
@@ -57,17 +60,19 @@ class CandidateReader:
 
     def read(self, pictures: Sequence[Picture]) -> Candidates:
         """The candidates of pictures, in the order of the pictures."""
-        missing = [picture for picture in pictures if _content(picture) not in self._cache]
+        names = list(map(_content, pictures))
+        with self._lock:
+            parts = {name: self._cache[name] for name in names if name in self._cache}
+        missing = [picture for picture in pictures if _content(picture) not in parts]
         tables = self._dictionary.region_tables(missing)
         fresh = {
             _content(picture): candidates_of(table, self._common)
             for picture, table in zip(missing, tables, strict=True)
         }
-        names = map(_content, pictures)
-        # Before `fresh` goes into the cache, which may throw out what is wanted here.
-        parts = [fresh.get(name) or self._cache[name] for name in names]
-        self._cache.update(fresh)
-        return joined(parts, self._common)
+        with self._lock:
+            self._cache.update(fresh)
+        parts |= fresh
+        return joined([parts[name] for name in names], self._common)
 
     def read_regions(self, named: Sequence[tuple[str, int]]) -> Candidates:
         """Single regions, by picture and index; each is numbered as a picture of its own."""
@@ -91,18 +96,26 @@ class CandidateReader:
         """The candidates of pictures of the sample whose captions lack a noun."""
         numbers = self._numbers_lacking(noun)
         # Most nouns lack the same first ones, and a copy of these takes as long as all the rest.
-        if numbers not in self._lacking:
-            found = self._background.of_rows(np.isin(self._background.picture, numbers))
-            picture = np.searchsorted(numbers, found.picture).astype(np.int64)
-            self._lacking[numbers] = replace(found, picture=picture)
-        return self._lacking[numbers]
+        with self._lock:
+            if (known := self._lacking.get(numbers)) is not None:
+                return known
+        found = self._background.of_rows(np.isin(self._background.picture, numbers))
+        picture = np.searchsorted(numbers, found.picture).astype(np.int64)
+        found = replace(found, picture=picture)
+        with self._lock:
+            self._lacking[numbers] = found
+        return found
 
     def text_scores(self, word: Vector, vectors: Vectors) -> Floats:
         """Cosine of regions to a word, in standard deviations over the sample's regions, (n,)."""
         key = word.tobytes()
-        if key not in self._standards:
-            self._standards[key] = mean_and_spread(self._background.vectors @ word)
-        return standardised(vectors @ word, *self._standards[key])
+        with self._lock:
+            standard = self._standards.get(key)
+        if standard is None:
+            standard = mean_and_spread(self._background.vectors @ word)
+            with self._lock:
+                self._standards[key] = standard
+        return standardised(vectors @ word, *standard)
 
 
 def _content(picture: Picture) -> Content:

@@ -7,9 +7,15 @@ known by its old generation and done again, and nothing else is.
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from threading import Lock
 from typing import TypeAlias
+
+from threadpoolctl import threadpool_limits
 
 from captionary.indexer.candidate_regions import CandidateReader
 from captionary.indexer.pointed_regions import Told, allowed, is_pointed_at, read_told
@@ -33,7 +39,7 @@ SAMPLE_DIGITS = 12
 TEMPLATES = "7"
 """Sentences that a noun is put in: nouns are many, and only compared within a picture."""
 
-Made: TypeAlias = tuple[PrototypeKind, Sequence[TaggedRegion], Candidates]
+Regions: TypeAlias = tuple[PrototypeKind, Sequence[TaggedRegion], Candidates]
 """Regions that prototypes of one kind are made of."""
 
 BASIS_DIGITS = 16
@@ -44,15 +50,28 @@ READ_AT_ONCE = 64
 log = logging.getLogger("captionary")
 
 
+@dataclass(frozen=True, slots=True)
+class MadeNoun:
+    """What a noun was made into, to be written."""
+
+    tagged: Sequence[TaggedRegion]
+    prototypes: Sequence[Prototype]
+
+
 class Refresher:
     """Keeps the nouns of a dictionary up to date with its pictures.
 
-    text: encodes the nouns; must be of the dictionary's own encoder.
+    text:    encodes the nouns; must be of the dictionary's own encoder.
+    workers: threads that make nouns; each uses one core.
     """
 
-    def __init__(self, dictionary: StoredDictionary, text: TextEncoder) -> None:
+    def __init__(
+        self, dictionary: StoredDictionary, text: TextEncoder, *, workers: int = 1
+    ) -> None:
         self._dictionary = dictionary
         self._text = text
+        self._workers = workers
+        self._encoding = Lock()
         self._reader: CandidateReader | None = None
 
     def refresh(self, report: Callable[[int, int], None] = lambda _done, _due: None) -> int:
@@ -84,12 +103,21 @@ class Refresher:
             pointed = self._dictionary.pointed_nouns()
             # Many at once fill the encoder's batches; one noun's words alone do not.
             self._text.encode_texts(sorted(due), templates=TEMPLATES)
+
+            def make(noun: str) -> MadeNoun | None:
+                return self._make(
+                    noun, reader, made_with, stored.get(noun), pointed=noun in pointed
+                )
+
             # Sorted, so that what a kill leaves undone does not depend on the order of sets.
-            for done, noun in enumerate(sorted(due), start=1):
+            for done, (noun, made) in enumerate(self._each(sorted(due), make), start=1):
                 try:
-                    anew += self._refresh_noun(
-                        noun, reader, made_with, stored.get(noun), pointed=noun in pointed
-                    )
+                    if (new := made.result()) is not None:
+                        # The generation is written with the prototypes, so after the tags that it
+                        # vouches for.
+                        self._dictionary.tag(noun, new.tagged)
+                        self._dictionary.replace_prototypes(noun, new.prototypes)
+                        anew += 1
                 except MissingRegions as error:
                     log.warning("the noun %r is not made anew: %s", noun, error)
                     left.add(noun)
@@ -99,6 +127,21 @@ class Refresher:
             self._dictionary.keep_made_with(made_with)
         return anew
 
+    def _each(
+        self, nouns: Sequence[str], make: Callable[[str], MadeNoun | None]
+    ) -> Iterator[tuple[str, Future[MadeNoun | None]]]:
+        """Make nouns in threads; yields in order, a bounded number ahead."""
+        waiting: deque[tuple[str, Future[MadeNoun | None]]] = deque()
+        # A sum that several threads share may differ in its last bit, and they would compete.
+        alone = partial(threadpool_limits, limits=1)
+        with alone(), ThreadPoolExecutor(self._workers, "nouns", initializer=alone) as pool:
+            for noun in nouns:
+                waiting.append((noun, pool.submit(make, noun)))
+                if len(waiting) > 2 * self._workers:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+
     def _read_candidates(self, sample: Sequence[str]) -> CandidateReader:
         """The reader of the last refresh, where it still serves: its caches are full."""
         if self._reader is None:
@@ -107,7 +150,7 @@ class Refresher:
             self._reader = self._reader.renewed(sample)
         return self._reader
 
-    def _refresh_noun(
+    def _make(
         self,
         noun: str,
         reader: CandidateReader,
@@ -115,8 +158,8 @@ class Refresher:
         stored: str | None,
         *,
         pointed: bool,
-    ) -> bool:
-        """Make one noun anew, unless its generation says that nothing would change."""
+    ) -> MadeNoun | None:
+        """Make one noun anew; None where its generation says that nothing would change."""
         pictures = self._dictionary.first_pictures(noun, limit=MOST_PICTURES)
         told = self._dictionary.pointed_pictures(noun, limit=MOST_PICTURES) if pointed else []
         known = {picture.id for picture in pictures}
@@ -124,7 +167,7 @@ class Refresher:
         content += [_content(item, noun) for item in told if item.id not in known]
         generation = f"{made_with}-{_digest(content)[:20]}"
         if content and stored == generation:
-            return False
+            return None
         certain = read_told(noun, told, reader, refused=False)
         refused = read_told(noun, told, reader, refused=True)
         unsaid = [picture for picture in pictures if not is_pointed_at(picture, noun)]
@@ -132,12 +175,12 @@ class Refresher:
         chosen = reader.read_regions([(tag.image_id, tag.index) for tag in guessed])
         by_id = {picture.id: picture for picture in (*pictures, *told)}
         prototypes: list[Prototype] = []
-        made: tuple[Made, ...] = (
+        kinds: tuple[Regions, ...] = (
             ("guessed", guessed, chosen),
             ("pointed", certain.tagged(noun), certain.regions),
             ("refused", refused.tagged(noun), refused.regions),
         )
-        for kind, tags, regions in made:
+        for kind, tags, regions in kinds:
             prototypes += make_prototypes(
                 noun,
                 tags,
@@ -148,10 +191,7 @@ class Refresher:
                 kind=kind,
                 first=len(prototypes),
             )
-        # The generation is written with the prototypes, so after the tags that it vouches for.
-        self._dictionary.tag(noun, [*guessed, *certain.tagged(noun)])
-        self._dictionary.replace_prototypes(noun, prototypes)
-        return True
+        return MadeNoun([*guessed, *certain.tagged(noun)], prototypes)
 
     def _choose(
         self,
@@ -178,7 +218,8 @@ class Refresher:
         due = [picture for picture in pictures if picture.id not in chosen]
         if due:
             names = sorted({noun}.union(*(picture.all_nouns for picture in due)))
-            encoded = self._text.encode_texts(names, templates=TEMPLATES)
+            with self._encoding:
+                encoded = self._text.encode_texts(names, templates=TEMPLATES)
             words = dict(zip(names, encoded, strict=True))
             references = (first, reader.read(first))
             chooser = RegionChooser(noun, words, references, reader, certain=certain.regions)

@@ -36,7 +36,7 @@ def open_engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open
 
 def filled(dictionary: StoredDictionary) -> Corrector:
     dictionary.add(pairs_of_nouns(1))
-    refresher = Refresher(dictionary, PlantedText())
+    refresher = Refresher(dictionary, PlantedText(), workers=2)
     refresher.refresh()
     return Corrector(dictionary, refresher)
 
