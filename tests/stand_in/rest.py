@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from qdrant_client.http import models as api
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.stand_in.shards import Shards
+from tests.stand_in.shards import MAX_QUERY_LIMIT, Shards
 from tests.stand_in.translation import Refused
 
 MAX_BYTES = 32 * 1024 * 1024
@@ -82,6 +82,9 @@ def _plain(result: Any) -> Any:
 def _error_response(status: int, reason: str) -> JSONResponse:
     return JSONResponse({"status": {"error": reason}, "time": 0.0}, status)
 
+
+STRICT = {"enabled": True, "max_query_limit": MAX_QUERY_LIMIT}
+"""Strict mode, as managed servers have it."""
 
 DONE = api.UpdateResult(operation_id=0, status=api.UpdateStatus.COMPLETED)
 
@@ -215,6 +218,7 @@ def describe(shards: Shards, name: str) -> dict[str, Any]:
                 "flush_interval_sec": 5,
                 **wanted.get("optimizers_config", {}),
             },
+            "strict_mode_config": STRICT,
         },
         "payload_schema": shard.schema(),
     }

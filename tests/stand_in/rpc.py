@@ -18,7 +18,7 @@ from qdrant_client.grpc.points_service_pb2_grpc import (
 )
 from qdrant_client.http import models as api
 
-from tests.stand_in.rest import DONE, Gateway
+from tests.stand_in.rest import DONE, STRICT, Gateway
 from tests.stand_in.shards import Shards
 from tests.stand_in.translation import Refused
 
@@ -64,6 +64,26 @@ class Collections(CollectionsServicer):
     def CollectionExists(self, request: Any, _context: Any) -> Any:
         there = rpc.CollectionExists(exists=request.collection_name in self._shards)
         return rpc.CollectionExistsResponse(result=there)
+
+    def Get(self, request: Any, _context: Any) -> Any:
+        settings = rpc.CollectionConfig(
+            hnsw_config=rpc.HnswConfigDiff(m=0, ef_construct=100, full_scan_threshold=10000),
+            optimizer_config=rpc.OptimizersConfigDiff(
+                deleted_threshold=0.2,
+                vacuum_min_vector_number=1000,
+                default_segment_number=1,
+                flush_interval_sec=5,
+            ),
+            wal_config=rpc.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
+            strict_mode_config=rpc.StrictModeConfig(**STRICT),
+        )
+        found = rpc.CollectionInfo(
+            status=rpc.CollectionStatus.Green,
+            optimizer_status=rpc.OptimizerStatus(ok=True),
+            points_count=self._shards[request.collection_name].points(),
+            config=settings,
+        )
+        return rpc.GetCollectionInfoResponse(result=found)
 
     def Create(self, request: Any, _context: Any) -> Any:
         wanted = api.CreateCollection(

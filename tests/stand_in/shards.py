@@ -26,6 +26,8 @@ from tests.stand_in.translation import (
 
 DESCRIPTION = "collection.json"
 
+MAX_QUERY_LIMIT = 1000
+
 
 @contextmanager
 def refusals() -> Iterator[None]:
@@ -90,7 +92,7 @@ class Shard:
             order = edge.OrderBy(wanted.order_by.key, edge.Direction.Asc)
         request = edge.ScrollRequest(
             offset=None if wanted.offset is None else edge_id(wanted.offset),
-            limit=wanted.limit,
+            limit=within(wanted.limit or 10),
             filter=filter_of(wanted.filter),
             with_payload=True if wanted.with_payload is None else selected(wanted.with_payload),
             with_vector=selected(wanted.with_vector) or False,
@@ -109,7 +111,7 @@ class Shard:
             return api.CountResult(count=self._shard.count(request))
 
     def facet(self, wanted: api.FacetRequest) -> api.FacetResponse:
-        limit, exact = wanted.limit or 10, bool(wanted.exact)
+        limit, exact = within(wanted.limit or 10), bool(wanted.exact)
         request = edge.FacetRequest(
             wanted.key, limit=limit, exact=exact, filter=filter_of(wanted.filter)
         )
@@ -121,6 +123,8 @@ class Shard:
         return api.FacetResponse(hits=hits)
 
     def query(self, wanted: Sequence[api.QueryRequest]) -> list[api.QueryResponse]:
+        for request in wanted:
+            within(request.limit or 10)
         requests = [query_of(request) for request in wanted]
         with self._lock, refusals():
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
@@ -145,6 +149,13 @@ class Shard:
     def _update(self, make: Callable[[], Any]) -> None:
         with self._lock, refusals():
             self._shard.update(make())
+
+
+def within(limit: int) -> int:
+    """A limit that strict mode lets through."""
+    if limit > MAX_QUERY_LIMIT:
+        raise Refused(400, f'Limit exceeded {limit} > {MAX_QUERY_LIMIT} for "limit"')
+    return limit
 
 
 class Shards:

@@ -2,6 +2,7 @@
 
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from captionary.vocabulary.records.point_ids import picture_point_id
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.stand_in.rest import MAX_BYTES
 from tests.stand_in.running import StandIn, running
+from tests.stand_in.shards import MAX_QUERY_LIMIT
 from tests.vocabulary.made_up_records import DIM, FINGERPRINT, pair, picture, unit
 
 KEY = "s3cret-key"
@@ -307,3 +309,28 @@ def test_a_closed_engine_says_so(engine: ServerEngine) -> None:
     other.close()
     with pytest.raises(CaptionaryError, match="is closed, or was never made"):
         other.collection("regions")
+
+
+def test_a_node_that_is_down_is_passed_over(stand_in: StandIn, engine: ServerEngine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        down = listener.getsockname()[1]
+    alive = stand_in.url.removeprefix("http://")
+    address = f"http://127.0.0.1:{down},{alive}/own"
+    with closing(ServerEngine(address, WITH_KEY, retries=0)) as opened:
+        assert opened.read_meta() == engine.read_meta()
+        assert opened.address == address
+
+
+def test_more_values_than_a_facet_may_have_are_counted(
+    pictures: Collection,
+) -> None:
+    """In strict mode a server refuses to list more than so many."""
+    nouns = [f"noun {n}" for n in range(MAX_QUERY_LIMIT + 5)]
+    points = [
+        Point(picture_point_id(str(n)), {"noun": nouns[n : n + 500]})
+        for n in range(0, len(nouns), 400)
+    ]
+    pictures.upsert(points)
+    expected = Counter(noun for point in points for noun in point.payload["noun"])
+    assert pictures.facet("noun") == expected
+    assert max(expected.values()) == 2

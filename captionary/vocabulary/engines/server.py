@@ -57,11 +57,11 @@ class ServerEngine:
         port = f" (gRPC, port {settings.grpc_port})" if settings.grpc else ""
         self._request = ServerRequests(
             f"{self._address.url}{port}",
+            [_client(url, settings) for url in self._address.urls],
             with_key=settings.api_key is not None,
             retries=retries,
             timeout=settings.timeout,
         )
-        self._client = _client(self._address.url, settings)
         self._open: dict[CollectionName, ServerCollection] = {}
         try:
             if (meta := self.read_meta()) is not None:
@@ -140,20 +140,18 @@ class ServerEngine:
     def close(self) -> None:
         """Let go of the connections."""
         self._open.clear()
-        self._client.close()
+        self._request.close()
 
     def _full(self, name: str) -> str:
         return f"{self._address.name}.{name}"
 
     def _meta(self) -> ServerCollection:
-        return ServerCollection(self._client, self._request, self._full("meta"), {})
+        return ServerCollection(self._request, self._full("meta"), {})
 
     def _load(self, dim: int, look_dim: int) -> None:
         for name in NAMES:
             sizes = vector_sizes(name, dim=dim, look_dim=look_dim)
-            self._open[name] = ServerCollection(
-                self._client, self._request, self._full(name), sizes
-            )
+            self._open[name] = ServerCollection(self._request, self._full(name), sizes)
 
     def _make_meta(self) -> None:
         """Make the collection of the meta point, or know by it that a creation was cut short."""
@@ -172,7 +170,7 @@ class ServerEngine:
             if not self._exists(name):
                 continue
             counted: api.CountResult = self._request(
-                self._client.count, self._full(name), exact=True
+                QdrantClient.count, self._full(name), exact=True
             )
             if counted.count:
                 raise WrongInput(
@@ -181,12 +179,14 @@ class ServerEngine:
                 )
 
     def _exists(self, name: str) -> bool:
-        return self._request(self._client.collection_exists, self._full(name))
+        return self._request(QdrantClient.collection_exists, self._full(name))
 
-    def _create(self, collection: str, vectors: dict[str, api.VectorParams]) -> None:
+    def _create(
+        self, client: QdrantClient, collection: str, vectors: dict[str, api.VectorParams]
+    ) -> None:
         # Deleted by the same call, so that it may be made again when its answer was lost.
-        self._client.delete_collection(collection)
-        self._client.create_collection(
+        client.delete_collection(collection)
+        client.create_collection(
             collection,
             vectors_config=vectors,
             shard_number=self._settings.shards,
@@ -204,7 +204,7 @@ class ServerEngine:
         params: api.KeywordIndexParams | api.IntegerIndexParams,
     ) -> None:
         self._request(
-            self._client.create_payload_index,
+            QdrantClient.create_payload_index,
             self._full(name),
             field_name=key,
             field_schema=params,

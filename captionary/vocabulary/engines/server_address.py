@@ -1,4 +1,4 @@
-"""Where a dictionary lies on a Qdrant server: `http(s)://HOST[:PORT][/NAME]`."""
+"""Where a dictionary lies on a Qdrant server: `http(s)://HOST[:PORT][,HOST[:PORT]...][/NAME]`."""
 
 import re
 from dataclasses import dataclass
@@ -17,15 +17,14 @@ NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class ServerAddress:
-    """A dictionary on a server.
+    """A dictionary on a server, or on several nodes of one cluster.
 
-    host: as in a URL, an IPv6 address in brackets.
-    name: of the dictionary; its collections are `NAME.pictures`, `NAME.regions` and so on.
+    hosts: as in URLs, each with its port; an IPv6 address in brackets.
+    name:  of the dictionary; its collections are `NAME.pictures`, `NAME.regions` and so on.
     """
 
     scheme: str
-    host: str
-    port: int = DEFAULT_PORT
+    hosts: tuple[str, ...]
     name: str = DEFAULT_NAME
 
     @classmethod
@@ -37,30 +36,43 @@ class ServerAddress:
         """
         wrong = WrongInput(
             f"the store {_without_password(text)!r} is no address of a Qdrant server; "
-            "give http://HOST[:PORT][/NAME], NAME of letters, digits, _ and -"
+            "give http://HOST[:PORT][/NAME], NAME of letters, digits, _ and -, with as many hosts "
+            "as a cluster has nodes (http://A,B/NAME)"
         )
         try:
             parts = urlsplit(text)
-            port = parts.port
+            hosts = tuple(_host(f"{parts.scheme}://{host}") for host in parts.netloc.split(","))
         except ValueError as error:
             raise wrong from error
         name = parts.path.strip("/") or DEFAULT_NAME
-        # Keys go by the environment: in an address they would end up in logs.
-        extra = parts.query or parts.fragment or parts.username is not None
-        if parts.scheme not in SCHEMES or not parts.hostname or extra or port == 0:
+        if parts.scheme not in SCHEMES or parts.query or parts.fragment:
             raise wrong
         if not NAME.fullmatch(name):
             raise wrong
-        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return cls(parts.scheme, host, port or DEFAULT_PORT, name)
+        return cls(parts.scheme, tuple(dict.fromkeys(hosts)), name)
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The server, or each of the nodes."""
+        return tuple(f"{self.scheme}://{host}" for host in self.hosts)
 
     @property
     def url(self) -> str:
-        """The server."""
-        return f"{self.scheme}://{self.host}:{self.port}"
+        """The server, for messages."""
+        return f"{self.scheme}://{','.join(self.hosts)}"
 
     def __str__(self) -> str:
         return f"{self.url}/{self.name}"
+
+
+def _host(url: str) -> str:
+    """Host and port of a URL that has nothing else. Raises ValueError: it is none."""
+    parts = urlsplit(url)
+    # Keys go by the environment: in an address they would end up in logs.
+    if not parts.hostname or parts.username is not None or parts.port == 0:
+        raise ValueError(url)
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{parts.port or DEFAULT_PORT}"
 
 
 def _without_password(text: str) -> str:

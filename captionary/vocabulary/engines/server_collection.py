@@ -1,7 +1,9 @@
 """A Collection on a Qdrant server."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -56,10 +58,7 @@ class ServerCollection:
     sizes: of the vectors of its points.
     """
 
-    def __init__(
-        self, client: QdrantClient, requests: ServerRequests, name: str, sizes: Sizes
-    ) -> None:
-        self._client = client
+    def __init__(self, requests: ServerRequests, name: str, sizes: Sizes) -> None:
         self._request = requests
         self._name = name
         self._sizes = sizes
@@ -76,7 +75,7 @@ class ServerCollection:
             for point, named in zip(points, vectors, strict=True)
         )
         for batch in in_batches(written, self._size):
-            self._request(self._client.upsert, self._name, batch, wait=True)
+            self._request(QdrantClient.upsert, self._name, batch, wait=True)
 
     def set_payload(self, updates: Mapping[UUID, Payload]) -> None:
         """Replace the named payload fields, many points to a request."""
@@ -93,18 +92,18 @@ class ServerCollection:
         )
         for batch in in_batches(changes, _change_size):
             operations = [api.SetPayloadOperation(set_payload=change) for change in batch]
-            self._request(self._client.batch_update_points, self._name, operations, wait=True)
+            self._request(QdrantClient.batch_update_points, self._name, operations, wait=True)
 
     def delete(self, which: Where | Sequence[UUID]) -> None:
         """Delete points by condition or by id."""
         if isinstance(which, Where):
             if not which.impossible:
                 by_filter = api.FilterSelector(filter=_filter(which))
-                self._request(self._client.delete, self._name, by_filter, wait=True)
+                self._request(QdrantClient.delete, self._name, by_filter, wait=True)
             return
         for page in id_pages(which):
             by_id = api.PointIdsList(points=page)
-            self._request(self._client.delete, self._name, by_id, wait=True)
+            self._request(QdrantClient.delete, self._name, by_id, wait=True)
 
     def flush(self) -> None:
         """Nothing is left to do: each request waits until the server has it applied and logged."""
@@ -120,7 +119,7 @@ class ServerCollection:
         found: dict[UUID, Point] = {}
         for page in id_pages(ids):
             records = self._request(
-                self._client.retrieve,
+                QdrantClient.retrieve,
                 self._name,
                 page,
                 with_payload=payload_selector(fields),
@@ -140,7 +139,7 @@ class ServerCollection:
         after: Any = None
         while not where.impossible:
             records, after = self._request(
-                self._client.scroll,
+                QdrantClient.scroll,
                 self._name,
                 scroll_filter=_filter(where),
                 limit=READ_PAGE,
@@ -159,7 +158,7 @@ class ServerCollection:
         if where.impossible or limit <= 0:
             return []
         records, _ = self._request(
-            self._client.scroll,
+            QdrantClient.scroll,
             self._name,
             scroll_filter=_filter(where),
             limit=limit,
@@ -172,7 +171,7 @@ class ServerCollection:
     def search(
         self, vectors: Vectors, where: Where, *, limit: int, using: VectorName = "clip"
     ) -> list[Hits]:
-        """Search exactly, QUERY_PAGE queries to a request."""
+        """Search exactly, QUERY_PAGE queries to a request; no more than the server allows."""
         matrix = check_vectors(vectors, dim=self._sizes.get(using, 0), using=using)
         if where.impossible or limit <= 0:
             return no_hits(matrix)
@@ -182,7 +181,7 @@ class ServerCollection:
                 query=row,
                 using=using,
                 filter=condition,
-                limit=limit,
+                limit=min(limit, self._most_values),
                 params=api.SearchParams(exact=True),
                 with_payload=False,
                 with_vector=False,
@@ -191,7 +190,7 @@ class ServerCollection:
         ]
         found: list[Hits] = []
         for page in pages(requests, QUERY_PAGE):
-            answers = self._request(self._client.query_batch_points, self._name, page)
+            answers = self._request(QdrantClient.query_batch_points, self._name, page)
             found += [_hits(answer.points) for answer in answers]
         return found
 
@@ -200,7 +199,7 @@ class ServerCollection:
         if where.impossible:
             return 0
         answer = self._request(
-            self._client.count, self._name, count_filter=_filter(where), exact=True
+            QdrantClient.count, self._name, count_filter=_filter(where), exact=True
         )
         return answer.count
 
@@ -209,14 +208,29 @@ class ServerCollection:
         if where.impossible:
             return {}
         answer = self._request(
-            self._client.facet,
+            QdrantClient.facet,
             self._name,
             field,
             facet_filter=_filter(where),
-            limit=ALL_VALUES,
+            limit=self._most_values,
             exact=True,
         )
-        return {str(hit.value): hit.count for hit in answer.hits}
+        if len(answer.hits) < self._most_values:
+            return {str(hit.value): hit.count for hit in answer.hits}
+        # There may be more, and the server has no next page of them.
+        found: Counter[str] = Counter()
+        for point in self.scroll(where, fields=[field]):
+            value = point.payload.get(field, ())
+            found.update({value} if isinstance(value, str) else set(value))
+        return dict(found)
+
+    @cached_property
+    def _most_values(self) -> int:
+        """What may be asked for at once: in strict mode, as managed servers have it, little."""
+        info = self._request(QdrantClient.get_collection, self._name)
+        strict = info.config.strict_mode_config
+        most = strict.max_query_limit if strict is not None and strict.enabled else None
+        return most or ALL_VALUES
 
     def _size(self, point: api.PointStruct) -> int:
         return NUMBER_BYTES * sum(self._sizes.values()) + len(json.dumps(point.payload))

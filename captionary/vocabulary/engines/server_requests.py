@@ -6,12 +6,13 @@ connections refused or lost, timeouts, and a server or proxy that says that it i
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 import httpx
+from qdrant_client import QdrantClient
 from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
 from qdrant_client.http.exceptions import (
     ApiException,
@@ -27,7 +28,6 @@ from captionary.schemas.errors import (
     one_line,
 )
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 TRANSIENT = frozenset({408, 429, 502, 503, 504})
@@ -80,23 +80,29 @@ class Failure:
         return self.status is None and "CERTIFICATE_VERIFY_FAILED" in self.reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ServerRequests:
-    """Makes requests to one server.
+    """Makes requests to one server, or to whichever node of a cluster answers.
 
     server:  how messages call it.
+    clients: of the nodes; each has everything, so another one is asked where one fails.
     with_key: whether requests carry an API key.
-    retries: times that a request is made again.
+    retries: times that a request is made again, of each node.
     timeout: seconds after the first try in which another one may begin.
     """
 
     server: str
+    clients: Sequence[QdrantClient]
     with_key: bool
     retries: int
     timeout: float
+    _node: int = 0
 
-    def __call__(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def __call__(self, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Make a request, again and again with longer pauses while its failure may pass.
+
+        Args:
+            call: takes the client of a node, then the arguments.
 
         Raises:
             StoreUnreachable: it still fails.
@@ -106,19 +112,31 @@ class ServerRequests:
             CaptionaryError: the server failed.
         """
         pause, end = FIRST_PAUSE, time.monotonic() + self.timeout
-        for left in range(self.retries, -1, -1):
+        nodes = len(self.clients)
+        for left in range((self.retries + 1) * nodes - 1, -1, -1):
+            node = self._node
             try:
-                return call(*args, **kwargs)
+                return call(self.clients[node], *args, **kwargs)
             except FAILURES as error:
                 failure = classify(error)
-                seconds = min(max(pause, failure.wait), LONGEST_PAUSE)
+                # Every other node is asked before there is a pause.
+                seconds = 0 if left % nodes else min(max(pause, failure.wait), LONGEST_PAUSE)
                 # A try that could only begin after the time is over is none.
                 late = time.monotonic() + seconds >= end
                 if not left or late or not failure.is_transient:
                     raise self._error(failure) from error
-            time.sleep(seconds)
-            pause *= 2
+                # Unless another thread has moved on already.
+                if self._node == node:
+                    self._node = (node + 1) % nodes
+            if seconds:
+                time.sleep(seconds)
+                pause *= 2
         raise AssertionError("the last try returns or raises")
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        for client in self.clients:
+            client.close()
 
     def _error(self, failure: Failure) -> CaptionaryError:
         if failure.status in NO_KEY:

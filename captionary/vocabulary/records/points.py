@@ -268,8 +268,8 @@ def _exemplar(payload: Payload) -> Exemplar:
 
 
 def single(number: float | np.floating[Any]) -> float:
-    """A number rounded to the nearest float32."""
-    return float(np.float32(number))
+    """A number with the fewest digits that name its float32: JSON readers get no last bit wrong."""
+    return float(str(np.float32(number)))
 
 
 def _text(data: bytes) -> str:
