@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from captionary.schemas.corrections import Correction, CorrectionKind
 from captionary.schemas.pointing import (
+    FIRST_POINTED,
+    POINTED_BITS,
     WHOLE_PICTURE,
     Area,
     BoxArea,
@@ -85,7 +87,7 @@ class WantedBody(_Body):
     noun: NounTextBody
     other: NounTextBody | None = None
     image_id: Annotated[str, Field(min_length=1, max_length=512)] | None = None
-    region: Annotated[int, Field(ge=0, lt=1 << 48)] | None = None
+    region: Annotated[int, Field(ge=0, lt=FIRST_POINTED + (1 << POINTED_BITS))] | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> "WantedBody":

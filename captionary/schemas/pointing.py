@@ -6,6 +6,9 @@ from typing import TypeAlias
 FIRST_POINTED = 1 << 32
 """Regions with an index from here on were made of areas that someone pointed at."""
 
+POINTED_BITS = 48
+"""Of the number that is added to FIRST_POINTED."""
+
 WHOLE_PICTURE = -1
 """In place of a region's index: the noun is nowhere in the picture."""
 

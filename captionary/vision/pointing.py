@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from captionary.schemas.arrays import Mask
-from captionary.schemas.pointing import FIRST_POINTED, Area, BoxArea
+from captionary.schemas.pointing import FIRST_POINTED, POINTED_BITS, Area, BoxArea
 from captionary.schemas.regions import Region
 
 LIES_IN = 0.9
@@ -14,8 +14,6 @@ LIES_IN = 0.9
 
 FILLED = 0.5
 """Share of a box that the regions that lie in it must cover to stand for it."""
-
-INDEX_BITS = 48
 
 
 def pointed_index(area: Area, mask: Mask) -> int:
@@ -28,7 +26,7 @@ def pointed_index(area: Area, mask: Mask) -> int:
     else:
         said = repr(mask.shape).encode() + np.packbits(mask).tobytes()
     digest = hashlib.sha256(said).digest()
-    return FIRST_POINTED + (int.from_bytes(digest[:8], "big") >> (64 - INDEX_BITS))
+    return FIRST_POINTED + (int.from_bytes(digest[:8], "big") >> (64 - POINTED_BITS))
 
 
 def pointed_region(area: Area, mask: Mask, regions: Sequence[Region]) -> Region:

@@ -44,6 +44,10 @@ class Stem(NamedTuple):
     captions: list[File]
 
 
+NO_CAPTIONS = "with captions beside it"
+"""How the reason ends why a picture alone is no pair."""
+
+
 @dataclass(slots=True)
 class Others:
     """What the files in folders are that belong to no pair.
@@ -152,7 +156,7 @@ def _rows(folder: str, below: str, stem: Stem) -> Rows:
     if len(texts) > 1:
         advice = ".txt counts before .caption"
         yield Note("pictures with several files of captions", f"{shown}{texts[0].name}", advice)
-    missing = f"no {stem.pictures[0].name.rpartition('.')[0]}.txt with captions beside it"
+    missing = f"no {stem.pictures[0].name.rpartition('.')[0]}.txt {NO_CAPTIONS}"
     captions = next(iter(stem.captions), None)
     read = _read_captions(f"{folder}/{below}", captions) if captions else missing
     for picture in stem.pictures:

@@ -20,6 +20,10 @@ from captionary.serving.api_keys import Keys
 from captionary.serving.openapi import object_schema, problem_responses, schema_of
 from captionary.serving.problems import Problem
 
+MAX_JSON_BYTES = 1 << 16
+"""Of a correction as JSON: a noun, a name and an id are far shorter, and what is parsed is larger
+in memory than as text."""
+
 Number = Annotated[int, InPath(ge=1, lt=1 << 53)]
 
 
@@ -85,7 +89,13 @@ class CorrectionRoutes:
         kind = body_type(request)
         await run_in_threadpool(self._check_room)
         if kind == JSON:
-            return await run_in_threadpool(self._correct, await request.body())
+            body = await request.body()
+            if len(body) > MAX_JSON_BYTES:
+                raise Problem(
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    f"a correction has {MAX_JSON_BYTES:,} bytes at most",
+                )
+            return await run_in_threadpool(self._correct, body)
         async with open_form(request) as fields:
             job = await self._intake.accept_teaching(fields)
         return self._accepted(job.id, kind="teaching", pairs=job.pairs)

@@ -15,6 +15,9 @@ from captionary.vision.pictures.rle import decode_mask, run_lengths
 
 SizeHw = tuple[int, int]
 
+LONGEST_OUTLINE = 2_000_000
+"""Pixels along the outline of a polygon, at most: about 80 MB while it is filled."""
+
 
 def area_mask(area: Area, *, size_hw: SizeHw, to_hw: SizeHw, orientation: int = 1) -> Mask:
     """The pixels of an area, in its picture made smaller: (h, w) bool, at least one of them.
@@ -38,7 +41,7 @@ def area_mask(area: Area, *, size_hw: SizeHw, to_hw: SizeHw, orientation: int = 
         case PolygonArea():
             _refuse_far_points(area, size_hw)
             mask = _polygon_mask(area, size_hw, to_hw)
-            return mask if mask.any() else _shrink(_polygon_mask(area, size_hw, size_hw), to_hw)
+            return mask if mask.any() else _nearest_pixel(area, size_hw, to_hw)
         case RleArea():
             if area.size_hw != size_hw:
                 raise WrongInput(
@@ -132,8 +135,39 @@ def _polygon_mask(area: PolygonArea, size_hw: SizeHw, to_hw: SizeHw) -> Mask:
     """All polygons together, each filled as COCO does; none of the pixels, where they are tiny."""
     factor = np.divide(to_hw, size_hw)[::-1]
     scaled = [(np.reshape(p, (-1, 2)) * factor).ravel().tolist() for p in area.polygons]
+    for polygon in scaled:
+        steps = np.diff(np.reshape([*polygon, *polygon[:2]], (-1, 2)), axis=0)
+        # Memory is taken for every pixel of an outline, and pycocotools does not ask how much.
+        if np.abs(steps).max(axis=1).sum() > LONGEST_OUTLINE:
+            raise WrongInput(
+                f"the outline of a polygon of {len(polygon) // 2:,} points crosses its picture "
+                "hundreds of times; give points in their order along the outline"
+            )
     merged = coco_mask.merge(coco_mask.frPyObjects(scaled, *to_hw))
     return decode_mask(RleArea(merged["counts"].decode(), to_hw))
+
+
+def _nearest_pixel(area: PolygonArea, size_hw: SizeHw, to_hw: SizeHw) -> Mask:
+    """The one pixel that stands for polygons that cover no pixel's centre."""
+    if not any(map(_surface, area.polygons)):
+        raise WrongInput(f"the polygon {_listed(area.polygons[0])} has no area; give its outline")
+    points = np.concatenate([np.reshape(polygon, (-1, 2)) for polygon in area.polygons])[:, ::-1]
+    low, high = points.min(axis=0), points.max(axis=0)
+    if (high < 0).any() or (low >= size_hw).any():
+        raise WrongInput(
+            f"a polygon lies outside of its picture of {_named(size_hw)}; give x, y in pixels"
+        )
+    centre = (np.maximum(low, 0) + np.minimum(high, size_hw)) / 2
+    row, column = np.minimum(centre * to_hw // size_hw, np.subtract(to_hw, 1)).astype(int)
+    mask = np.zeros(to_hw, np.bool_)
+    mask[row, column] = True
+    return mask
+
+
+def _surface(polygon: tuple[float, ...]) -> float:
+    """Twice the signed surface of a polygon, by the shoelace formula."""
+    x, y = np.reshape(polygon, (-1, 2)).T
+    return float(x @ np.roll(y, -1) - y @ np.roll(x, -1))
 
 
 def _shrink(mask: Mask, to_hw: SizeHw) -> Mask:

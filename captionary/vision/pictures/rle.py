@@ -11,6 +11,9 @@ from captionary.schemas.arrays import Mask
 from captionary.schemas.errors import WrongInput
 from captionary.schemas.pointing import RleArea
 
+LONGEST_SIDE = 1 << 30
+"""Pixels: far more than a picture has, and few enough to be multiplied."""
+
 DIGITS = 12
 """Characters of a number at most: more do not fit into 60 bits."""
 
@@ -39,6 +42,8 @@ def run_lengths(area: RleArea) -> NDArray[np.int64]:
         WrongInput: they are no run lengths, or do not make up the size.
     """
     height, width = area.size_hw
+    if max(height, width) > LONGEST_SIDE:
+        raise WrongInput("its size is of no picture; give [height, width] in pixels")
     counts = _parse_counts(area.counts) if isinstance(area.counts, str) else _to_array(area.counts)
     pixels = height * width
     if min(height, width) < 1 or (counts < 0).any() or (counts > pixels).any():

@@ -143,6 +143,7 @@ def test_pairs_bring_regions(service: Running, rows: list[tuple[Path, str]], par
         ({"kind": "forget", "noun": "apple"}, 422, "kind: Input should be"),
         ({"kind": "block", "noun": ""}, 422, "noun: String should have"),
         ([], 422, "Input should be"),
+        ({"kind": [[]] * 30_000}, 413, "a correction has 65,536 bytes at most"),
     ],
 )
 def test_what_cannot_be_done_is_refused(

@@ -122,7 +122,9 @@ def test_a_small_area_keeps_its_nearest_pixel() -> None:
     dot[59, 41] = True
     polygon = PolygonArea(((41, 59, 42, 59, 42, 60, 41, 60),))
 
-    for area in (BoxArea(41, 59, 1, 1), polygon, encode_mask(dot)):
+    tiny = PolygonArea(((41.1, 59.1, 41.2, 59.1, 41.2, 59.2),))
+
+    for area in (BoxArea(41, 59, 1, 1), polygon, tiny, encode_mask(dot)):
         assert of(area, size_hw=(60, 80)) == ["........"] * 5 + ["....#..."]
 
 
@@ -145,8 +147,9 @@ def test_a_ring_keeps_a_pixel_of_its_own() -> None:
         (PolygonArea(((1, 1, 2, 2, 3, 3, 4),)), "the polygon [1, 1, 2, 2, 3, 3, ...] is none"),
         (PolygonArea(((1, 1, 2, 2, 3, NAN),)), "is none"),
         (PolygonArea(((1, 1, 2, 2, 3e9, 3),)), "the point [3e+09, 3] of a polygon lies far"),
-        (PolygonArea(((9, 1, 12, 1, 12, 4),)), "it covers no pixel of its picture of 8 x 6"),
-        (PolygonArea(((1, 1, 4, 4, 1, 1),)), "it covers no pixel"),
+        (PolygonArea(((9, 1, 12, 1, 12, 4),)), "a polygon lies outside of its picture of 8 x 6"),
+        (PolygonArea(((1, 1, 4, 4, 1, 1),)), "the polygon [1, 1, 4, 4, 1, 1] has no area"),
+        (PolygonArea(((-8, 0, 16, 0) * 100_000,)), "crosses its picture hundreds of times"),
         (RleArea((48,), HW), "it covers no pixel"),
         (RleArea((40, 7), HW), "its counts add up to 47 pixels but a mask of 8 x 6 has 48"),
         (RleArea((50, -2), HW), "no run lengths of a mask of 8 x 6 pixels"),
@@ -155,6 +158,7 @@ def test_a_ring_keeps_a_pixel_of_its_own() -> None:
         (RleArea("_" * 30 + "0", HW), "no text of COCO's"),
         (RleArea((0, 48), (8, 6)), "the mask is 6 x 8 pixels but its picture is 8 x 6 pixels"),
         (RleArea((), (0, 0)), "its counts are no run lengths"),
+        (RleArea((1,), (10**4000, 10**4000)), "its size is of no picture"),
     ],
 )
 def test_what_is_no_area_is_refused(area: Area, message: str) -> None:

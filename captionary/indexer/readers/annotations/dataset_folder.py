@@ -4,7 +4,7 @@ Captions that stand in the folder, as `captions.jsonl` or beside the pictures, g
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 
 from captionary.files.file_names import normal_form
 from captionary.indexer.readers.addresses import is_local, name_of
-from captionary.indexer.readers.folders import read_folder
+from captionary.indexer.readers.folders import NO_CAPTIONS, read_folder
 from captionary.indexer.readers.rows import Row, Rows
 from captionary.indexer.readers.tables.delimited import read_delimited
 from captionary.indexer.readers.tables.json_documents import read_json
@@ -75,7 +75,7 @@ def read_dataset(source: str) -> Rows:
                 yield item
             else:
                 yield replace(item, values={**item.values, "regions": found})
-        elif not isinstance(item, PairFailure) or name_of(item.image) not in waiting:
+        elif not (isinstance(item, PairFailure) and _lacks_captions(item, waiting)):
             yield item
     for pair in waiting.values():
         where, image = f"{shown}/masks/{pair.mask.name}", f"images/{pair.image.name}"
@@ -86,6 +86,12 @@ def read_dataset(source: str) -> Rows:
             yield Row(where, {"image": image, "regions": found})
         else:
             yield Note(f"masks without a class of {SMALLEST:.1%} of their picture", where)
+
+
+def _lacks_captions(failure: PairFailure, masked: Collection[str]) -> bool:
+    """Whether it says no more than that a masked picture has no captions, which it may."""
+    named = normal_form(name_of(failure.image)) in masked
+    return named and failure.reason.endswith(NO_CAPTIONS)
 
 
 def count_dataset(source: str) -> int:

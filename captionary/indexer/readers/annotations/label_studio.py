@@ -5,7 +5,7 @@ Shapes are in percent of the picture: https://labelstud.io/guide/export
 
 import re
 from collections.abc import Iterator, Mapping
-from math import cos, radians, sin
+from math import cos, isfinite, radians, sin
 from typing import Any, TypeGuard
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -91,7 +91,10 @@ def _picture(data: Mapping[str, object]) -> tuple[str, ...] | None:
     value = list(data.values())[at] if at is not None else None
     if not isinstance(value, str) or not value.strip():
         return None
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # no address, so a name
+        return (value,)
     if parts.path.startswith("/data/local-files"):
         path = parse_qs(parts.query).get("d", [""])[0]
     elif parts.path.startswith("/data/upload/"):
@@ -175,7 +178,10 @@ def _area(value: Mapping[str, object], size_hw: tuple[int, int]) -> Area:
     if not (turned := value.get("rotation")):
         return box
     # Clockwise, around the corner at the left and top.
-    angle = radians(to_numbers([turned], "rotation")[0])
+    degrees = to_numbers([turned], "rotation")[0]
+    if not isfinite(degrees):
+        raise BadValueError(f"its rotation is {degrees}, not degrees")
+    angle = radians(degrees)
     corners = ((0, 0), (box.width, 0), (box.width, box.height), (0, box.height))
     turned_corners = (
         (left + a * cos(angle) - b * sin(angle), top + a * sin(angle) + b * cos(angle))

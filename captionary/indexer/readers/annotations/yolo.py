@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from captionary.files.picture_formats import is_picture
-from captionary.indexer.readers.addresses import is_folder, is_local, name_of, read_bytes
+from captionary.indexer.readers.addresses import exists, is_folder, is_local, name_of, read_bytes
 from captionary.indexer.readers.annotations.regions import checked, to_noun
 from captionary.indexer.readers.rows import Row, Rows
 from captionary.indexer.readers.values import BadValueError
@@ -100,7 +100,7 @@ def _read_config(path: Path) -> Config:
         )
     folder = path.parent
     root = folder / str(content.get("path") or "")
-    bases = (root if root.exists() else folder, folder)
+    bases = (root if exists(str(root)) else folder, folder)
     parts, missing = [], []
     for part, values in listed.items():
         for value in map(str, values):
@@ -120,7 +120,7 @@ def _find(name: str, bases: tuple[Path, ...]) -> Path | None:
     """What a data.yaml names; exports have `../` before it that is not to be followed."""
     names = [name, name.removeprefix("../")]
     places = (base / each for base in bases for each in names)
-    return next((place for place in places if place.exists()), None)
+    return next((place for place in places if place.name and exists(str(place))), None)
 
 
 def _pictures(place: Path, folder: Path) -> Iterator[Path]:
@@ -136,10 +136,15 @@ def _pictures(place: Path, folder: Path) -> Iterator[Path]:
 
 def _rows(image: Path, part: str, config: Config) -> Rows:
     name = str(image.relative_to(config.folder) if image.is_relative_to(config.folder) else image)
+    if not image.name:
+        yield PairFailure(name_of(str(config.folder.resolve())), name, f"{name} names no picture")
+        return
     label = _label_file(image)
     where = f"{name_of(str(config.folder.resolve()))}/{label.name}"
     try:
-        lines = read_bytes(str(label)).decode("utf-8-sig").splitlines() if label.exists() else []
+        lines = (
+            read_bytes(str(label)).decode("utf-8-sig").splitlines() if exists(str(label)) else []
+        )
     except UnicodeDecodeError:
         yield PairFailure(where, name, "it is not valid UTF-8 text; save it as UTF-8")
         return

@@ -112,6 +112,18 @@ def test_texts_beside_the_pictures_are_captions_as_before(tmp_path: Path) -> Non
     assert failure.reason == "no c.txt with captions beside it"
 
 
+def test_captions_that_cannot_be_read_are_told_also_where_there_is_a_mask(tmp_path: Path) -> None:
+    dataset(tmp_path, {"a": [[1]], "b": [[2]]})
+    (tmp_path / "images/a.txt").write_bytes(b"\xff\xfe\xfa")
+    (tmp_path / "images/b.txt").write_text("a dog\n")
+
+    items = read(tmp_path)
+
+    assert len([item for item in items if isinstance(item, ImageCaption)]) == 2
+    (failure,) = [item for item in items if isinstance(item, PairFailure)]
+    assert "a.png" in str(failure.image)
+
+
 def test_masks_that_cannot_be_used_are_refused_and_others_are_not(tmp_path: Path) -> None:
     dataset(tmp_path, {"a": [[1]], "b": [[2]], "c": [[9, 9]]})
     Image.new("L", (5, 4)).save(tmp_path / "masks/b.png")

@@ -153,6 +153,20 @@ def test_pictures_are_found_where_they_are_now(tmp_path: Path, image: str, file:
     assert pair.image == f"{tmp_path}/{file}"
 
 
+def test_an_address_that_is_none_costs_no_other_task(tmp_path: Path) -> None:
+    area = {"result": [result("labels", BOX, "dog")]}
+    tasks = [
+        {"data": {"image": image}, "annotations": [area]} for image in ("http://[x/a.jpg", "b.jpg")
+    ]
+    (tmp_path / "p.json").write_text(json.dumps(tasks))
+    (tmp_path / "b.jpg").touch()
+
+    *_, pair = read(tmp_path / "p.json")
+
+    assert isinstance(pair, ImageCaption)
+    assert pair.image == f"{tmp_path}/b.jpg"
+
+
 def test_text_areas_called_caption_are_captions(tmp_path: Path) -> None:
     source = write(
         tmp_path,
@@ -200,6 +214,10 @@ def test_what_is_passed_over_is_counted(tmp_path: Path) -> None:
         (result("labels", BOX, "dog", original_width=None), "are [100, null], not the pixels of"),
         (result("labels", BOX, "dog", original_width=10**9), "not the pixels of"),
         (result("labels", BOX, "dog", image_rotation=90), "was turned by 90 degrees in Label Stud"),
+        (
+            result("labels", {**BOX, "rotation": float("inf")}, "dog"),
+            "its rotation is inf, not deg",
+        ),
         (result("labels", BOX, " "), "it has no noun in labels"),
         ({"type": "labels", "value": {**BOX, "labels": "dog"}}, 'its labels are "dog", not a list'),
         ({"type": "labels", "value": 7}, "its value is 7, not an object"),

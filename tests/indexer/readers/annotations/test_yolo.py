@@ -103,6 +103,20 @@ def test_what_is_not_there_is_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_lists_and_names_that_are_none_are_told(tmp_path: Path) -> None:
+    picture(tmp_path, "images/a.png")
+    (tmp_path / "train.txt").write_text(f"/\n{'x' * 400}\nimages/a.png\n")
+
+    source = config(tmp_path, f"train: train.txt\nval: {'y' * 400}\n{NAMES}")
+    items = list(read_pairs(str(source)))
+
+    assert [pair.areas for pair in items if isinstance(pair, ImageCaption)] == [(POLYGON,)]
+    failures = [item.reason for item in items if isinstance(item, PairFailure)]
+    assert "/ names no picture" in failures
+    notes = [str(item) for item in items if isinstance(item, Note)]
+    assert any("parts of the data set that are not there: 1" in note for note in notes)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
