@@ -16,7 +16,7 @@ from captionary.vocabulary.candidates import Candidates, candidates_at, candidat
 from captionary.vocabulary.centring import common_parts
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 
-LACKING_PICTURES = 128
+LACKING_PICTURES = 64
 """Pictures of the sample that stand for those without a noun, at most."""
 
 CACHED_PICTURES, CACHED_WORDS = 2000, 10_000

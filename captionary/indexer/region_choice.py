@@ -22,7 +22,7 @@ from captionary.vocabulary.candidates import Candidates
 NEVER = -1e6
 """Score of a region that is not to be chosen: below all others, and finite."""
 
-REFERENCE_PICTURES = 64
+REFERENCE_PICTURES = 32
 """Pictures with the noun that consistency compares with, at most."""
 
 SPREAD_PICTURES = 8

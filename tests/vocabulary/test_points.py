@@ -32,7 +32,7 @@ from tests.vocabulary.made_up_records import DIM, LOOK_DIM, picture, table, unit
 WORDS = st.text(st.characters(codec="utf-8"), max_size=12)
 LISTS = st.lists(WORDS, max_size=4).map(tuple)
 SIZES = st.integers(1, 100_000)
-FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32)
+FINITE = st.floats(allow_nan=False, allow_infinity=False, width=32).map(single)
 BOXES = st.tuples(SIZES, SIZES, SIZES, SIZES)
 
 PICTURES = st.builds(

@@ -138,6 +138,7 @@ def test_trying_again_has_an_end(stand_in: StandIn, engine: ServerEngine) -> Non
 
 
 def test_a_fault_of_the_server_is_not_tried_again(stand_in: StandIn, pictures: Collection) -> None:
+    pictures.facet("noun")  # which asks for the server's limits, once
     before = len(stand_in.gateway.requests)
     stand_in.gateway.faults.append(500)
     with pytest.raises(CaptionaryError, match="failed: status 500"):
