@@ -20,11 +20,11 @@ from captionary.schemas.arrays import Vectors
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-ROWS_AT_ONCE = 2048
-"""Regions compared at a time: bounds the memory that a noun of many pictures takes."""
-
 NEIGHBOURS = 5
 """How many of the nearest regions of other pictures speak for a region."""
+
+FARTHEST = 64
+"""Regions of pictures without the noun that a region is compared with, at most."""
 
 TEXT_SHARE = 0.3
 """Weight of text where the word is surely known; consistency has the rest once it is reliable."""
@@ -50,12 +50,12 @@ def standardised(scores: Floats, mean: float, spread: float) -> Floats:
     return result
 
 
-def mean_of_largest(similarity: Floats, count: int) -> Floats:
-    """Mean of the `count` largest values of each row, (n, m) -> (n,); m >= 1."""
-    count = min(max(count, 1), similarity.shape[1])
-    largest = np.partition(similarity, -count, axis=1)[:, -count:]
-    mean: Floats = largest.mean(axis=1)
-    return mean
+def largest(similarity: Floats, count: int) -> Floats:
+    """The `count` largest values of each row, or all, falling, (n, m) -> (n, k)."""
+    count = min(count, similarity.shape[1])
+    # Of what is put apart, the order is left to chance; a mean of it would differ in its last bit.
+    apart = np.partition(-similarity, count - 1, axis=1)[:, :count] if count else similarity[:, :0]
+    return -np.sort(apart, axis=1)
 
 
 def consistency(
@@ -64,35 +64,34 @@ def consistency(
     *,
     having: Vectors,
     having_picture: Ints,
-    lacking: Vectors,
+    far: Floats,
+    lacking: int,
 ) -> Floats:
     """How much better a region is matched by other pictures with the noun than by those without.
 
-    mean of the k largest cosines to `having`, other pictures only, minus the same for `lacking`;
-    where `lacking` is m times larger, its k m largest stand for the k largest of a sample of equal
-    size, without the noise of drawing one.
+    mean of the k largest cosines to `having`, other pictures only, minus the same for pictures
+    without the noun; where these have m times as many regions, their k m largest stand for the k
+    largest of a sample of equal size, without the noise of drawing one.
 
     Args:
         vectors: (n, D) regions to judge; picture: (n,) the picture of each.
         having: (p, D) regions of pictures with the noun; having_picture: (p,).
-        lacking: (q, D) regions of pictures without it.
+        far: (n, <= FARTHEST) the largest cosines to regions of pictures without it, falling.
+        lacking: how many regions these pictures have.
 
     Returns:
         (n,) float32; zeros where there is nothing to compare with.
     """
     pictures = len(np.unique(having_picture))
-    if pictures < 2 or not len(lacking):
+    if pictures < 2 or not lacking:
         return np.zeros(len(vectors), dtype=np.float32)
     neighbours = min(NEIGHBOURS, pictures - 1)
-    far_neighbours = max(1, round(neighbours * len(lacking) / len(having)))
-    difference = np.empty(len(vectors), dtype=np.float32)
-    for start in range(0, len(vectors), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        near = vectors[rows] @ having.T
-        # A region is always nearest to itself and its own picture, which tells nothing.
-        near[picture[rows, None] == having_picture[None, :]] = -1.0
-        far = vectors[rows] @ lacking.T
-        difference[rows] = mean_of_largest(near, neighbours) - mean_of_largest(far, far_neighbours)
+    far_neighbours = max(1, round(neighbours * lacking / len(having)))
+    near = vectors @ having.T
+    # A region is always nearest to itself and its own picture, which tells nothing.
+    near[picture[:, None] == having_picture[None, :]] = -1.0
+    difference: Floats = largest(near, neighbours).mean(axis=1)
+    difference -= far[:, :far_neighbours].mean(axis=1)
     return difference
 
 

@@ -9,7 +9,13 @@ from typing import TypeAlias
 import numpy as np
 from cachetools import LRUCache
 
-from captionary.indexer.association import Floats, mean_and_spread, standardised
+from captionary.indexer.association import (
+    FARTHEST,
+    Floats,
+    largest,
+    mean_and_spread,
+    standardised,
+)
 from captionary.schemas.arrays import Vector, Vectors
 from captionary.schemas.dictionary import Picture
 from captionary.vocabulary.candidates import Candidates, candidates_at, candidates_of, joined
@@ -21,6 +27,9 @@ LACKING_PICTURES = 64
 
 CACHED_PICTURES, CACHED_WORDS = 2000, 10_000
 """Pictures whose candidates, and words whose scores, stay in memory between nouns."""
+
+CACHED_FAR = 20_000
+"""Pictures with a set of pictures without a noun whose cosines stay in memory, some 15 kB each."""
 
 CACHED_LACKING = 4
 """Sets of pictures without a noun that stay in memory."""
@@ -42,6 +51,7 @@ class CandidateReader:
         self._cache: LRUCache[Content, Candidates] = LRUCache(CACHED_PICTURES)
         self._standards: LRUCache[bytes, tuple[float, float]] = LRUCache(CACHED_WORDS)
         self._lacking: LRUCache[tuple[int, ...], Candidates] = LRUCache(CACHED_LACKING)
+        self._far: LRUCache[tuple[Content, tuple[int, ...]], Floats] = LRUCache(CACHED_FAR)
         self._drawn = dictionary.as_called(sample)
         self._sample, tables = dictionary.whole_tables(self._drawn)
         self._common = common_parts(tables, dim=dictionary.dim, look_dim=dictionary.look_dim)
@@ -105,6 +115,20 @@ class CandidateReader:
         with self._lock:
             self._lacking[numbers] = found
         return found
+
+    def far(self, noun: str, picture: Picture, own: Candidates) -> Floats:
+        """The largest cosines of a picture's candidates to `sample_without` the noun, falling.
+
+        Most nouns lack the same pictures, and a picture has many nouns.
+        """
+        key = (_content(picture), self._numbers_lacking(noun))
+        with self._lock:
+            known = self._far.get(key)
+        if known is None:
+            known = largest(own.looks @ self.sample_without(noun).looks.T, FARTHEST)
+            with self._lock:
+                self._far[key] = known
+        return known
 
     def text_scores(self, word: Vector, vectors: Vectors) -> Floats:
         """Cosine of regions to a word, in standard deviations over the sample's regions, (n,)."""

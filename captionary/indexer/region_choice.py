@@ -58,13 +58,14 @@ class RegionChooser:
         pictures, having = references
         self._number = {picture.id: number for number, picture in enumerate(pictures)}
         lacking = reader.sample_without(noun)
+        self._lacking = len(lacking.index)
         word = words[noun]
         known = text_trust(
             _best_of_each(reader.text_scores(word, having.vectors), having),
             _best_of_each(reader.text_scores(word, lacking.vectors), lacking),
         )
         count = len(np.unique(having.picture))
-        self._looks, self._picture, self._lacking = having.looks, having.picture, lacking.looks
+        self._looks, self._picture = having.looks, having.picture
         if certain is not None and len(certain.index):
             # What is certain speaks beside what the pictures share, numbered as other pictures.
             self._looks = np.concatenate([certain.looks, self._looks])
@@ -73,8 +74,12 @@ class RegionChooser:
         self._text_share = text_share
         self._text_weight = text_share * known
         self._shared_weight = (1 - text_share) * consistency_trust(count)
-        few = having.first(SPREAD_PICTURES)
-        self._spread = float(self._consistency(few.looks, few.picture).std())
+        self._few = {
+            item.id: self._consistency(item, having.of_rows(having.rows_of(number)))
+            for number, item in enumerate(pictures[:SPREAD_PICTURES])
+        }
+        shared = np.concatenate([np.zeros(0, np.float32), *self._few.values()])
+        self._spread = float(shared.std()) if len(shared) else 0.0
 
     def choose(
         self, picture: Picture, own: Candidates, *, free: NDArray[np.bool_] | None = None
@@ -118,19 +123,25 @@ class RegionChooser:
 
     def _scores(self, picture: Picture, own: Candidates) -> Floats:
         """How well each candidate of a picture fits the noun, (n,), by both witnesses."""
-        # One picture at a time: in a matrix of more rows the last bits of a product may differ.
-        number = np.full(len(own.index), self._number.get(picture.id, len(self._number)))
+        shared = self._few.get(picture.id)
         return blended(
             self._reader.text_scores(self._words[self._noun], own.vectors),
-            self._consistency(own.looks, number),
+            self._consistency(picture, own) if shared is None else shared,
             spread=self._spread,
             text_weight=self._text_weight,
             shared_weight=self._shared_weight,
         )
 
-    def _consistency(self, looks: Floats, picture: NDArray[np.int64]) -> Floats:
+    def _consistency(self, picture: Picture, own: Candidates) -> Floats:
+        # One picture at a time: in a matrix of more rows the last bits of a product may differ.
+        number = np.full(len(own.index), self._number.get(picture.id, len(self._number)))
         return consistency(
-            looks, picture, having=self._looks, having_picture=self._picture, lacking=self._lacking
+            own.looks,
+            number,
+            having=self._looks,
+            having_picture=self._picture,
+            far=self._reader.far(self._noun, picture, own),
+            lacking=self._lacking,
         )
 
 

@@ -107,7 +107,7 @@ def test_the_caption_of_a_choice_is_the_first_that_won_it(dictionary: StoredDict
 
 def test_where_regions_are_few_they_are_shared(dictionary: StoredDictionary) -> None:
     """Three nouns, two regions: each takes the one that fits it best."""
-    picture = made(0, [0, 1], {"a cat, a dog and a mat": ("cat", "dog", "mat")})
+    picture = made(9, [0, 1], {"a cat, a dog and a mat": ("cat", "dog", "mat")})
     own = CandidateReader(dictionary, []).read([replace(picture, id="p0")]).of_rows(slice(2))
     for noun in ("cat", "dog", "mat"):
         assert chooser(dictionary, noun)[1].choose(picture, own) is not None
