@@ -28,11 +28,11 @@ from captionary.vision.pictures.loading import load_picture
 SETTINGS = (
     # references, lacking, spread, most
     (32, 64, 8, 1000),
-    (16, 32, 8, 1000),
-    (64, 128, 8, 1000),
-    (32, 64, 32, 1000),
     (32, 64, 8, 256),
     (32, 64, 8, 64),
+    (32, 64, 32, 1000),
+    (16, 32, 8, 1000),
+    (64, 128, 8, 1000),
 )
 """Pictures with the noun, and without, that consistency compares with; that its spread is taken
 from; and that a noun is made from."""
@@ -96,6 +96,7 @@ def main() -> None:
     options = parser.parse_args()
     data = DatasetFolder(options.dataset, part=options.part)
     pictures = list(examples(options.store, data))
+    print(f"{'as it is':22} {measure(options.store, data, pictures)}", flush=True)
     for setting in SETTINGS:
         with tempfile.TemporaryDirectory() as folder:
             store = f"{folder}/store"

@@ -20,7 +20,10 @@ def _known_fusion(fusion: str) -> str:
 
 Store: TypeAlias = Annotated[
     str,
-    typer.Option(help="Folder of the dictionary, or http://HOST:PORT/NAME on a Qdrant server."),
+    typer.Option(
+        help="Folder of the dictionary, or http://HOST:PORT/NAME on a Qdrant server; "
+        "of a cluster several hosts, with commas."
+    ),
 ]
 Encoder: TypeAlias = Annotated[
     str | None,
