@@ -52,6 +52,7 @@ class CandidateReader:
         self._standards: LRUCache[bytes, tuple[float, float]] = LRUCache(CACHED_WORDS)
         self._lacking: LRUCache[tuple[int, ...], Candidates] = LRUCache(CACHED_LACKING)
         self._far: LRUCache[tuple[Content, tuple[int, ...]], Floats] = LRUCache(CACHED_FAR)
+        self._numbers: LRUCache[str, tuple[int, ...]] = LRUCache(CACHED_WORDS)
         self._drawn = dictionary.as_called(sample)
         self._sample, tables = dictionary.whole_tables(self._drawn)
         self._common = common_parts(tables, dim=dictionary.dim, look_dim=dictionary.look_dim)
@@ -65,6 +66,7 @@ class CandidateReader:
             return CandidateReader(self._dictionary, sample)
         whole = {picture.id for picture in self._sample}
         self._drawn = now  # captions may have come
+        self._numbers.clear()
         self._sample = [picture for picture in now if picture.id in whole]
         return self
 
@@ -99,8 +101,14 @@ class CandidateReader:
         return [repr(_content(picture)) for picture in found]
 
     def _numbers_lacking(self, noun: str) -> tuple[int, ...]:
+        with self._lock:
+            if (known := self._numbers.get(noun)) is not None:
+                return known
         lacking = (n for n, picture in enumerate(self._sample) if noun not in picture.all_nouns)
-        return tuple(islice(lacking, LACKING_PICTURES))
+        found = tuple(islice(lacking, LACKING_PICTURES))
+        with self._lock:
+            self._numbers[noun] = found
+        return found
 
     def sample_without(self, noun: str) -> Candidates:
         """The candidates of pictures of the sample whose captions lack a noun."""
