@@ -1,9 +1,11 @@
 """Counts of a dictionary; retired pictures, and regions without a picture, do not count."""
 
+from collections import Counter
 from collections.abc import Mapping
 
 from captionary.schemas.dictionary import DictionaryStats, NounEntry
-from captionary.vocabulary.engines.engine import Engine, Where
+from captionary.schemas.errors import CaptionaryError
+from captionary.vocabulary.engines.engine import Collection, Engine, Where
 from captionary.vocabulary.records.points import VISIBLE
 
 
@@ -31,12 +33,11 @@ def read_stats(
 ) -> DictionaryStats:
     """Counts of everything; `tagged` are the regions that carry at least one noun."""
     # Summed over records, as regions whose picture was cut short do not count.
-    records = engine.collection("pictures").scroll(VISIBLE, fields=["regions"])
-    sizes = [int(point.payload["regions"]) for point in records]
+    sizes = _sizes(engine.collection("pictures"))
     regions = engine.collection("regions")
     return DictionaryStats(
-        images=len(sizes),
-        regions=sum(sizes),
+        images=sizes.total(),
+        regions=sum(size * pictures for size, pictures in sizes.items()),
         tagged=regions.count(Where(any_of={"noun": list(regions.facet("noun"))})),
         nouns=len(read_entries(engine, speaking)),
         prototypes=engine.collection("prototypes").count(speaking),
@@ -44,3 +45,13 @@ def read_stats(
         fingerprint=fingerprint,
         weights=weights,
     )
+
+
+def _sizes(pictures: Collection) -> Counter[int]:
+    """How many pictures were cut into how many regions."""
+    try:
+        found = pictures.facet("regions", VISIBLE)
+    except CaptionaryError:  # a store that an earlier version made
+        records = pictures.scroll(VISIBLE, fields=["regions"])
+        return Counter(int(point.payload["regions"]) for point in records)
+    return Counter({int(size): count for size, count in found.items()})

@@ -14,6 +14,7 @@ from captionary.schemas.errors import CaptionaryError
 from captionary.schemas.vectors import half
 from captionary.vocabulary.engines.engine import (
     CORRECTED,
+    COUNTED,
     EVERYTHING,
     HALF,
     KEYWORDS,
@@ -114,8 +115,9 @@ class ExactCollection:
         return len(self._matching(where))
 
     def facet(self, field: str, where: Where = EVERYTHING) -> dict[str, int]:
-        if field not in (*KEYWORDS[self.name], *(CORRECTED[self.name] if self.corrected else ())):
-            raise CaptionaryError(f"no keyword index on {field}")
+        corrected = CORRECTED[self.name] if self.corrected else ()
+        if field not in (*KEYWORDS[self.name], *COUNTED[self.name], *corrected):
+            raise CaptionaryError(f"no index on {field}")
         counts: Counter[str] = Counter()
         for point in self._matching(where):
             counts.update({str(value) for value in values_of(point.payload, field)})

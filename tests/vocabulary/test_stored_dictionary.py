@@ -16,9 +16,10 @@ from captionary.schemas.errors import (
     WrongInput,
 )
 from captionary.schemas.regions import RegionTable
-from captionary.vocabulary.engines.engine import Engine
+from captionary.vocabulary.engines.engine import NAMES, Engine
 from captionary.vocabulary.records.points import prototype_point
 from captionary.vocabulary.stored_dictionary import StoredDictionary
+from tests.contract import exact_engine
 from tests.contract.engines import RULE_ENGINES, Open, opener
 from tests.contract.exact_engine import ExactEngine
 from tests.vocabulary import made_up_records
@@ -340,6 +341,18 @@ def test_entries_and_stats(dictionary: StoredDictionary) -> None:
         revision=4,
         fingerprint=FINGERPRINT,
     )
+
+
+def test_a_store_that_counts_no_regions_is_read_record_by_record(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As stores are that earlier versions made."""
+    with opened(ExactEngine()) as stored:
+        stored.add([pair(0), pair(1)])
+        counted = stored.stats()
+        monkeypatch.setattr(exact_engine, "COUNTED", dict.fromkeys(NAMES, ()))
+        assert stored.stats() == counted
+        assert counted.regions == sum(pair(n)[0].regions for n in (0, 1))
 
 
 def test_removal_leaves_what_would_be_there_without(open_engine: Open) -> None:

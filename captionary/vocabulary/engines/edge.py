@@ -27,6 +27,7 @@ from captionary.vocabulary.engines.edge_collection import EdgeCollection, engine
 from captionary.vocabulary.engines.edge_folder import StoreFolder, damaged, file_errors
 from captionary.vocabulary.engines.engine import (
     CORRECTED,
+    COUNTED,
     HALF,
     INTEGERS,
     KEYWORDS,
@@ -129,6 +130,9 @@ class EdgeEngine:
         for field in INTEGERS[name]:
             order = edge.IntegerIndexParams(lookup=False, range=True)
             shard.update(edge.UpdateOperation.create_field_index(field, order))
+        for field in COUNTED[name]:
+            counted = edge.IntegerIndexParams(lookup=True, range=False)
+            shard.update(edge.UpdateOperation.create_field_index(field, counted))
         return EdgeCollection(self._folder, name, shard, sizes)
 
     def _load(self, dim: int, look_dim: int) -> None:

@@ -58,6 +58,13 @@ INTEGERS: Mapping[CollectionName, tuple[str, ...]] = {
 }
 """Payload fields that `first` orders by, by collection."""
 
+COUNTED: Mapping[CollectionName, tuple[str, ...]] = {
+    "pictures": ("regions",),
+    "regions": (),
+    "prototypes": (),
+}
+"""Whole numbers that facets count, by collection. Stores that an earlier version made lack them."""
+
 TENANT = "noun"
 """The field by which retrieval is nearly always filtered."""
 
@@ -187,7 +194,11 @@ class Collection(Protocol):
         ...
 
     def facet(self, field: str, where: Where = EVERYTHING) -> dict[str, int]:
-        """How many points have each value of a keyword field."""
+        """How many points have each value of a field of KEYWORDS or COUNTED, as text.
+
+        Raises:
+            CaptionaryError: the store does not count this field.
+        """
         ...
 
 

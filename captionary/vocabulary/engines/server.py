@@ -19,6 +19,7 @@ from qdrant_client import models as api
 from captionary.schemas.errors import CaptionaryError, WrongInput
 from captionary.vocabulary.engines.engine import (
     CORRECTED,
+    COUNTED,
     HALF,
     INTEGERS,
     KEYWORDS,
@@ -92,10 +93,9 @@ class ServerEngine:
             for key in KEYWORDS[name]:
                 self._index(name, key, _keyword(is_tenant=key == TENANT))
             for key in INTEGERS[name]:
-                order = api.IntegerIndexParams(
-                    type=api.IntegerIndexType.INTEGER, lookup=False, range=True
-                )
-                self._index(name, key, order)
+                self._index(name, key, _integer(ordered=True))
+            for key in COUNTED[name]:
+                self._index(name, key, _integer(ordered=False))
         self._load(dim, look_dim)
 
     def index_corrected(self) -> None:
@@ -214,6 +214,11 @@ class ServerEngine:
 
 def _keyword(*, is_tenant: bool = False) -> api.KeywordIndexParams:
     return api.KeywordIndexParams(type=api.KeywordIndexType.KEYWORD, is_tenant=is_tenant)
+
+
+def _integer(*, ordered: bool) -> api.IntegerIndexParams:
+    kind = api.IntegerIndexType.INTEGER
+    return api.IntegerIndexParams(type=kind, lookup=not ordered, range=ordered)
 
 
 def _params(collection: CollectionName, sizes: Sizes) -> dict[str, api.VectorParams]:
