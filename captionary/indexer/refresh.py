@@ -31,7 +31,7 @@ from captionary.vocabulary.stored_dictionary import StoredDictionary
 RULES_VERSION = 4
 """Raise it when a change of this package's code changes any tag or prototype."""
 
-MOST_PICTURES = 1000
+MOST_PICTURES = 256
 """Pictures that a noun is made from, at most: bounds the work of a refresh."""
 
 SAMPLE_DIGITS = 12
