@@ -32,7 +32,10 @@ RULES_VERSION = 4
 """Raise it when a change of this package's code changes any tag or prototype."""
 
 MOST_PICTURES = 256
-"""Pictures that a noun is made from, at most: bounds the work of a refresh."""
+"""Pictures that a noun chooses a region in, at most: bounds the work of a refresh."""
+
+MOST_POINTED = 1000
+"""Pictures, at most, of which someone said where a noun is, or is not."""
 
 SAMPLE_DIGITS = 12
 
@@ -161,7 +164,7 @@ class Refresher:
     ) -> MadeNoun | None:
         """Make one noun anew; None where its generation says that nothing would change."""
         pictures = self._dictionary.first_pictures(noun, limit=MOST_PICTURES)
-        told = self._dictionary.pointed_pictures(noun, limit=MOST_PICTURES) if pointed else []
+        told = self._dictionary.pointed_pictures(noun, limit=MOST_POINTED) if pointed else []
         known = {picture.id for picture in pictures}
         content = [_content(item, noun) for item in pictures]
         content += [_content(item, noun) for item in told if item.id not in known]
@@ -205,7 +208,8 @@ class Refresher:
         """Let a noun choose its regions in pictures; what it chose on the same basis stays."""
         first = pictures[:REFERENCE_PICTURES]
         shared = [noun, made_with, *reader.lacking(noun), *(_content(item, noun) for item in first)]
-        shared += [repr((tag.image_id, tag.index)) for tag in certain.tagged(noun)]
+        told = zip(certain.pictures, certain.regions.index.tolist(), strict=True)
+        shared += [repr((item.id, item.sha256, index)) for item, index in told]
         common = _digest(shared)
         basis = {
             item.id: _digest([common, _content(item, noun)])[:BASIS_DIGITS] for item in pictures

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,12 +12,14 @@ from numpy.testing import assert_allclose
 
 from captionary.indexer.candidate_regions import CandidateReader
 from captionary.indexer.refresh import Refresher
+from captionary.indexer.region_choice import RegionChooser
 from captionary.schemas.arrays import Vectors
 from captionary.schemas.dictionary import Picture
 from captionary.schemas.regions import RegionTable
 from captionary.schemas.vectors import half, unit
 from captionary.vocabulary.centring import centred, common_part, common_parts
 from captionary.vocabulary.engines.edge import EdgeEngine
+from captionary.vocabulary.records.point_ids import rank
 from captionary.vocabulary.stored_dictionary import StoredDictionary
 from tests.contract.exact_engine import ExactEngine
 from tests.indexer.planted import Dump, dump
@@ -306,3 +309,36 @@ def test_what_is_kept_between_refreshes_changes_nothing() -> None:
                 refresher.refresh()
             dumps.append(dump(dictionary))
     assert dumps[0] == dumps[1]
+
+
+def test_a_choice_stays_while_its_basis_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new picture has itself judged; and what comes of it is what judging all anew gives."""
+    judged: list[str] = []
+    choose = RegionChooser.choose
+
+    def counted(chooser: RegionChooser, picture: Picture, *args: Any, **named: Any) -> Any:
+        judged.append(picture.id)
+        return choose(chooser, picture, *args, **named)
+
+    monkeypatch.setattr(RegionChooser, "choose", counted)
+    cats = [planted(number, ("cat", UNKNOWN[number % 2])) for number in range(90)]
+    late = max((picture for picture, _ in cats), key=lambda picture: rank(picture.id))
+    first = [item for item in cats if item[0] is not late]
+    last = [item for item in cats if item[0] is late]
+    with in_memory() as kept, in_memory() as anew:
+        monkeypatch.setattr(anew, "tagged", lambda _noun: [])
+        for dictionary in (kept, anew):
+            refreshed(dictionary, first)
+        judged.clear()
+        refreshed(kept, last)
+        assert judged == [late.id] * 2  # once for each of its nouns
+        refreshed(anew, last)
+        assert len(judged) > len(first)
+        gone = min((picture.id for picture, _ in first), key=rank)  # one that others are judged by
+        for dictionary in (kept, anew):
+            dictionary.retire([gone])
+            Refresher(dictionary, PlantedText(), workers=3).refresh()
+            said = replace(late, captions=("a cat", "a dog"), nouns=(("cat",), ("dog",)))
+            dictionary.amend([said])
+            Refresher(dictionary, PlantedText()).refresh()
+        assert dump(kept) == dump(anew)
