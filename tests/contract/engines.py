@@ -75,6 +75,8 @@ def _dictionary_of_real() -> Iterator[str]:
         yield f"{URL_OF_REAL.rstrip('/')}/{name}"
     finally:
         headers = {"api-key": KEY_OF_REAL} if KEY_OF_REAL else None
-        with closing(QdrantClient(URL_OF_REAL, headers=headers)) as client:
+        with closing(
+            QdrantClient(URL_OF_REAL, headers=headers, check_compatibility=False)
+        ) as client:
             for part in (*NAMES, "meta"):
                 client.delete_collection(f"{name}.{part}")
