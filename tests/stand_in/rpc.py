@@ -18,8 +18,8 @@ from qdrant_client.grpc.points_service_pb2_grpc import (
 )
 from qdrant_client.http import models as api
 
-from tests.stand_in.rest import DONE, STRICT, Gateway
-from tests.stand_in.shards import Shards
+from tests.stand_in.rest import DONE, Gateway
+from tests.stand_in.shards import MAX_QUERY_LIMIT, Shards
 from tests.stand_in.translation import Refused
 
 CODES = {
@@ -75,7 +75,7 @@ class Collections(CollectionsServicer):
                 flush_interval_sec=5,
             ),
             wal_config=rpc.WalConfigDiff(wal_capacity_mb=32, wal_segments_ahead=0),
-            strict_mode_config=rpc.StrictModeConfig(**STRICT),
+            strict_mode_config=rpc.StrictModeConfig(enabled=True, max_query_limit=MAX_QUERY_LIMIT),
         )
         found = rpc.CollectionInfo(
             status=rpc.CollectionStatus.Green,
