@@ -17,7 +17,6 @@ import time
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from rich.console import Console
@@ -27,7 +26,7 @@ from captionary.build import ModelNames, Parts
 from captionary.cli.progress import bars
 from captionary.indexer.readers import read_pairs
 from captionary.schemas.labels import IGNORE
-from captionary.schemas.options import Fusion
+from captionary.schemas.options import FUSIONS
 from captionary.segmenter.confusion import ConfusionMatrix
 from captionary.segmenter.segmenter import Segmenter, Settings
 from captionary.vision.extraction import RegionExtractor
@@ -37,7 +36,6 @@ from captionary.vision.pictures.loading import load_picture
 from captionary.vision.pictures.resizing import resize_labels
 from captionary.vision.proposers.label_maps import LabelMaps
 
-FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
 SMALLEST = 0.005
 """Share of the picture below which a true region is not asked for."""
 

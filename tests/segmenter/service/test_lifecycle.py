@@ -3,13 +3,12 @@
 import threading
 import time
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from captionary.schemas.bodies import AboutBody, RetrievalBody, SegmentationBody, VocabularyBody
 from captionary.schemas.errors import CaptionaryError, WrongInput
-from captionary.schemas.options import Fusion
+from captionary.schemas.options import FUSIONS, Fusion
 from captionary.segmenter.segmenter import Segmenter
 from captionary.serving.work_queue import WorkQueue
 from tests.segmenter.service.served import (
@@ -87,7 +86,7 @@ def test_it_ends_while_it_still_tries(filled: FilledDictionary) -> None:
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("fusion", get_args(Fusion))
+@pytest.mark.parametrize("fusion", list(FUSIONS))
 def test_an_empty_dictionary_leaves_it_to_text(
     models: LoadedModels, filled: FilledDictionary, tmp_path: Path, fusion: Fusion
 ) -> None:

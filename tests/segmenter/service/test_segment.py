@@ -3,7 +3,7 @@
 import io
 import json
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
@@ -11,7 +11,7 @@ from PIL import Image
 
 from captionary.schemas.bodies import SegmentationBody
 from captionary.schemas.classes import parse_classes
-from captionary.schemas.options import Fusion
+from captionary.schemas.options import FUSIONS, Fusion
 from captionary.schemas.segmentation import Segmentation
 from captionary.segmenter.json_data import segmentation_json
 from captionary.segmenter.outputs import class_map_png, overlay_jpeg
@@ -29,7 +29,7 @@ def in_process(filled: FilledDictionary, **settings: Any) -> Segmentation:
     return filled.segmenter.segment(picture, parse_classes(CLASSES), Settings(**settings))
 
 
-@pytest.mark.parametrize("fusion", get_args(Fusion))
+@pytest.mark.parametrize("fusion", list(FUSIONS))
 def test_json_is_what_the_segmenter_says(
     client: TestClient, filled: FilledDictionary, fusion: Fusion
 ) -> None:
@@ -47,7 +47,7 @@ def test_json_is_what_the_segmenter_says(
     assert response.json() == segmentation_json(in_process(filled, **settings, refine=True))
     body = SegmentationBody.model_validate(response.json())
     assert (body.revision is None) == (fusion == "text")
-    assert any(region.evidence for region in body.regions) == (fusion in ("prototypes", "both"))
+    assert any(region.evidence for region in body.regions) == ("prototypes" in FUSIONS[fusion])
 
 
 def test_defaults_are_those_of_the_command_line(
