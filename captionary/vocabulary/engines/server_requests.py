@@ -119,10 +119,10 @@ class ServerRequests:
                 return call(self.clients[node], *args, **kwargs)
             except FAILURES as error:
                 failure = classify(error)
-                # Every other node is asked before there is a pause.
-                seconds = 0 if left % nodes else min(max(pause, failure.wait), LONGEST_PAUSE)
+                # Every other node is asked before there is a pause, however long this one took.
+                seconds = 0.0 if left % nodes else min(max(pause, failure.wait), LONGEST_PAUSE)
                 # A try that could only begin after the time is over is none.
-                late = time.monotonic() + seconds >= end
+                late = seconds > 0 and time.monotonic() + seconds >= end
                 if not left or late or not failure.is_transient:
                     raise self._error(failure) from error
                 # Unless another thread has moved on already.

@@ -15,7 +15,8 @@ class ServerSettings(BaseSettings):
 
     grpc:     talk gRPC, on `grpc_port`, instead of HTTP.
     timeout:  seconds to wait for a response, rounded up to whole ones; after as many seconds no
-              request is made again, so that all its tries end within twice the time.
+              request is made again, so that all its tries end within twice the time; of a cluster
+              every node is asked once at least, each for so long.
     shards:   parts of each collection of a new dictionary; None: as the server is set.
     replicas: copies of each part, on as many machines.
     ca:       file of the certificates to trust; None: the system's.
